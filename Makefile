@@ -1,0 +1,36 @@
+# For people; .ci/run is what these share with continuous integration, and needs no make.
+
+FUZZTIME ?= 10s
+
+.PHONY: generate lint test race fuzz cover nightly ci
+
+# generate writes raftpb/raft.pb.go from raftpb/raft.proto; no protoc is needed.
+generate:
+	GOWORK=off go -C tools run ./genproto
+
+# lint runs gofmt, go vet and staticcheck in all modules.
+lint:
+	.ci/run lint
+
+test:
+	go test ./...
+
+race:
+	.ci/run race
+
+# fuzz runs every fuzz target for FUZZTIME, one after the other.
+fuzz:
+	FUZZTIME=$(FUZZTIME) .ci/run fuzz
+
+# cover prints the coverage of each function; .bin/cover.out can be shown with `go tool cover -html`.
+cover:
+	mkdir -p .bin
+	go test -coverprofile=.bin/cover.out ./...
+	go tool cover -func=.bin/cover.out
+
+# nightly is what takes too long for every change.
+nightly:
+	.ci/run nightly
+
+ci:
+	.ci/run

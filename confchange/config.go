@@ -1,0 +1,101 @@
+package confchange
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/quorate-raft/raft/quorum"
+	"github.com/quorate-raft/raft/raftpb"
+)
+
+// Config is the membership of a cluster: who votes and who only learns. All ID
+// slices are in ascending order without repetition; [Config.Check] states the
+// rest. The zero value is the configuration of a node that belongs to no
+// cluster yet.
+//
+// A Config is an immutable value. Configurations that come from each other
+// share slices, so nobody may write to the fields of one that was handed out;
+// under that rule it may be used concurrently.
+type Config struct {
+	// Voters holds the voters of the configuration that is coming or current
+	// and, during a joint change, of the one that is going (dissertation §4.3).
+	Voters quorum.JointConfig
+
+	// Learners receive the log and count in no quorum (dissertation §4.2.1,
+	// where they are called non-voting members). They are in neither half of
+	// Voters.
+	Learners []uint64
+
+	// LearnersNext are outgoing voters that become learners when the joint
+	// configuration is left. They must not be learners before that: they still
+	// vote in the outgoing half.
+	LearnersNext []uint64
+
+	// AutoLeave tells the leader to leave the joint configuration by itself
+	// once it is committed.
+	AutoLeave bool
+}
+
+// Joint reports whether c is between two configurations, so that decisions need
+// a majority of each (dissertation §4.3).
+func (c Config) Joint() bool { return c.Voters.Joint() }
+
+// IsVoter reports whether id votes in either half of c.
+func (c Config) IsVoter(id uint64) bool { return c.Voters.Contains(id) }
+
+// IsLearner reports whether id is a learner now. A member of LearnersNext is
+// not: it is still a voter.
+func (c Config) IsLearner(id uint64) bool { return contains(c.Learners, id) }
+
+// Contains reports whether id is a member of c in any capacity.
+func (c Config) Contains(id uint64) bool { return c.IsVoter(id) || c.IsLearner(id) }
+
+// IDs returns all members of c in ascending order, in a slice of its own; nil
+// if there are none.
+func (c Config) IDs() []uint64 {
+	// LearnersNext need no mention, being voters of the outgoing half.
+	ids := make([]uint64, 0, len(c.Voters[0])+len(c.Voters[1])+len(c.Learners))
+	ids = append(ids, c.Voters[0]...)
+	ids = append(ids, c.Voters[1]...)
+	return quorum.NewMajorityConfig(append(ids, c.Learners...)...)
+}
+
+// ConfState returns c in the form in which snapshots and storage keep it,
+// sharing no memory with c. Index is 0: which entry c came from is known to
+// the caller alone. [Restore] is the inverse.
+func (c Config) ConfState() raftpb.ConfState {
+	return raftpb.ConfState{
+		Voters:         slices.Clone([]uint64(c.Voters[0])),
+		VotersOutgoing: slices.Clone([]uint64(c.Voters[1])),
+		Learners:       slices.Clone(c.Learners),
+		LearnersNext:   slices.Clone(c.LearnersNext),
+		AutoLeave:      c.AutoLeave,
+	}
+}
+
+// Equal reports whether c and other have the same members in the same
+// capacities and the same AutoLeave.
+func (c Config) Equal(other Config) bool {
+	return slices.Equal(c.Voters[0], other.Voters[0]) &&
+		slices.Equal(c.Voters[1], other.Voters[1]) &&
+		slices.Equal(c.Learners, other.Learners) &&
+		slices.Equal(c.LearnersNext, other.LearnersNext) &&
+		c.AutoLeave == other.AutoLeave
+}
+
+// String returns what is set in c, as in
+// "voters=(1 2 3)&&(2 3 4) learners=(5) learners_next=(4) autoleave".
+func (c Config) String() string {
+	var b strings.Builder
+	b.WriteString("voters=" + c.Voters.String())
+	if len(c.Learners) > 0 {
+		b.WriteString(" learners=" + quorum.MajorityConfig(c.Learners).String())
+	}
+	if len(c.LearnersNext) > 0 {
+		b.WriteString(" learners_next=" + quorum.MajorityConfig(c.LearnersNext).String())
+	}
+	if c.AutoLeave {
+		b.WriteString(" autoleave")
+	}
+	return b.String()
+}

@@ -1,0 +1,37 @@
+package confchange
+
+import (
+	"slices"
+
+	"github.com/quorate-raft/raft/quorum"
+	"github.com/quorate-raft/raft/raftpb"
+)
+
+// Restore returns the configuration that cs describes, sharing no memory with
+// it; the inverse of [Config.ConfState]. The IDs of cs may come in any order.
+// An empty cs gives the zero Config. What fails [Config.Check], such as an ID
+// that is repeated or in two sets that exclude each other, is an error that
+// wraps [ErrInvalidConfig].
+func Restore(cs raftpb.ConfState) (Config, error) {
+	c := Config{
+		Voters:       quorum.JointConfig{sorted(cs.Voters), sorted(cs.VotersOutgoing)},
+		Learners:     sorted(cs.Learners),
+		LearnersNext: sorted(cs.LearnersNext),
+		AutoLeave:    cs.AutoLeave,
+	}
+	if err := c.Check(); err != nil {
+		return Config{}, err
+	}
+	return c, nil
+}
+
+// sorted returns a copy of ids in ascending order, nil if there are none.
+// Repeated IDs stay, for Check to find.
+func sorted(ids []uint64) []uint64 {
+	if len(ids) == 0 {
+		return nil
+	}
+	ids = slices.Clone(ids)
+	slices.Sort(ids)
+	return ids
+}

@@ -1,0 +1,183 @@
+package raft
+
+import (
+	"go.uber.org/zap"
+
+	"github.com/quorate-raft/raft/confchange"
+	pb "github.com/quorate-raft/raft/raftpb"
+)
+
+// heardFromLeader notes a message that only the term's leader sends. The caller
+// checked that there is no other.
+func (r *raft) heardFromLeader(from uint64) {
+	if r.leasesOn() {
+		r.promised = r.cfg.ElectionTick
+	}
+	if r.role != StateFollower {
+		// Somebody else won this term (Raft §5.2).
+		r.becomeFollower(r.term, from)
+		return
+	}
+	r.elapsed = 0
+	r.setLead(from)
+}
+
+// followerAppend handles MsgApp (Raft figure 2, AppendEntries). admit has
+// checked that it does not contradict what is committed.
+func (r *raft) followerAppend(m *pb.Message) error {
+	r.heardFromLeader(m.From)
+	prev, ents := entryID{m.LogTerm, m.Index}, m.Entries
+	if prev.index < r.log.committed {
+		// Committed entries are the leader's too: begin after them.
+		skip := r.log.committed - prev.index
+		if uint64(len(ents)) < skip {
+			r.acceptAppend(m, r.log.committed)
+			return nil
+		}
+		prev = entryID{ents[skip-1].Term, ents[skip-1].Index}
+		ents = ents[skip:]
+	}
+	ok, err := r.log.matches(prev)
+	if err != nil {
+		return err
+	}
+	if !ok {
+		return r.rejectAppend(m)
+	}
+	n, differs, err := r.log.conflict(ents)
+	if err != nil {
+		return err
+	}
+	if differs {
+		before := prev
+		if n > 0 {
+			before = entryID{ents[n-1].Term, ents[n-1].Index}
+		}
+		r.log.truncate(before)
+	}
+	r.log.append(ents[n:])
+	last := prev.index + uint64(len(ents))
+	if !m.NoAnswer || len(m.Entries) > 0 {
+		r.acceptAppend(m, last)
+	}
+	// Only as far as this log is known to equal the leader's (Raft figure 2).
+	r.log.commitTo(min(m.Commit, last))
+	return nil
+}
+
+// acceptAppend promises that the log holds the leader's entries up to last.
+func (r *raft) acceptAppend(m *pb.Message, last uint64) {
+	r.promise(pb.MsgAppResp, m.From).Index = last
+}
+
+// rejectAppend tells the leader that the logs do not agree at m.Index, and where
+// they can at the latest: it skips all of this log's terms that are too new
+// (Raft §5.3).
+func (r *raft) rejectAppend(m *pb.Message) error {
+	hint, term, err := r.log.agreement(m.Index, m.LogTerm)
+	if err != nil {
+		return err
+	}
+	resp := r.promise(pb.MsgAppResp, m.From)
+	resp.Reject = true
+	resp.Index = m.Index
+	resp.RejectHint, resp.LogTerm = hint, term
+	return nil
+}
+
+// followerHeartbeat handles MsgHeartbeat. Its answer promises nothing about the
+// log and may leave at once.
+func (r *raft) followerHeartbeat(m *pb.Message) error {
+	r.heardFromLeader(m.From)
+	r.log.commitTo(m.Commit)
+	resp := r.message(pb.MsgHeartbeatResp, m.From)
+	resp.Round, resp.Context = m.Round, m.Context
+	resp.LeaseTicks = r.promisedTicks()
+	return nil
+}
+
+// followerSnapshot handles MsgSnap (Raft §7; dissertation §5).
+func (r *raft) followerSnapshot(m *pb.Message) error {
+	r.heardFromLeader(m.From)
+	meta := &m.Snapshot.Metadata
+	if meta.Index <= r.log.committed {
+		r.acceptAppend(m, r.log.committed)
+		return nil
+	}
+	// 'The log already covers it' means that it holds this very entry.
+	covered, err := r.log.matches(entryID{meta.Term, meta.Index})
+	if err != nil {
+		return err
+	}
+	if covered {
+		r.log.commitTo(meta.Index)
+		r.acceptAppend(m, r.log.committed)
+		return nil
+	}
+	if err := r.restoreSnapshot(m.Snapshot); err != nil {
+		return err
+	}
+	r.acceptAppend(m, r.log.last.index)
+	return nil
+}
+
+// restoreSnapshot makes a received snapshot the start of the log and its
+// configuration the active one.
+func (r *raft) restoreSnapshot(snap *pb.Snapshot) error {
+	meta := &snap.Metadata
+	cfg, err := confchange.Restore(meta.ConfState)
+	if err != nil {
+		return corrupt("snapshot's configuration: %v", err)
+	}
+	r.log.restore(snap)
+	r.logger.Info("restoring snapshot", zap.Uint64("id", r.id), zap.Uint64("index", meta.Index), zap.Uint64("term", meta.Term))
+	index := meta.ConfState.Index
+	if index == 0 {
+		index = meta.Index
+	}
+	return r.switchConf(cfg, index)
+}
+
+// followerProp forwards proposals to the leader.
+func (r *raft) followerProp(m *pb.Message) error {
+	switch {
+	case r.lead == None || r.lead == m.From:
+		return ErrNoLeader
+	case r.cfg.DisableProposalForwarding:
+		return ErrForwardingDisabled
+	}
+	r.forward(m)
+	return nil
+}
+
+// followerTransferLeader forwards a request to move leadership.
+func (r *raft) followerTransferLeader(m *pb.Message) error {
+	if r.lead == None {
+		return ErrNoLeader
+	}
+	r.forward(m)
+	return nil
+}
+
+// forward passes on a message that has no term and keeps its sender.
+func (r *raft) forward(m *pb.Message) {
+	fwd := r.message(m.Type, r.lead)
+	fwd.Term = 0
+	if m.From != None {
+		fwd.From = m.From
+	}
+	fwd.Entries = m.Entries
+}
+
+// forgetLeader makes the node vote as if it had not heard from its leader, for
+// a host that knows better that the leader is gone.
+func (r *raft) forgetLeader() error {
+	if r.role != StateFollower || r.lead == None {
+		return nil
+	}
+	if r.leasesOn() {
+		return ErrLeaseInForce
+	}
+	r.becomeFollower(r.term, None)
+	return nil
+}

@@ -1,0 +1,362 @@
+package raft
+
+import (
+	"fmt"
+
+	"go.uber.org/zap"
+
+	"github.com/quorate-raft/raft/progress"
+	pb "github.com/quorate-raft/raft/raftpb"
+)
+
+// leaderState lives while the node leads, and dies with its leadership.
+type leaderState struct {
+	// peers[i] is what is known of member i of the configuration; self is the
+	// leader's own place, or -1 where it is no member.
+	peers []progress.Progress
+	self  int
+	// scratch has room for one value of each peer.
+	scratch []uint64
+
+	// start is the index of the first entry of the leader's term.
+	start uint64
+	// uncommitted is the payload, in bytes, of own entries not handed out yet
+	// as committed.
+	uncommitted uint64
+
+	ticks         uint64 // since the election
+	sinceBeat     int    // ticks since the last heartbeat
+	sinceQuorum   int    // ticks since the last quorum check
+	sinceProgress int    // ticks since an own write was acknowledged, while some wait
+
+	// sendDue says that some peer may have something to be sent, beatDue that
+	// a round of heartbeats is. Both are acted on when Ready is asked for, so
+	// that whatever came before shares the messages.
+	sendDue bool
+	beatDue bool
+
+	// round numbers the rounds of heartbeats: the tick it was sent in, and a
+	// count within that tick. It only grows.
+	round uint64
+	reads readQueue
+	// leaseOver is set by a TimeoutNow: from then on voters may elect another
+	// at any time.
+	leaseOver bool
+
+	transfer transfer
+	leaving  *leaving
+}
+
+func (l *leaderState) committedInTerm(log *raftLog) bool { return log.committed >= l.start }
+
+func (r *raft) newPeer() progress.Progress {
+	return progress.Progress{
+		Next:     r.log.last.index + 1,
+		ProbeDue: true,
+		Window:   progress.NewWindow(r.cfg.MaxInflightMsgs, r.cfg.MaxInflightBytes),
+	}
+}
+
+// updateSelf brings the leader's own entry in peers up to date: it counts
+// itself like any other voter, by what is durable (dissertation §10.2.1).
+func (r *raft) updateSelf() {
+	l := r.leader
+	if l.self < 0 {
+		return
+	}
+	p := &l.peers[l.self]
+	p.Match = r.log.durable
+	p.Next = r.log.last.index + 1
+	p.State = progress.Replicate
+	p.Active = true
+	p.AckedRound = l.round
+	p.LeaseTicks = r.promisedTicks()
+}
+
+// leaderProp handles proposals, local or forwarded (Raft §5.3).
+func (r *raft) leaderProp(m *pb.Message) error { return r.propose(m.Entries) }
+
+func (r *raft) propose(ents []pb.Entry) error {
+	l := r.leader
+	switch {
+	case len(ents) == 0:
+		return ErrEmptyProposal
+	case l.transfer.target != None:
+		return ErrTransferring
+	case l.leaving != nil:
+		return ErrLeaving
+	case r.log.last.index+uint64(len(ents)) > maxIndex:
+		return ErrIndexExhausted
+	}
+	size := uint64(0)
+	for i := range ents {
+		if ents[i].Type > pb.EntryConfChangeV2 || ents[i].Type < 0 {
+			return corrupt("proposal of unknown entry type %d", ents[i].Type)
+		}
+		size += uint64(len(ents[i].Data))
+	}
+	if size > 0 && l.uncommitted > 0 && size > r.cfg.MaxUncommittedSize-min(l.uncommitted, r.cfg.MaxUncommittedSize) {
+		return ErrUncommittedFull
+	}
+	if err := r.checkConfProposal(ents); err != nil {
+		return err
+	}
+	if len(ents) == 1 {
+		r.appendOne(ents[0])
+		return nil
+	}
+	// The caller's array is not ours to number.
+	own := make([]pb.Entry, len(ents))
+	for i := range ents {
+		own[i] = pb.Entry{Type: ents[i].Type, Term: r.term, Index: r.log.last.index + 1 + uint64(i), Data: ents[i].Data}
+	}
+	r.appendOwn(own)
+	return nil
+}
+
+// appendOne appends an entry of the leader's own.
+func (r *raft) appendOne(e pb.Entry) {
+	e.Term, e.Index = r.term, r.log.last.index+1
+	r.one[0] = e
+	r.appendOwn(r.one[:])
+	r.one[0].Data = nil
+}
+
+func (r *raft) appendOwn(ents []pb.Entry) {
+	r.log.append(ents)
+	for i := range ents {
+		r.leader.uncommitted += uint64(len(ents[i].Data))
+	}
+	r.leader.sendDue = true
+}
+
+// handedOut takes entries that are handed out as committed off the leader's
+// account of uncommitted bytes.
+func (l *leaderState) handedOut(ents []pb.Entry) {
+	for i := range ents {
+		if ents[i].Index >= l.start {
+			l.uncommitted -= uint64(len(ents[i].Data))
+		}
+	}
+}
+
+// maybeCommit advances the commit index to what a majority of each half holds
+// durably, if that is of the leader's term: an entry of an earlier term may
+// still be replaced however many hold it (Raft §5.4.2).
+func (r *raft) maybeCommit() error {
+	l := r.leader
+	n := r.conf.held(l.peers, l.scratch, func(p *progress.Progress) uint64 { return p.Match })
+	if n < l.start || n <= r.log.committed {
+		return nil
+	}
+	first := !l.committedInTerm(r.log)
+	r.log.commitTo(n)
+	l.sendDue = true
+	if first {
+		if len(l.reads.pending) > 0 {
+			r.readsMayStart()
+		}
+		return r.maybeLeaveJoint()
+	}
+	return nil
+}
+
+// leaderAppendResp handles an answer to an append or a snapshot (Raft figure 2).
+func (r *raft) leaderAppendResp(m *pb.Message) error {
+	l := r.leader
+	i := r.conf.pos(m.From)
+	p := &l.peers[i]
+	p.Active = true
+	p.LeaseTicks = m.LeaseTicks
+	if m.Reject {
+		return r.leaderAppendRejected(m, p)
+	}
+	first := uint64(0)
+	if p.State == progress.Snapshot {
+		var err error
+		if first, err = r.log.firstIndex(); err != nil {
+			return err
+		}
+	} else if m.Index < p.Match {
+		return nil // an old answer
+	}
+	advanced := p.Acked(m.Index, first)
+	l.sendDue = true
+	if !advanced {
+		return nil
+	}
+	r.maybeTimeoutNow(m.From)
+	if l.leaving != nil {
+		if r.checkLeaving() {
+			return nil
+		}
+		l.beatDue = true // tell it of the commit at once
+	}
+	// Only a peer that crosses the commit index can move it.
+	if m.Index > r.log.committed {
+		return r.maybeCommit()
+	}
+	return nil
+}
+
+func (r *raft) leaderAppendRejected(m *pb.Message, p *progress.Progress) error {
+	hint := min(m.RejectHint, m.Index)
+	if m.LogTerm > 0 {
+		// Skip all own terms that the peer cannot have (Raft §5.3).
+		var err error
+		if hint, _, err = r.log.agreement(hint, m.LogTerm); err != nil {
+			return err
+		}
+	}
+	if p.Rejected(m.Index, hint) {
+		r.leader.sendDue = true
+	}
+	return nil
+}
+
+// leaderHeartbeatResp handles the answer to a heartbeat: the peer lives, still
+// takes this node for its leader, and may need what got lost.
+func (r *raft) leaderHeartbeatResp(m *pb.Message) error {
+	l := r.leader
+	round := m.Round
+	if round == 0 {
+		round = roundOfContext(m.Context, r.term)
+	}
+	if round > l.round {
+		return corrupt("answer of %d to heartbeat round %d, latest is %d", m.From, round, l.round)
+	}
+	p := &l.peers[r.conf.pos(m.From)]
+	p.EchoesRound = p.EchoesRound || m.Round != 0
+	p.Active = true
+	p.LeaseTicks = m.LeaseTicks
+	p.Answered(r.log.last.index)
+	l.sendDue = true
+	if round > p.AckedRound {
+		p.AckedRound = round
+		r.releaseReads()
+		r.checkLeaving()
+	}
+	return nil
+}
+
+// leaderTick advances the leader's clocks.
+func (r *raft) leaderTick() error {
+	l := r.leader
+	l.ticks++
+	l.sinceBeat++
+	l.sinceQuorum++
+	if l.sinceBeat >= r.cfg.HeartbeatTick {
+		l.sinceBeat = 0
+		l.beatDue = true
+	}
+	r.tickSnapshots()
+	r.tickTransfer()
+	if l.leaving != nil && r.tickLeaving() {
+		return nil
+	}
+	if r.tickDisk() {
+		return nil
+	}
+	if l.sinceQuorum >= r.cfg.ElectionTick {
+		l.sinceQuorum = 0
+		if !r.cfg.DisableCheckQuorum && !r.quorumActive() {
+			r.resign(StepDownQuorumLost)
+		}
+	}
+	return nil
+}
+
+// tickSnapshots gives up on snapshots that were not reported in time.
+func (r *raft) tickSnapshots() {
+	l := r.leader
+	for i := range l.peers {
+		p := &l.peers[i]
+		if p.State != progress.Snapshot {
+			continue
+		}
+		p.SnapshotTicks++
+		if p.SnapshotTicks >= r.cfg.SnapshotTicks {
+			r.logger.Warn("snapshot not reported in time; probing the peer again",
+				zap.Uint64("id", r.id), zap.Uint64("peer", r.conf.ids[i]), zap.Uint64("snapshot", p.PendingSnapshot))
+			p.SnapshotDone(false)
+			p.Waiting = false
+			p.ProbeDue = true
+			l.sendDue = true
+		}
+	}
+}
+
+// quorumActive reports whether a majority of each half was heard from since it
+// was last asked (dissertation §6.2).
+func (r *raft) quorumActive() bool {
+	l := r.leader
+	active := r.conf.held(l.peers, l.scratch, func(p *progress.Progress) uint64 {
+		if p.Active {
+			return 1
+		}
+		return 0
+	})
+	for i := range l.peers {
+		l.peers[i].Active = i == l.self
+	}
+	return active > 0
+}
+
+// tickDisk resigns when own writes stay unacknowledged for an election timeout:
+// others could go on while this node's disk stands still. It reports whether
+// the node resigned.
+func (r *raft) tickDisk() bool {
+	l := r.leader
+	if r.log.durable == r.log.last.index {
+		l.sinceProgress = 0
+		return false
+	}
+	l.sinceProgress++
+	if r.cfg.DisableStallCheck || l.sinceProgress < r.cfg.ElectionTick || r.conf.soleVoter(r.id) {
+		return false
+	}
+	r.stalled = true
+	r.handOver()
+	r.resign(StepDownDiskStalled)
+	return true
+}
+
+// resign gives up leadership within the term.
+func (r *raft) resign(why StepDownReason) {
+	r.stepDown = why
+	r.logger.Warn("leader steps down", zap.Uint64("id", r.id), zap.Uint64("term", r.term), zap.Stringer("why", why))
+	r.becomeFollower(r.term, None)
+}
+
+// unreachable and snapshotReport are the host's reports on its transport.
+func (r *raft) unreachable(id uint64) error {
+	p, err := r.peerForReport(id)
+	if p == nil {
+		return err
+	}
+	p.Unreachable()
+	r.leader.sendDue = true
+	return nil
+}
+
+func (r *raft) snapshotReport(id uint64, ok bool) error {
+	p, err := r.peerForReport(id)
+	if p == nil {
+		return err
+	}
+	p.SnapshotDone(ok)
+	r.leader.sendDue = true
+	return nil
+}
+
+// peerForReport returns nil without an error where reports mean nothing.
+func (r *raft) peerForReport(id uint64) (*progress.Progress, error) {
+	i := r.conf.pos(id)
+	if i < 0 || id == r.id {
+		return nil, fmt.Errorf("%w: %d", ErrUnknownPeer, id)
+	}
+	if r.role != StateLeader {
+		return nil, nil
+	}
+	return &r.leader.peers[i], nil
+}

@@ -1,0 +1,255 @@
+package raft
+
+import (
+	"slices"
+
+	"go.uber.org/zap"
+
+	"github.com/quorate-raft/raft/confchange"
+	"github.com/quorate-raft/raft/progress"
+	"github.com/quorate-raft/raft/quorum"
+	pb "github.com/quorate-raft/raft/raftpb"
+)
+
+// membership owns the active configuration: the one that elections, commits,
+// reads and the validation of changes go by.
+type membership struct {
+	cfg confchange.Config
+	// index is that of the entry that made cfg, 0 if unknown.
+	index uint64
+	// ids are all members, ascending; roles[i] says what ids[i] is. Per-peer
+	// state of the leader and of candidates lies in arrays beside them.
+	ids   []uint64
+	roles []memberRole
+}
+
+type memberRole uint8
+
+const (
+	roleIncoming memberRole = 1 << iota // votes in the (incoming) majority
+	roleOutgoing                        // votes in the outgoing majority of a joint configuration
+	roleLearner
+	roleVoter = roleIncoming | roleOutgoing
+)
+
+func (m *membership) set(cfg confchange.Config, index uint64) {
+	m.cfg, m.index = cfg, index
+	m.ids = cfg.IDs()
+	m.roles = make([]memberRole, len(m.ids))
+	for i, id := range m.ids {
+		if cfg.Voters[0].Contains(id) {
+			m.roles[i] |= roleIncoming
+		}
+		if cfg.Voters[1].Contains(id) {
+			m.roles[i] |= roleOutgoing
+		}
+		if cfg.IsLearner(id) {
+			m.roles[i] |= roleLearner
+		}
+	}
+}
+
+// pos returns where id is in ids, or -1.
+func (m *membership) pos(id uint64) int {
+	if len(m.ids) <= 16 {
+		for i := range m.ids {
+			if m.ids[i] == id {
+				return i
+			}
+		}
+		return -1
+	}
+	if i, ok := slices.BinarySearch(m.ids, id); ok {
+		return i
+	}
+	return -1
+}
+
+func (m *membership) isVoter(id uint64) bool {
+	i := m.pos(id)
+	return i >= 0 && m.roles[i]&roleVoter != 0
+}
+
+// soleVoter reports whether id decides everything alone.
+func (m *membership) soleVoter(id uint64) bool {
+	voters := 0
+	for _, role := range m.roles {
+		if role&roleVoter != 0 {
+			voters++
+		}
+	}
+	return voters == 1 && m.isVoter(id)
+}
+
+// tally returns the result of a ballot in which votes[i] is the vote of ids[i].
+// Both halves of a joint configuration must agree (dissertation §4.3).
+func (m *membership) tally(votes []ballot) quorum.VoteResult {
+	return m.tallyHalf(roleIncoming, votes).And(m.tallyHalf(roleOutgoing, votes))
+}
+
+func (m *membership) tallyHalf(half memberRole, votes []ballot) quorum.VoteResult {
+	voters, granted, rejected := 0, 0, 0
+	for i, role := range m.roles {
+		if role&half == 0 {
+			continue
+		}
+		voters++
+		switch votes[i] {
+		case ballotGranted:
+			granted++
+		case ballotRejected:
+			rejected++
+		}
+	}
+	return quorum.Tally(voters, granted, rejected)
+}
+
+// held returns the highest value that a majority of each half holds, where
+// value reads a peer's; learners never count. scratch has room for all peers.
+func (m *membership) held(peers []progress.Progress, scratch []uint64, value func(*progress.Progress) uint64) uint64 {
+	in := m.heldByHalf(roleIncoming, peers, scratch, value)
+	if !m.cfg.Joint() {
+		return in
+	}
+	return min(in, m.heldByHalf(roleOutgoing, peers, scratch, value))
+}
+
+func (m *membership) heldByHalf(half memberRole, peers []progress.Progress, scratch []uint64, value func(*progress.Progress) uint64) uint64 {
+	scratch = scratch[:0]
+	for i, role := range m.roles {
+		if role&half != 0 {
+			scratch = append(scratch, value(&peers[i]))
+		}
+	}
+	return quorum.CommittedIndex(scratch)
+}
+
+// checkConfProposal says why the changes of configuration among ents, if any,
+// cannot be proposed now, judged against the newest configuration in the log.
+func (r *raft) checkConfProposal(ents []pb.Entry) error {
+	found := false
+	for i := range ents {
+		if !isConfEntry(ents[i].Type) {
+			continue
+		}
+		if found {
+			return &ConfChangeError{Reason: ErrConfChangeMultiple}
+		}
+		found = true
+		cc, err := pb.UnmarshalConfChange(ents[i])
+		if err != nil {
+			return &ConfChangeError{Reason: err}
+		}
+		if err := r.checkConfChange(cc.AsV2()); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (r *raft) checkConfChange(cc pb.ConfChangeV2) error {
+	// Dissertation §4.1: one change at a time. An unapplied one may be the
+	// newest configuration in the log, so nothing is judged beside it.
+	if index, ok := r.log.unappliedConf(r.log.last.index); ok {
+		return &ConfChangeError{Index: index, Reason: ErrConfChangePending}
+	}
+	if !r.leader.committedInTerm(r.log) {
+		return &ConfChangeError{Reason: ErrConfChangeTooEarly}
+	}
+	if err := confchange.Validate(r.conf.cfg, cc); err != nil {
+		return &ConfChangeError{Reason: err}
+	}
+	return nil
+}
+
+// applyConfChange makes the change that the host is applying effective.
+func (r *raft) applyConfChange(cc pb.ConfChangeV2) error {
+	index := r.confBeingApplied()
+	if index == 0 {
+		r.logger.Warn("no configuration entry is being applied; the configuration stays", zap.Uint64("id", r.id))
+		return nil
+	}
+	next, err := confchange.Apply(r.conf.cfg, cc)
+	if err != nil {
+		// Every node finds the same, so all skip it alike.
+		r.logger.Error("committed change of configuration is impossible; skipped",
+			zap.Uint64("id", r.id), zap.Uint64("index", index), zap.Error(err))
+		next = r.conf.cfg
+	}
+	return r.switchConf(next, index)
+}
+
+// confBeingApplied returns the index of the first configuration entry that was
+// handed out to be applied and has not taken effect, or 0.
+func (r *raft) confBeingApplied() uint64 {
+	for _, i := range r.log.confs {
+		if i > r.conf.index && i <= r.log.applying {
+			return i
+		}
+	}
+	return 0
+}
+
+// switchConf is the one place where the active configuration changes.
+func (r *raft) switchConf(next confchange.Config, index uint64) error {
+	oldIDs := r.conf.ids
+	r.conf.set(next, index)
+	r.logger.Info("configuration in effect", zap.Uint64("id", r.id), zap.Uint64("index", index), zap.Stringer("config", next))
+	switch r.role {
+	case StateLeader:
+		return r.leaderConfChanged(oldIDs)
+	case StateCandidate, StatePreCandidate:
+		// The ballot was held under another configuration.
+		r.becomeFollower(r.term, None)
+	}
+	return nil
+}
+
+// leaderConfChanged carries over what the leader knows of each peer and does
+// what the new configuration makes possible.
+func (r *raft) leaderConfChanged(oldIDs []uint64) error {
+	l := r.leader
+	old := l.peers
+	l.peers = make([]progress.Progress, len(r.conf.ids))
+	l.scratch = make([]uint64, 0, len(r.conf.ids))
+	for i, id := range r.conf.ids {
+		if j, ok := slices.BinarySearch(oldIDs, id); ok {
+			l.peers[i] = old[j]
+			continue
+		}
+		l.peers[i] = r.newPeer()
+		// It had no chance to be heard yet.
+		l.peers[i].Active = true
+	}
+	l.self = r.conf.pos(r.id)
+	r.updateSelf()
+	l.sendDue = true
+	if l.transfer.target != None && !r.conf.isVoter(l.transfer.target) {
+		r.abortTransfer("the target was removed")
+	}
+	if !r.conf.isVoter(r.id) && !r.cfg.StayAfterRemoval {
+		r.startLeaving()
+	}
+	if len(r.conf.cfg.Voters[0]) == 0 {
+		return nil
+	}
+	r.releaseReads()
+	return r.maybeCommit()
+}
+
+// maybeLeaveJoint proposes to leave an automatic joint configuration once it is
+// applied.
+func (r *raft) maybeLeaveJoint() error {
+	if r.role != StateLeader || !r.conf.cfg.Joint() || !r.conf.cfg.AutoLeave {
+		return nil
+	}
+	// Only in a term of one's own that has committed, and only if no leader
+	// before began it (dissertation §4.3): an unapplied entry is the leave
+	// itself, or comes before it.
+	if !r.leader.committedInTerm(r.log) || len(r.log.confs) > 0 {
+		return nil
+	}
+	r.logger.Info("leaving the joint configuration", zap.Uint64("id", r.id), zap.Uint64("term", r.term))
+	r.appendOne(pb.Entry{Type: pb.EntryConfChangeV2})
+	return nil
+}

@@ -1,0 +1,249 @@
+package raft
+
+import (
+	"fmt"
+
+	"go.uber.org/zap"
+
+	"github.com/quorate-raft/raft/confchange"
+	pb "github.com/quorate-raft/raft/raftpb"
+)
+
+// StateType is a node's role (Raft figure 4). Being a learner is no role but a
+// property of the configuration: a learner is a follower that nobody counts.
+type StateType uint8
+
+// The roles.
+const (
+	StateFollower StateType = iota
+	StateCandidate
+	StateLeader
+	StatePreCandidate
+)
+
+var roleNames = [...]string{"StateFollower", "StateCandidate", "StateLeader", "StatePreCandidate"}
+
+// String returns the role's name.
+func (st StateType) String() string {
+	if int(st) < len(roleNames) {
+		return roleNames[st]
+	}
+	return fmt.Sprintf("StateType(%d)", uint8(st))
+}
+
+// Bounds on what is believed from the wire and from Storage, far below where
+// arithmetic would wrap.
+const (
+	maxIndex = 1 << 62
+	maxTerm  = 1 << 62
+)
+
+// transferContext marks a vote request of a candidate that its leader told to
+// campaign: it is not refused for that leader's sake (dissertation §4.2.3).
+// The bytes are those that other implementations of this wire format use.
+const transferContext = "CampaignTransfer"
+
+// raft is the protocol's state machine: inputs change it, and what should
+// happen outside is left in msgs, promises, reads and the log for Ready.
+type raft struct {
+	cfg    *Config // defaults filled
+	logger *zap.Logger
+	id     uint64
+
+	// Persistent state (Raft figure 2), with the log.
+	term uint64
+	vote uint64
+	log  *raftLog
+	conf membership
+
+	// Volatile state of all roles. Only transitions.go writes role.
+	role StateType
+	lead uint64
+	// elapsed counts ticks since the node last heard from a leader, granted a
+	// vote or campaigned; at timeout it campaigns.
+	elapsed int
+	timeout int
+	// promised counts down, with leases on, the ticks for which this node told
+	// a leader that it refuses votes, whatever term it has moved to since; a
+	// restarted node may have promised before (dissertation §6.4.1).
+	promised int
+	// stalled forbids to campaign: the node stepped down because its disk
+	// does not answer, and it has not answered since.
+	stalled  bool
+	stepDown StepDownReason
+
+	leader    *leaderState    // while leader
+	candidate *candidateState // while (pre-)candidate
+	asked     forwardedReads  // reads sent to the leader
+
+	out *readyBuffers
+	one [1]pb.Entry // to append a single entry without allocating
+
+	// err is the first fault of Storage; the node does nothing after it.
+	err error
+}
+
+func newRaft(c *Config) (*raft, error) {
+	if err := c.Validate(); err != nil {
+		return nil, err
+	}
+	cfg := c.withDefaults()
+	hs, cs, err := cfg.Storage.InitialState()
+	if err != nil {
+		return nil, &StorageError{"initial state", err}
+	}
+	if hs.Term > maxTerm || hs.Commit > maxIndex {
+		return nil, &StorageError{"hard state", fmt.Errorf("term %d and commit %d", hs.Term, hs.Commit)}
+	}
+	log, err := newLog(cfg.Storage, hs, cfg.Applied)
+	if err != nil {
+		return nil, err
+	}
+	r := &raft{
+		cfg: &cfg, logger: cfg.Logger, id: cfg.ID,
+		// An empty hard state beside a snapshot is a group seeded by hand.
+		term: max(hs.Term, log.last.term), vote: hs.Vote,
+		log: log, out: &readyBuffers{},
+	}
+	if err := r.restoreConf(cs); err != nil {
+		return nil, err
+	}
+	if r.leasesOn() && hs.Term > 0 {
+		r.promised = cfg.ElectionTick
+	}
+	r.asked.nonce = cfg.Rand.Uint64()
+	r.startTimer()
+	r.logger.Info("raft node started", zap.Uint64("id", r.id), zap.Uint64("term", r.term),
+		zap.Uint64("last", log.last.index), zap.Uint64("commit", log.committed),
+		zap.Uint64("applied", log.applied), zap.Stringer("config", r.conf.cfg))
+	return r, nil
+}
+
+// restoreConf finds the configuration as of applied: the persisted one and the
+// changes in the log between its index and applied.
+func (r *raft) restoreConf(cs pb.ConfState) error {
+	cfg, err := confchange.Restore(cs)
+	if err != nil {
+		return &StorageError{"configuration", err}
+	}
+	r.conf.set(cfg, cs.Index)
+	if cs.Index == 0 {
+		// Without an index it is as of Applied, by contract.
+		r.conf.index = 0
+		return nil
+	}
+	first, err := r.log.firstIndex()
+	if err != nil {
+		return err
+	}
+	found, err := r.log.scanConfs(max(cs.Index+1, first), r.log.applied+1)
+	if err != nil {
+		return err
+	}
+	for _, i := range found {
+		ents, err := r.log.slice(i, i+1, noLimit)
+		if err != nil {
+			return err
+		}
+		cc, err := pb.UnmarshalConfChange(ents[0])
+		if err != nil {
+			return &StorageError{fmt.Sprintf("configuration entry %d", i), err}
+		}
+		if next, err := confchange.Apply(r.conf.cfg, cc.AsV2()); err == nil {
+			r.conf.set(next, i)
+		}
+	}
+	return nil
+}
+
+// leasesOn reports whether this node promises its leader to refuse votes, and
+// may itself serve reads on such promises.
+func (r *raft) leasesOn() bool { return r.cfg.ReadOnlyOption == ReadOnlyLeaseBased }
+
+// promisedTicks is what responses tell the leader about that promise.
+func (r *raft) promisedTicks() uint64 {
+	if r.leasesOn() {
+		return uint64(r.cfg.ElectionTick)
+	}
+	return 0
+}
+
+func (r *raft) hardState() pb.HardState {
+	return pb.HardState{Term: r.term, Vote: r.vote, Commit: r.log.committed}
+}
+
+func (r *raft) softState() SoftState { return SoftState{Lead: r.lead, RaftState: r.role} }
+
+// fail makes err, if it is a fault of Storage, the node's last word.
+func (r *raft) fail(err error) error {
+	if err == nil {
+		return nil
+	}
+	if _, ok := err.(*StorageError); ok && r.err == nil {
+		r.err = err
+		r.logger.Error("storage failed, the node stops", zap.Uint64("id", r.id), zap.Error(err))
+	}
+	return err
+}
+
+// message adds a message that may leave at any time, and returns it to be
+// filled. The pointer is valid until the next message.
+func (r *raft) message(t pb.MessageType, to uint64) *pb.Message {
+	r.out.msgs = append(r.out.msgs, pb.Message{Type: t, To: to, From: r.id, Term: r.term})
+	return &r.out.msgs[len(r.out.msgs)-1]
+}
+
+// promise adds a message that rests on what this node wrote, and so may leave
+// only when all of it is durable: the one way for votes and append
+// acknowledgements.
+func (r *raft) promise(t pb.MessageType, to uint64) *pb.Message {
+	r.out.promises = append(r.out.promises, pb.Message{Type: t, To: to, From: r.id, Term: r.term, LeaseTicks: r.promisedTicks()})
+	return &r.out.promises[len(r.out.promises)-1]
+}
+
+// withdrawPromises forgets promises of an earlier term that have not left: the
+// log that they speak of may be replaced before they do.
+func (r *raft) withdrawPromises() {
+	clear(r.out.promises)
+	r.out.promises = r.out.promises[:0]
+}
+
+// tick advances the node's clock by one.
+func (r *raft) tick() error {
+	if r.role == StateLeader {
+		return r.leaderTick()
+	}
+	r.elapsed++
+	if r.promised > 0 {
+		r.promised--
+	}
+	if len(r.asked.waiting) > 0 {
+		r.asked.tick(r.cfg.ElectionTick)
+	}
+	if r.elapsed < r.timeout {
+		return nil
+	}
+	r.elapsed = 0
+	if r.campaignObstacle() != reasonNone {
+		return nil // Explain tells why.
+	}
+	return r.campaign(r.firstBallot())
+}
+
+// startTimer begins a new election timeout of random length (Raft §5.2).
+func (r *raft) startTimer() {
+	r.elapsed = 0
+	r.timeout = r.cfg.ElectionTick + int(r.cfg.Rand.Uint64()%uint64(r.cfg.ElectionTick))
+}
+
+// refusesVotes reports whether a vote would break faith with a leader that
+// this node heard from within an election timeout (dissertation §4.2.3, §6.4.1).
+func (r *raft) refusesVotes() bool {
+	switch {
+	case r.cfg.DisableCheckQuorum:
+		return false
+	case r.role == StateLeader, r.promised > 0:
+		return true
+	}
+	return r.lead != None && r.elapsed < r.cfg.ElectionTick
+}

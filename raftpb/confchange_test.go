@@ -1,0 +1,167 @@
+package raftpb
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// The two forms of a change must mean the same, and an old peer must get the form that it can read.
+func TestMarshalConfChange(t *testing.T) {
+	v1 := ConfChange{ID: 9, Type: ConfChangeRemoveNode, NodeID: 3, Context: []byte("c")}
+	v2 := ConfChangeV2{
+		Changes: []ConfChangeSingle{{Type: ConfChangeRemoveNode, NodeID: 3}},
+		Context: []byte("c"),
+	}
+	for name, test := range map[string]struct {
+		change    ConfChangeI
+		entryType EntryType
+		data      []byte
+		decoded   ConfChangeI
+	}{
+		"v1":               {v1, EntryConfChange, []byte{8, 9, 0x10, 1, 0x18, 3, 0x22, 1, 'c'}, v1},
+		"v2 of one change": {v2, EntryConfChangeV2, []byte{0x12, 4, 8, 1, 0x10, 3, 0x1a, 1, 'c'}, v2},
+		"empty v1":         {ConfChange{}, EntryConfChange, []byte{}, ConfChange{}},
+		"empty v2":         {ConfChangeV2{}, EntryConfChangeV2, []byte{}, ConfChangeV2{}},
+		"nil leaves":       {nil, EntryConfChangeV2, nil, ConfChangeV2{}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			entryType, data, err := MarshalConfChange(test.change)
+			require.NoError(t, err)
+			require.Equal(t, test.entryType, entryType)
+			require.Equal(t, test.data, data)
+			decoded, err := UnmarshalConfChange(Entry{Type: entryType, Data: data})
+			require.NoError(t, err)
+			require.Equal(t, test.decoded, decoded)
+		})
+	}
+	require.Equal(t, v2, v1.AsV2())
+	got, ok := v1.AsV1()
+	require.True(t, ok)
+	require.Equal(t, v1, got)
+	_, ok = v2.AsV1()
+	require.False(t, ok)
+	require.Equal(t, v2, v2.AsV2())
+}
+
+// An entry comes from a peer or from disk, so a change that cannot be applied must be an error that says why.
+func TestUnmarshalConfChangeErrors(t *testing.T) {
+	for name, test := range map[string]struct {
+		entry Entry
+		text  string
+	}{
+		"not a change": {
+			Entry{Type: EntryNormal, Index: 4, Term: 2},
+			"entry at index 4, term 2: invalid configuration change: EntryNormal carries none",
+		},
+		"unknown type of entry": {Entry{Type: 77}, "77 carries none"},
+		"undecodable v1":        {Entry{Type: EntryConfChange, Data: []byte{8}}, "EntryConfChange does not decode: unexpected EOF"},
+		"undecodable v2":        {Entry{Type: EntryConfChangeV2, Data: []byte{8}}, "EntryConfChangeV2 does not decode: unexpected EOF"},
+		"unknown type in v1":    {Entry{Type: EntryConfChange, Data: []byte{0x10, 4, 0x18, 6}}, "unknown type 4 for node 6"},
+		"unknown type in v2":    {Entry{Type: EntryConfChangeV2, Data: []byte{0x12, 4, 8, 5, 0x10, 6}}, "unknown type 5 for node 6"},
+		"unknown transition":    {Entry{Type: EntryConfChangeV2, Data: []byte{8, 3}}, "unknown transition 3"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			change, err := UnmarshalConfChange(test.entry)
+			require.Nil(t, change)
+			require.ErrorIs(t, err, ErrInvalidConfChange)
+			require.ErrorContains(t, err, test.text)
+		})
+	}
+}
+
+// A change of more than one member may only be made through a joint configuration (§4.3).
+func TestEnterAndLeaveJoint(t *testing.T) {
+	const (
+		auto     = ConfChangeTransitionAuto
+		implicit = ConfChangeTransitionJointImplicit
+		explicit = ConfChangeTransitionJointExplicit
+	)
+	for _, test := range []struct {
+		transition              ConfChangeTransition
+		changes                 int
+		autoLeave, joint, leave bool
+	}{
+		{transition: auto, changes: 0, leave: true},
+		{transition: auto, changes: 1},
+		{transition: auto, changes: 2, joint: true, autoLeave: true},
+		{transition: implicit, changes: 0, joint: true, autoLeave: true},
+		{transition: implicit, changes: 1, joint: true, autoLeave: true},
+		{transition: implicit, changes: 2, joint: true, autoLeave: true},
+		{transition: explicit, changes: 0, joint: true},
+		{transition: explicit, changes: 1, joint: true},
+		{transition: explicit, changes: 2, joint: true},
+		{transition: 9, changes: 0, joint: true, autoLeave: true},
+	} {
+		c := ConfChangeV2{
+			Transition: test.transition,
+			Changes:    make([]ConfChangeSingle, test.changes),
+			Context:    []byte("does not count"),
+		}
+		autoLeave, joint := c.EnterJoint()
+		require.Equal(t, test.joint, joint, "%+v", test)
+		require.Equal(t, test.autoLeave, autoLeave, "%+v", test)
+		require.Equal(t, test.leave, c.LeaveJoint(), "%+v", test)
+	}
+}
+
+func TestConfChangesStrings(t *testing.T) {
+	changes, err := ConfChangesFromString(" v1 l2\tr3 u18446744073709551615 ")
+	require.NoError(t, err)
+	require.Equal(t, []ConfChangeSingle{
+		{Type: ConfChangeAddNode, NodeID: 1},
+		{Type: ConfChangeAddLearnerNode, NodeID: 2},
+		{Type: ConfChangeRemoveNode, NodeID: 3},
+		{Type: ConfChangeUpdateNode, NodeID: 1<<64 - 1},
+	}, changes)
+	require.Equal(t, "v1 l2 r3 u18446744073709551615", ConfChangesToString(changes))
+
+	changes, err = ConfChangesFromString("")
+	require.NoError(t, err)
+	require.Nil(t, changes)
+	require.Empty(t, ConfChangesToString(nil))
+	require.Equal(t, "[8]3", ConfChangesToString([]ConfChangeSingle{{Type: 8, NodeID: 3}}))
+
+	for _, bad := range []string{"v", "x1", "1", "v-1", "v1,l2", "v18446744073709551616", "v1 é2", "[8]3"} {
+		changes, err = ConfChangesFromString(bad)
+		require.ErrorIs(t, err, ErrInvalidConfChange, "%q", bad)
+		require.Nil(t, changes)
+	}
+}
+
+func TestConfStateEquivalent(t *testing.T) {
+	base := func() ConfState {
+		return ConfState{
+			Voters: []uint64{1, 2, 3}, Learners: []uint64{5, 6},
+			VotersOutgoing: []uint64{1, 2, 4}, LearnersNext: []uint64{4, 7}, AutoLeave: true, Index: 8,
+		}
+	}
+	for name, test := range map[string]struct {
+		change func(*ConfState)
+		text   string
+	}{
+		"same":       {func(*ConfState) {}, ""},
+		"order":      {func(c *ConfState) { c.Voters = []uint64{3, 1, 2}; c.LearnersNext = []uint64{7, 4} }, ""},
+		"index":      {func(c *ConfState) { c.Index = 0 }, ""},
+		"voters":     {func(c *ConfState) { c.Voters = []uint64{3, 1} }, "voters [1 2 3] and [1 3]"},
+		"repeated":   {func(c *ConfState) { c.Voters = []uint64{3, 1, 2, 2} }, "voters [1 2 3] and [1 2 2 3]"},
+		"learners":   {func(c *ConfState) { c.Learners = nil }, "learners [5 6] and []"},
+		"outgoing":   {func(c *ConfState) { c.VotersOutgoing = nil }, "outgoing voters [1 2 4] and []"},
+		"next":       {func(c *ConfState) { c.LearnersNext[0] = 9 }, "next learners [4 7] and [7 9]"},
+		"auto leave": {func(c *ConfState) { c.AutoLeave = false }, "auto leave true and false"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			other := base()
+			test.change(&other)
+			before := other
+			err := base().Equivalent(other)
+			require.Equal(t, before, other, "Equivalent changes nothing")
+			if test.text == "" {
+				require.NoError(t, err)
+				return
+			}
+			require.EqualError(t, err, "configurations differ: "+test.text)
+		})
+	}
+	require.NoError(t, ConfState{}.Equivalent(ConfState{Voters: []uint64{}, Index: 3}))
+}

@@ -1,0 +1,36 @@
+package raftpb
+
+import (
+	"fmt"
+	"slices"
+)
+
+// Equivalent returns nil if both are the same configuration, and otherwise an error that names the first field that
+// differs with both its values. The order of members does not count, nor does Index: it says where a configuration
+// comes from, not what it is.
+func (c ConfState) Equivalent(other ConfState) error {
+	sets := []struct {
+		name     string
+		one, two []uint64
+	}{
+		{"voters", c.Voters, other.Voters},
+		{"learners", c.Learners, other.Learners},
+		{"outgoing voters", c.VotersOutgoing, other.VotersOutgoing},
+		{"next learners", c.LearnersNext, other.LearnersNext},
+	}
+	for _, set := range sets {
+		if one, two := sorted(set.one), sorted(set.two); !slices.Equal(one, two) {
+			return fmt.Errorf("configurations differ: %s %v and %v", set.name, one, two)
+		}
+	}
+	if c.AutoLeave != other.AutoLeave {
+		return fmt.Errorf("configurations differ: auto leave %t and %t", c.AutoLeave, other.AutoLeave)
+	}
+	return nil
+}
+
+func sorted(ids []uint64) []uint64 {
+	ids = slices.Clone(ids)
+	slices.Sort(ids)
+	return ids
+}

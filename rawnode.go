@@ -1,0 +1,419 @@
+package raft
+
+import (
+	"fmt"
+
+	"github.com/quorate-raft/raft/confchange"
+	"github.com/quorate-raft/raft/quorum"
+	pb "github.com/quorate-raft/raft/raftpb"
+)
+
+// RawNode is one member of a raft group, as a state machine: inputs (Tick, Step,
+// Propose, ...) change its state, and Ready says what the host has to persist,
+// send and apply. It has no goroutine, clock or I/O, and behaves the same for
+// the same inputs. It is not safe for concurrent use; Node is.
+//
+// Every method that returns an error returns one matching ErrStorage once the
+// node's Storage has failed; the node then does nothing more.
+type RawNode struct {
+	raft *raft
+
+	instance uint64
+	seq      uint64 // of the last Ready
+	ackedSeq uint64
+	soft     SoftState    // as last handed out
+	hard     pb.HardState // as last handed out
+	spare    []*readyBuffers
+}
+
+// NewRawNode returns a node that goes on from what c.Storage holds. For a new
+// group call Bootstrap next, or give all members the same initial snapshot; a
+// node that joins an existing group starts with an empty Storage and is told
+// everything by the leader. It does not keep or change c.
+//
+// An error matches ErrInvalidConfig, with every fault of c, or ErrStorage.
+func NewRawNode(c *Config) (*RawNode, error) {
+	r, err := newRaft(c)
+	if err != nil {
+		return nil, err
+	}
+	hs, _, err := r.cfg.Storage.InitialState()
+	if err != nil {
+		return nil, &StorageError{"initial state", err}
+	}
+	// What differs from the persisted state goes into the first Ready.
+	return &RawNode{raft: r, instance: r.cfg.Rand.Uint64(), hard: hs, soft: r.softState()}, nil
+}
+
+// Peer is a first member of a new group.
+type Peer struct {
+	ID uint64
+	// Context is carried in the change of configuration that adds the member.
+	Context []byte
+}
+
+// Bootstrap makes the first members of a new group: the log begins with changes
+// of configuration, already committed, that add peers as voters. All of them
+// call it with the same peers in the same order. It fails, and changes nothing,
+// if Storage is not empty or peers is empty or names a peer twice.
+func (rn *RawNode) Bootstrap(peers []Peer) error {
+	r := rn.raft
+	if r.err != nil {
+		return r.err
+	}
+	if r.log.last.index != 0 || r.term != 0 {
+		return fmt.Errorf("%w: bootstrap of a node that has a log or a term", ErrInvalidConfig)
+	}
+	var ids []uint64
+	ents := make([]pb.Entry, len(peers))
+	for i, peer := range peers {
+		cc := pb.ConfChange{Type: pb.ConfChangeAddNode, NodeID: peer.ID, Context: peer.Context}
+		data, err := cc.Marshal()
+		if err != nil {
+			return fmt.Errorf("raft: bootstrap: %w", err)
+		}
+		ids = append(ids, peer.ID)
+		ents[i] = pb.Entry{Type: pb.EntryConfChange, Term: 1, Index: uint64(i + 1), Data: data}
+	}
+	voters := quorum.NewMajorityConfig(ids...)
+	cfg := confchange.Config{Voters: quorum.JointConfig{voters}}
+	if len(voters) != len(peers) || len(peers) == 0 {
+		return fmt.Errorf("%w: bootstrap with peers %v: at least one, each once", ErrInvalidConfig, ids)
+	}
+	if err := cfg.Check(); err != nil {
+		return fmt.Errorf("%w: bootstrap: %w", ErrInvalidConfig, err)
+	}
+	r.becomeFollower(1, None)
+	r.log.append(ents)
+	r.log.commitTo(uint64(len(ents)))
+	return r.switchConf(cfg, uint64(len(ents)))
+}
+
+// Tick advances the node's clock by one tick (Config.ElectionTick and
+// HeartbeatTick are counted in them).
+func (rn *RawNode) Tick() {
+	if rn.raft.err == nil {
+		_ = rn.raft.fail(rn.raft.tick()) // Err tells
+	}
+}
+
+// Campaign makes the node campaign at once, with a pre-vote unless that is
+// disabled. A leader ignores it. The error is a CampaignError that says why the
+// node may not.
+func (rn *RawNode) Campaign() error {
+	return rn.input(rn.raft.hup)
+}
+
+// Propose asks to append data to the log. A follower forwards it to its leader;
+// then it may be lost without notice. The node keeps data, which must not change
+// any more. An error matches ErrProposalDropped and says why.
+func (rn *RawNode) Propose(data []byte) error {
+	return rn.propose(pb.Entry{Data: data})
+}
+
+// ProposeConfChange asks for a change of membership (dissertation §4). It is
+// judged against the newest configuration in the leader's log; a refusal is a
+// ConfChangeError. When the entry is committed, the host calls ApplyConfChange.
+func (rn *RawNode) ProposeConfChange(cc pb.ConfChangeI) error {
+	t, data, err := pb.MarshalConfChange(cc)
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrProposalDropped, err)
+	}
+	return rn.propose(pb.Entry{Type: t, Data: data})
+}
+
+func (rn *RawNode) propose(e pb.Entry) error {
+	r := rn.raft
+	if r.err != nil {
+		return r.err
+	}
+	if r.role == StateLeader {
+		r.one[0] = e
+		err := r.propose(r.one[:])
+		r.one[0] = pb.Entry{}
+		return r.fail(err)
+	}
+	return r.fail(r.followerProp(&pb.Message{Type: pb.MsgProp, From: r.id, Entries: []pb.Entry{e}}))
+}
+
+// ApplyConfChange makes a committed change of membership effective and returns
+// the configuration. The host calls it for every entry of type EntryConfChange
+// or EntryConfChangeV2 in CommittedEntries, in order, when it applies the entry
+// and before AckApply. To refuse a change, as all replicas must alike, it passes
+// a change of the same type whose NodeIDs are 0.
+//
+// The returned state carries the index of its entry; it is what a snapshot at
+// that index or later, before the next change, has to hold.
+func (rn *RawNode) ApplyConfChange(cc pb.ConfChangeI) *pb.ConfState {
+	r := rn.raft
+	if r.err == nil && cc != nil {
+		_ = r.fail(r.applyConfChange(cc.AsV2())) // Err tells
+	}
+	return r.confState()
+}
+
+func (r *raft) confState() *pb.ConfState {
+	cs := r.conf.cfg.ConfState()
+	cs.Index = r.conf.index
+	return &cs
+}
+
+// Step takes a message of another node. Nothing that a peer sends can panic; a
+// message that no correct peer sends is refused with an error and changes
+// nothing (ErrCorruptMessage, ErrMisrouted, ErrUnknownMessage, ErrStepLocalMsg,
+// ErrStepPeerNotFound). The error of a forwarded proposal or read says why it
+// was refused. The node keeps the message's entries and snapshot, which must not
+// change any more.
+func (rn *RawNode) Step(m pb.Message) error {
+	return rn.raft.step(&m)
+}
+
+// TransferLeader asks to move leadership to transferee (dissertation §3.10).
+// The leader brings its log up to date and tells it to campaign; proposals are
+// refused meanwhile. It is given up after an election timeout. A follower
+// forwards the request. The error is ErrNoLeader, or a TransferError if the
+// target is not a voter or leads already.
+func (rn *RawNode) TransferLeader(transferee uint64) error {
+	return rn.input(func() error { return rn.raft.transferLeader(transferee) })
+}
+
+// AbortTransfer gives up a transfer of leadership that is under way, if there
+// is one, and accepts proposals again. A target that was already told to
+// campaign may still win. ErrNotLeader on other nodes.
+func (rn *RawNode) AbortTransfer() error {
+	return rn.input(func() error {
+		if rn.raft.role != StateLeader {
+			return ErrNotLeader
+		}
+		if rn.raft.leader.transfer.target != None {
+			rn.raft.abortTransfer("the host asked to")
+		}
+		return nil
+	})
+}
+
+// ForgetLeader makes a follower forget that it hears from a leader, so that it
+// votes at once when asked, for a host that knows that the leader is gone. It
+// does nothing on other nodes. ErrLeaseInForce with ReadOnlyLeaseBased.
+func (rn *RawNode) ForgetLeader() error {
+	return rn.input(rn.raft.forgetLeader)
+}
+
+// ReadIndex asks for an index at which a linearizable read can be served; it
+// comes in ReadStates of a later Ready with rctx. Reads share rounds of
+// heartbeats. A read is lost without notice when leadership changes, or when a
+// message of a forwarded read gets lost: ask again, rctx may be the same.
+// ErrNoLeader, or ErrTooManyReads past Config.MaxPendingReads.
+func (rn *RawNode) ReadIndex(rctx []byte) error {
+	r := rn.raft
+	if r.err != nil {
+		return r.err
+	}
+	return r.fail(r.readIndex(rctx))
+}
+
+// LeaseRead returns at once an index at which a linearizable read can be served,
+// if this node leads and holds a lease (dissertation §6.4.1). The host must have
+// delivered all ticks that are due. ErrNotLeader, or ErrNoLease: use ReadIndex.
+func (rn *RawNode) LeaseRead() (uint64, error) {
+	if rn.raft.err != nil {
+		return 0, rn.raft.err
+	}
+	return rn.raft.leaseRead()
+}
+
+// ReportUnreachable tells the leader that messages to id got lost, so that it
+// probes before it sends more. ErrUnknownPeer if id is not another member.
+func (rn *RawNode) ReportUnreachable(id uint64) error {
+	return rn.input(func() error { return rn.raft.unreachable(id) })
+}
+
+// SnapshotStatus is the outcome of sending a snapshot.
+type SnapshotStatus int
+
+const (
+	// SnapshotFinish: the peer has the snapshot.
+	SnapshotFinish SnapshotStatus = 1
+	// SnapshotFailure: it did not get there.
+	SnapshotFailure SnapshotStatus = 2
+)
+
+// ReportSnapshot tells the leader how sending a snapshot to id ended. Until
+// then, for Config.SnapshotTicks at most, nothing else is sent to id.
+// ErrUnknownPeer if id is not another member.
+func (rn *RawNode) ReportSnapshot(id uint64, status SnapshotStatus) error {
+	return rn.input(func() error { return rn.raft.snapshotReport(id, status == SnapshotFinish) })
+}
+
+func (rn *RawNode) input(f func() error) error {
+	if rn.raft.err != nil {
+		return rn.raft.err
+	}
+	return rn.raft.fail(f())
+}
+
+// Err returns the fault of Storage that stopped the node, or nil.
+func (rn *RawNode) Err() error { return rn.raft.err }
+
+// HasReady reports whether Ready would return anything.
+func (rn *RawNode) HasReady() bool {
+	r := rn.raft
+	if r.err != nil {
+		return false
+	}
+	l := r.log
+	return !r.out.empty() || r.flushDue() ||
+		l.submitted < l.last.index || (l.snapshot != nil && !l.snapshotHandedOut) ||
+		l.applicable() > l.applying ||
+		r.hardState() != rn.hard || r.softState() != rn.soft
+}
+
+// Ready returns what there is to do, and starts it: whatever is in it is not
+// returned again. It may be called before earlier ones are acknowledged.
+// HasReady says whether there is anything; else, and once Storage has failed,
+// the Ready is empty and needs no acknowledgement.
+func (rn *RawNode) Ready() Ready {
+	var rd Ready
+	if !rn.HasReady() {
+		return rd
+	}
+	if err := rn.fill(&rd); err != nil {
+		_ = rn.raft.fail(err) // Err tells
+		return Ready{}
+	}
+	return rd
+}
+
+func (rn *RawNode) fill(rd *Ready) error {
+	r, l := rn.raft, rn.raft.log
+	if err := r.flush(); err != nil {
+		return err
+	}
+	committed, err := l.nextCommitted(r.cfg.MaxCommittedSizePerReady)
+	if err != nil {
+		return err
+	}
+	if n := len(committed); n > 0 {
+		rd.CommittedEntries = committed
+		l.applying = committed[n-1].Index
+		if r.role == StateLeader {
+			r.leader.handedOut(committed)
+		}
+	}
+	if l.submitted < l.last.index && l.last.index >= l.offset {
+		from := max(l.submitted+1, l.offset)
+		rd.Entries = l.unstable.slice(from, l.last.index+1, noLimit)
+	}
+	if l.snapshot != nil && !l.snapshotHandedOut {
+		rd.Snapshot = *l.snapshot
+	}
+	if hs := r.hardState(); hs != rn.hard {
+		rd.HardState = hs
+		rd.MustSync = hs.Term != rn.hard.Term || hs.Vote != rn.hard.Vote || l.confIn(rn.hard.Commit, hs.Commit)
+		rn.hard = hs
+	}
+	rd.MustSync = rd.MustSync || len(rd.Entries) > 0 || !IsEmptySnap(rd.Snapshot)
+	if soft := r.softState(); soft != rn.soft {
+		rd.SoftState = &soft
+		rn.soft = soft
+	}
+	rd.Messages, rd.MessagesAfterAppend, rd.ReadStates = r.out.msgs, r.out.promises, r.out.reads
+	rn.seq++
+	rd.token = AppendToken{instance: rn.instance, seq: rn.seq, last: l.last, term: r.term, vote: r.vote}
+	l.submit(write{
+		token: rd.token, buf: r.out,
+		writes: len(rd.Entries) > 0 || !IsEmptyHardState(rd.HardState) || !IsEmptySnap(rd.Snapshot),
+	})
+	r.out = rn.buffers()
+	return nil
+}
+
+func (rn *RawNode) buffers() *readyBuffers {
+	if n := len(rn.spare); n > 0 {
+		b := rn.spare[n-1]
+		rn.spare = rn.spare[:n-1]
+		return b
+	}
+	return &readyBuffers{}
+}
+
+// Advance says that all of rd, and of every Ready before it, is done: written
+// durably, sent and applied. It is AckAppend and AckApply.
+func (rn *RawNode) Advance(rd Ready) error {
+	if rd.token == (AppendToken{}) {
+		return rn.raft.err // an empty Ready
+	}
+	if err := rn.AckAppend(rd.token); err != nil {
+		return err
+	}
+	if index := rd.AppliedIndex(); index != 0 {
+		return rn.AckApply(index)
+	}
+	return nil
+}
+
+// AckAppend says that the writes of the Ready that token is from, and of every
+// earlier one, are durable. Only then do the node's own vote and log count. Its
+// messages must not be used any more. To repeat it is harmless; a token of
+// another instance or of the future is ErrForeignAck and moves nothing.
+func (rn *RawNode) AckAppend(token AppendToken) error {
+	r, l := rn.raft, rn.raft.log
+	switch {
+	case r.err != nil:
+		return r.err
+	case token.instance != rn.instance:
+		return fmt.Errorf("%w: token of another instance", ErrForeignAck)
+	case token.seq > rn.seq || token.seq == 0:
+		return fmt.Errorf("%w: token %d, the last is %d", ErrForeignAck, token.seq, rn.seq)
+	case token.seq <= rn.ackedSeq:
+		return nil
+	}
+	if want := l.writes[token.seq-rn.ackedSeq-1].token; want != token {
+		return fmt.Errorf("%w: token %d does not match what was handed out", ErrForeignAck, token.seq)
+	}
+	durable := l.durable
+	for rn.ackedSeq < token.seq {
+		w := l.acknowledge()
+		rn.ackedSeq++
+		if w.writes {
+			r.stalled = false
+		}
+		rn.reclaim(w.buf)
+	}
+	if err := r.voteDurable(token.term, token.vote); err != nil {
+		return r.fail(err)
+	}
+	if r.role == StateLeader && l.durable > durable {
+		r.leader.sinceProgress = 0
+		r.updateSelf()
+		return r.fail(r.maybeCommit())
+	}
+	return nil
+}
+
+// maxSpare is how many sets of buffers are kept for reuse.
+const maxSpare = 2
+
+func (rn *RawNode) reclaim(b *readyBuffers) {
+	b.reset()
+	if len(rn.spare) < maxSpare {
+		rn.spare = append(rn.spare, b)
+	}
+}
+
+// AckApply says that the host has applied everything up to index: committed
+// entries in order, or a restored snapshot. To repeat it is harmless; an index
+// that was not handed out is ErrForeignAck and moves nothing.
+func (rn *RawNode) AckApply(index uint64) error {
+	r, l := rn.raft, rn.raft.log
+	switch {
+	case r.err != nil:
+		return r.err
+	case index > l.applying:
+		return fmt.Errorf("%w: applied %d, handed out (and, for a snapshot, durable) up to %d", ErrForeignAck, index, l.applying)
+	case index <= l.applied:
+		return nil
+	}
+	l.appliedTo(index)
+	return r.fail(r.maybeLeaveJoint())
+}

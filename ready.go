@@ -1,0 +1,127 @@
+package raft
+
+import (
+	pb "github.com/quorate-raft/raft/raftpb"
+)
+
+// SoftState is the volatile state that a host wants to know of. It need not be
+// stored.
+type SoftState struct {
+	// Lead is the ID of the term's leader, None if it is not known.
+	Lead uint64
+	// RaftState is the node's role.
+	RaftState StateType
+}
+
+// Ready is what the host has to do: persist, send, apply. A simple host does it
+// in this order and then calls Advance:
+//
+//  1. send Messages;
+//  2. persist Snapshot, Entries and HardState in one atomic write, and sync it
+//     if MustSync;
+//  3. send MessagesAfterAppend;
+//  4. restore Snapshot, apply CommittedEntries (ApplyConfChange for changes of
+//     configuration), answer ReadStates once applied that far.
+//
+// A pipelined host may take the next Ready before it is done with this one, and
+// says what is done with AckAppend and AckApply. Writes are done in the order
+// of the Readys.
+//
+// The arrays of Entries and CommittedEntries, and the data of entries, never
+// change. The slices Messages, MessagesAfterAppend and ReadStates are reused
+// after the Ready was acknowledged with AckAppend or Advance: who keeps messages
+// longer copies the Message values.
+type Ready struct {
+	// SoftState is nil if it did not change.
+	*SoftState
+	// HardState is to be persisted before MessagesAfterAppend are sent. It is
+	// empty if it did not change.
+	pb.HardState
+	// ReadStates are reads that may be served once the host has applied up to
+	// their Index.
+	ReadStates []ReadState
+	// Entries are to be persisted; they replace what Storage holds from the
+	// first one's index on.
+	Entries []pb.Entry
+	// Snapshot, unless IsEmptySnap, is to be persisted and restored. It
+	// replaces the whole log. Its Ready has no CommittedEntries; the next ones
+	// come after AckApply of its index.
+	Snapshot pb.Snapshot
+	// CommittedEntries are to be applied, in order. They are durable here.
+	CommittedEntries []pb.Entry
+	// Messages may be sent at once.
+	Messages []pb.Message
+	// MessagesAfterAppend promise something: they may be sent once the writes
+	// of this and of every earlier Ready are durable, also when this one has
+	// nothing to write. A host that never sends them does not elect a leader.
+	MessagesAfterAppend []pb.Message
+	// MustSync says that the write has to reach the disk before it counts:
+	// term, vote or entries changed, or the commit index passed a change of
+	// configuration. Without it a lost write is harmless.
+	MustSync bool
+
+	token AppendToken
+}
+
+// AppendToken names the writes of a Ready and of all before it. It is
+// comparable, and only of use for the RawNode or Node that made it.
+type AppendToken struct {
+	instance uint64
+	seq      uint64
+	last     entryID
+	term     uint64
+	vote     uint64
+}
+
+// AppendToken returns what AckAppend takes once the writes of this and of every
+// earlier Ready are durable.
+func (rd *Ready) AppendToken() AppendToken { return rd.token }
+
+// AppliedIndex returns what AckApply takes once the snapshot is restored and
+// the committed entries are applied: the index of the last of them, or 0 if
+// there is nothing to apply.
+func (rd *Ready) AppliedIndex() uint64 {
+	if n := len(rd.CommittedEntries); n > 0 {
+		return rd.CommittedEntries[n-1].Index
+	}
+	return rd.Snapshot.Metadata.Index
+}
+
+// IsEmpty reports whether there is nothing to do.
+func (rd *Ready) IsEmpty() bool {
+	return rd.SoftState == nil && IsEmptyHardState(rd.HardState) && IsEmptySnap(rd.Snapshot) &&
+		len(rd.ReadStates)+len(rd.Entries)+len(rd.CommittedEntries)+len(rd.Messages)+len(rd.MessagesAfterAppend) == 0
+}
+
+// IsEmptyHardState reports whether st holds nothing.
+func IsEmptyHardState(st pb.HardState) bool { return st == pb.HardState{} }
+
+// IsEmptySnap reports whether s is no snapshot.
+func IsEmptySnap(s pb.Snapshot) bool { return s.Metadata.Index == 0 }
+
+// readyBuffers are the arrays of one Ready that the node owns and reuses.
+type readyBuffers struct {
+	msgs     []pb.Message
+	promises []pb.Message
+	reads    []ReadState
+}
+
+// maxReusedMessages bounds the memory that a burst leaves behind.
+const maxReusedMessages = 1024
+
+func (b *readyBuffers) empty() bool { return len(b.msgs)+len(b.promises)+len(b.reads) == 0 }
+
+func (b *readyBuffers) reset() {
+	b.msgs = emptied(b.msgs)
+	b.promises = emptied(b.promises)
+	b.reads = emptied(b.reads)
+}
+
+// emptied drops what s refers to and keeps its memory, within bounds.
+func emptied[T any](s []T) []T {
+	if cap(s) > maxReusedMessages {
+		return nil
+	}
+	clear(s)
+	return s[:0]
+}

@@ -1,0 +1,131 @@
+package raft
+
+import (
+	"fmt"
+
+	"github.com/quorate-raft/raft/confchange"
+	"github.com/quorate-raft/raft/progress"
+	pb "github.com/quorate-raft/raft/raftpb"
+)
+
+// BasicStatus is the state of a node that costs no allocation to ask for.
+type BasicStatus struct {
+	// ID is the node's own.
+	ID uint64
+	pb.HardState
+	SoftState
+	// Applied is the last index that the host applied, Durable the last one of
+	// the log that it persisted, LastIndex the end of the log.
+	Applied, Durable, LastIndex uint64
+	// LeadTransferee is the target of a transfer of leadership under way on
+	// this leader, or None.
+	LeadTransferee uint64
+	// LastStepDown says why the node last gave up leadership by itself.
+	LastStepDown StepDownReason
+}
+
+// StepDownReason says why a leader gave up leadership within its term.
+type StepDownReason uint8
+
+const (
+	// StepDownNone: it never did.
+	StepDownNone StepDownReason = iota
+	// StepDownQuorumLost: it did not hear from a quorum for an election
+	// timeout (dissertation §6.2).
+	StepDownQuorumLost
+	// StepDownRemoved: it was removed or demoted, a majority of the remaining
+	// voters knows, and one of them was told to campaign.
+	StepDownRemoved
+	// StepDownRemovedNoHandover: it was removed or demoted, and within an
+	// election timeout no remaining voter could be told to take over.
+	StepDownRemovedNoHandover
+	// StepDownDiskStalled: its own writes were not acknowledged for an
+	// election timeout.
+	StepDownDiskStalled
+)
+
+var stepDownNames = [...]string{"none", "quorum lost", "removed", "removed, not handed over", "disk stalled"}
+
+// String returns the reason in words.
+func (s StepDownReason) String() string {
+	if int(s) < len(stepDownNames) {
+		return stepDownNames[s]
+	}
+	return fmt.Sprintf("StepDownReason(%d)", uint8(s))
+}
+
+// Status is the whole state of a node, a copy.
+type Status struct {
+	BasicStatus
+	// Config is the active configuration, and ConfigIndex the index of the
+	// entry that made it (0 if unknown).
+	Config      confchange.Config
+	ConfigIndex uint64
+	// PendingConfIndex is the index of the first change of configuration in
+	// the log that is not applied, or 0.
+	PendingConfIndex uint64
+	// Progress is what a leader knows of each member, by ID; nil on others.
+	Progress map[uint64]progress.Progress
+	// LeaseTicks is for how many ticks more the leader may serve lease reads.
+	LeaseTicks int
+	// UncommittedBytes is the payload of the leader's proposals that are not
+	// yet handed out as committed.
+	UncommittedBytes uint64
+	// PendingReads is the number of reads that wait for an answer.
+	PendingReads int
+	// UnackedReadys is the number of Readys that are not acknowledged with
+	// AckAppend.
+	UnackedReadys int
+}
+
+// BasicStatus returns the node's basic status.
+func (rn *RawNode) BasicStatus() BasicStatus {
+	r := rn.raft
+	s := BasicStatus{
+		ID: r.id, HardState: r.hardState(), SoftState: r.softState(),
+		Applied: r.log.applied, Durable: r.log.durable, LastIndex: r.log.last.index,
+		LastStepDown: r.stepDown,
+	}
+	if r.leader != nil {
+		s.LeadTransferee = r.leader.transfer.target
+	}
+	return s
+}
+
+// Status returns the node's status. It copies; ask BasicStatus on hot paths.
+func (rn *RawNode) Status() Status {
+	r := rn.raft
+	s := Status{
+		BasicStatus: rn.BasicStatus(),
+		Config:      r.conf.cfg, ConfigIndex: r.conf.index,
+		PendingReads:  r.asked.count(),
+		UnackedReadys: len(r.log.writes),
+	}
+	if i, ok := r.log.unappliedConf(r.log.last.index); ok {
+		s.PendingConfIndex = i
+	}
+	if r.role != StateLeader {
+		return s
+	}
+	l := r.leader
+	s.Progress = make(map[uint64]progress.Progress, len(l.peers))
+	rn.WithProgress(func(id uint64, p progress.Progress) { s.Progress[id] = p })
+	s.UncommittedBytes = l.uncommitted
+	s.PendingReads = len(l.reads.pending)
+	s.LeaseTicks = r.leaseLeft()
+	return s
+}
+
+// WithProgress calls f for every member that the leader knows, in the order of
+// their IDs; on other nodes it does nothing. It does not allocate.
+func (rn *RawNode) WithProgress(f func(id uint64, p progress.Progress)) {
+	r := rn.raft
+	if r.role != StateLeader {
+		return
+	}
+	for i := range r.leader.peers {
+		p := r.leader.peers[i]
+		p.Window = p.Window.Clone()
+		f(r.conf.ids[i], p)
+	}
+}

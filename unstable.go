@@ -1,0 +1,108 @@
+package raft
+
+import pb "github.com/quorate-raft/raft/raftpb"
+
+// unstable holds the end of the log that is not known to be durable yet: a
+// received snapshot, and the entries from offset on. Arrays of entries are
+// handed to the host and to messages, so they are never written again where
+// something stands: truncation goes on in a new array.
+type unstable struct {
+	// snapshot was received and is not durable yet, or nil.
+	snapshot *pb.Snapshot
+	// entries[i] has index offset+i.
+	entries []pb.Entry
+	offset  uint64
+	// chunk is the size of the next array, and chunkBytes the payload bytes
+	// that the current one keeps alive.
+	chunk      int
+	chunkBytes int
+}
+
+const (
+	minChunk = 4
+	maxChunk = 64
+	// maxChunkBytes bounds the payload of entries long since durable that
+	// the shared array keeps from being freed.
+	maxChunkBytes = 256 << 10
+)
+
+// push appends ents, which continue the log.
+func (u *unstable) push(ents []pb.Entry) {
+	if len(ents) > cap(u.entries)-len(u.entries) || u.chunkBytes > maxChunkBytes {
+		u.regrow(len(ents))
+	}
+	u.entries = append(u.entries, ents...)
+	for i := range ents {
+		u.chunkBytes += len(ents[i].Data)
+	}
+}
+
+// regrow moves to a new array with room for n more. Arrays double in size up
+// to a bound, so that an idle group stays small and a busy one allocates
+// seldom.
+func (u *unstable) regrow(n int) {
+	u.chunk = min(max(2*u.chunk, minChunk), maxChunk)
+	live := len(u.entries)
+	ents := make([]pb.Entry, live, max(u.chunk, 2*live, live+n))
+	copy(ents, u.entries)
+	u.entries = ents
+	u.chunkBytes = 0
+}
+
+// truncate drops the entries from index on, index ≥ offset.
+func (u *unstable) truncate(index uint64) {
+	n := index - u.offset
+	// Capped: what follows is in somebody's hands and is not overwritten.
+	u.entries = u.entries[:n:n]
+}
+
+// trim drops the entries up to index, which are durable.
+func (u *unstable) trim(index uint64) {
+	if index < u.offset {
+		return
+	}
+	n := index - u.offset + 1
+	u.entries = u.entries[n:]
+	u.offset = index + 1
+}
+
+// restart begins anew after index.
+func (u *unstable) restart(index uint64) {
+	u.entries = nil
+	u.offset = index + 1
+	u.chunkBytes = 0
+}
+
+// slice returns the entries [lo, hi) within maxSize bytes, at least one.
+func (u *unstable) slice(lo, hi, maxSize uint64) []pb.Entry {
+	ents := u.entries[lo-u.offset : hi-u.offset]
+	n := fitting(ents, maxSize)
+	return ents[:n:n]
+}
+
+// fitting returns how many of ents fit into maxSize bytes, at least one.
+func fitting(ents []pb.Entry, maxSize uint64) int {
+	if maxSize == noLimit || len(ents) <= 1 {
+		return len(ents)
+	}
+	size := uint64(ents[0].Size())
+	for i := 1; i < len(ents); i++ {
+		size += uint64(ents[i].Size())
+		if size > maxSize {
+			return i
+		}
+	}
+	return len(ents)
+}
+
+func entriesSize(ents []pb.Entry) uint64 {
+	var size uint64
+	for i := range ents {
+		size += uint64(ents[i].Size())
+	}
+	return size
+}
+
+func isConfEntry(t pb.EntryType) bool {
+	return t == pb.EntryConfChange || t == pb.EntryConfChangeV2
+}
