@@ -92,7 +92,7 @@ type Progress struct {
 }
 
 // Paused reports whether entries for the peer have to wait.
-func (p *Progress) Paused() bool {
+func (p Progress) Paused() bool {
 	switch p.State {
 	case Probe:
 		return p.Waiting
@@ -258,7 +258,7 @@ func (p *Progress) reset(s State) {
 }
 
 // String prints the fields a reader of a log wants to see.
-func (p *Progress) String() string {
+func (p Progress) String() string {
 	s := fmt.Sprintf("%v match=%d next=%d", p.State, p.Match, p.Next)
 	if p.Paused() {
 		s += " paused"

@@ -33,13 +33,13 @@ func (w *Window) Full() bool {
 }
 
 // Count returns the number of messages in flight.
-func (w *Window) Count() int { return w.count }
+func (w Window) Count() int { return w.count }
 
 // Bytes returns the bytes of entries in flight.
-func (w *Window) Bytes() uint64 { return w.bytes }
+func (w Window) Bytes() uint64 { return w.bytes }
 
 // Limits returns the bounds the window was made with: messages and bytes.
-func (w *Window) Limits() (maxCount int, maxBytes uint64) { return w.maxCount, w.maxBytes }
+func (w Window) Limits() (maxCount int, maxBytes uint64) { return w.maxCount, w.maxBytes }
 
 // Add records a message whose last entry has the given index. A single message
 // may pass the bound on bytes, else an entry larger than it could never be
