@@ -48,6 +48,7 @@ var importTable = map[string]importLayer{
 	"rafttest":          {packages: []string{"."}, modules: []string{datadrivenModule, testifyModule}},
 	"rafttest/lincheck": {packages: []string{".", "rafttest"}, modules: []string{porcupineModule, testifyModule}},
 	"cmd/raftsim":       {packages: []string{".", "rafttest"}},
+	"examples/memory":   {packages: []string{"."}},
 	"replica":           {packages: []string{"."}},
 	"transport":         {packages: []string{"raftpb"}},
 }
