@@ -313,9 +313,10 @@ func (rn *RawNode) fill(rd *Ready) error {
 		rn.hard = hs
 	}
 	rd.MustSync = rd.MustSync || len(rd.Entries) > 0 || !IsEmptySnap(rd.Snapshot)
-	if soft := r.softState(); soft != rn.soft {
+	if r.softState() != rn.soft {
+		rn.soft = r.softState()
+		soft := rn.soft // a copy that escapes, made only here
 		rd.SoftState = &soft
-		rn.soft = soft
 	}
 	rd.Messages, rd.MessagesAfterAppend, rd.ReadStates = r.out.msgs, r.out.promises, r.out.reads
 	rn.seq++
