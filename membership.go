@@ -21,6 +21,16 @@ type membership struct {
 	// state of the leader and of candidates lies in arrays beside them.
 	ids   []uint64
 	roles []memberRole
+	// history holds the configurations since the log's start, oldest first:
+	// a snapshot carries the one of its own index.
+	history []confAt
+}
+
+// confAt is a configuration and the first index that it is known to hold at.
+type confAt struct {
+	from  uint64
+	index uint64
+	cfg   confchange.Config
 }
 
 type memberRole uint8
@@ -32,8 +42,11 @@ const (
 	roleVoter = roleIncoming | roleOutgoing
 )
 
-func (m *membership) set(cfg confchange.Config, index uint64) {
+// set makes cfg, of the entry at index (0 if unknown), active from log index
+// from on.
+func (m *membership) set(cfg confchange.Config, index, from uint64) {
 	m.cfg, m.index = cfg, index
+	m.history = append(m.history, confAt{from: from, index: index, cfg: cfg})
 	m.ids = cfg.IDs()
 	m.roles = make([]memberRole, len(m.ids))
 	for i, id := range m.ids {
@@ -47,6 +60,25 @@ func (m *membership) set(cfg confchange.Config, index uint64) {
 			m.roles[i] |= roleLearner
 		}
 	}
+}
+
+// forget drops the configurations that no snapshot at or after first can need.
+func (m *membership) forget(first uint64) {
+	n := 0
+	for n+1 < len(m.history) && m.history[n+1].from <= first {
+		n++
+	}
+	m.history = slices.Delete(m.history, 0, n)
+}
+
+// at returns the configuration at log index i.
+func (m *membership) at(i uint64) (confAt, bool) {
+	for n := len(m.history) - 1; n >= 0; n-- {
+		if m.history[n].from <= i {
+			return m.history[n], true
+		}
+	}
+	return confAt{}, false
 }
 
 // pos returns where id is in ids, or -1.
@@ -193,7 +225,12 @@ func (r *raft) confBeingApplied() uint64 {
 // switchConf is the one place where the active configuration changes.
 func (r *raft) switchConf(next confchange.Config, index uint64) error {
 	oldIDs := r.conf.ids
-	r.conf.set(next, index)
+	first, err := r.log.firstIndex()
+	if err != nil {
+		return err
+	}
+	r.conf.forget(first - 1)
+	r.conf.set(next, index, index)
 	r.logger.Info("configuration in effect", zap.Uint64("id", r.id), zap.Uint64("index", index), zap.Stringer("config", next))
 	switch r.role {
 	case StateLeader:
@@ -227,7 +264,10 @@ func (r *raft) leaderConfChanged(oldIDs []uint64) error {
 	if l.transfer.target != None && !r.conf.isVoter(l.transfer.target) {
 		r.abortTransfer("the target was removed")
 	}
-	if !r.conf.isVoter(r.id) && !r.cfg.StayAfterRemoval {
+	switch {
+	case r.conf.isVoter(r.id):
+		l.leaving = nil // a change that was in the log already brought it back
+	case !r.cfg.StayAfterRemoval:
 		r.startLeaving()
 	}
 	if len(r.conf.cfg.Voters[0]) == 0 {

@@ -227,6 +227,13 @@ func (n *Node) ApplyConfChange(cc pb.ConfChangeI) *pb.ConfState {
 	return cs
 }
 
+// ConfStateAt is RawNode.ConfStateAt.
+func (n *Node) ConfStateAt(i uint64) (*pb.ConfState, error) {
+	var cs *pb.ConfState
+	err := n.do(func(rn *RawNode) (err error) { cs, err = rn.ConfStateAt(i); return err })
+	return cs, err
+}
+
 // TransferLeader is RawNode.TransferLeader.
 func (n *Node) TransferLeader(ctx context.Context, transferee uint64) error {
 	return n.doCtx(ctx, func(rn *RawNode) error { return rn.TransferLeader(transferee) })

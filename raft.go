@@ -1,6 +1,7 @@
 package raft
 
 import (
+	"errors"
 	"fmt"
 
 	"go.uber.org/zap"
@@ -126,12 +127,12 @@ func (r *raft) restoreConf(cs pb.ConfState) error {
 	if err != nil {
 		return &StorageError{"configuration", err}
 	}
-	r.conf.set(cfg, cs.Index)
 	if cs.Index == 0 {
 		// Without an index it is as of Applied, by contract.
-		r.conf.index = 0
+		r.conf.set(cfg, 0, r.log.applied)
 		return nil
 	}
+	r.conf.set(cfg, cs.Index, cs.Index)
 	first, err := r.log.firstIndex()
 	if err != nil {
 		return err
@@ -142,6 +143,9 @@ func (r *raft) restoreConf(cs pb.ConfState) error {
 	}
 	for _, i := range found {
 		ents, err := r.log.slice(i, i+1, noLimit)
+		if errors.Is(err, ErrCompacted) {
+			err = &StorageError{fmt.Sprintf("configuration entry %d", i), err}
+		}
 		if err != nil {
 			return err
 		}
@@ -150,7 +154,7 @@ func (r *raft) restoreConf(cs pb.ConfState) error {
 			return &StorageError{fmt.Sprintf("configuration entry %d", i), err}
 		}
 		if next, err := confchange.Apply(r.conf.cfg, cc.AsV2()); err == nil {
-			r.conf.set(next, i)
+			r.conf.set(next, i, i)
 		}
 	}
 	return nil
@@ -225,7 +229,10 @@ func (r *raft) tick() error {
 	}
 	r.elapsed = 0
 	if r.campaignObstacle() != reasonNone {
-		return nil // Explain tells why.
+		// Explain tells why. It votes for others all the same: a leader that
+		// is silent for so long is none (dissertation §4.2.3).
+		r.setLead(None)
+		return nil
 	}
 	return r.campaign(r.firstBallot())
 }

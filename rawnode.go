@@ -158,6 +158,33 @@ func (r *raft) confState() *pb.ConfState {
 	return &cs
 }
 
+// ConfStateAt returns the configuration at log index i: what a snapshot of the
+// state machine at i has to hold, also when the node has gone on since. i lies
+// between the start of the log and what the host applied. ErrCompacted if i is
+// before what the node knows of, ErrUnavailable if a change at or before i is
+// not applied yet.
+func (rn *RawNode) ConfStateAt(i uint64) (*pb.ConfState, error) {
+	r := rn.raft
+	if r.err != nil {
+		return nil, r.err
+	}
+	for _, c := range r.log.confs {
+		if c <= i && c > r.conf.index {
+			return nil, ErrUnavailable
+		}
+	}
+	if i > r.log.committed {
+		return nil, ErrUnavailable
+	}
+	at, ok := r.conf.at(i)
+	if !ok {
+		return nil, ErrCompacted
+	}
+	cs := at.cfg.ConfState()
+	cs.Index = at.index
+	return &cs, nil
+}
+
 // Step takes a message of another node. Nothing that a peer sends can panic; a
 // message that no correct peer sends is refused with an error and changes
 // nothing (ErrCorruptMessage, ErrMisrouted, ErrUnknownMessage, ErrStepLocalMsg,
@@ -255,7 +282,8 @@ func (rn *RawNode) input(f func() error) error {
 // Err returns the fault of Storage that stopped the node, or nil.
 func (rn *RawNode) Err() error { return rn.raft.err }
 
-// HasReady reports whether Ready would return anything.
+// HasReady reports whether Ready would return anything. A message that turns
+// out not to be sendable, as the snapshot is not available, counts too.
 func (rn *RawNode) HasReady() bool {
 	r := rn.raft
 	if r.err != nil {
@@ -319,6 +347,9 @@ func (rn *RawNode) fill(rd *Ready) error {
 		rd.SoftState = &soft
 	}
 	rd.Messages, rd.MessagesAfterAppend, rd.ReadStates = r.out.msgs, r.out.promises, r.out.reads
+	if rd.IsEmpty() {
+		return nil // what was due could not be sent, such as a snapshot that is being made
+	}
 	rn.seq++
 	rd.token = AppendToken{instance: rn.instance, seq: rn.seq, last: l.last, term: r.term, vote: r.vote}
 	l.submit(write{
