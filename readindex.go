@@ -53,11 +53,10 @@ func (r *raft) leaderReadIndex(m *pb.Message) error {
 	if len(m.Entries) != 1 {
 		return corrupt("read request with %d entries", len(m.Entries))
 	}
-	from := m.From
-	if from == r.id {
-		from = None
+	if m.From == r.id {
+		return nil // asked when another led, and forgotten since
 	}
-	return r.leaderRead(from, m.Entries[0].Data)
+	return r.leaderRead(m.From, m.Entries[0].Data)
 }
 
 func (r *raft) leaderRead(from uint64, ctx []byte) error {
@@ -89,12 +88,18 @@ func (r *raft) readsMayStart() {
 	r.leader.beatDue = true
 }
 
+// readsToStart reports whether reads wait for a round to be sent.
+func (r *raft) readsToStart() bool {
+	l := r.leader
+	return l.reads.started < len(l.reads.pending) && l.committedInTerm(r.log)
+}
+
 // startReads binds the waiting reads to the round that is being sent.
 func (r *raft) startReads() {
-	l := r.leader
-	if !l.committedInTerm(r.log) {
+	if !r.readsToStart() {
 		return
 	}
+	l := r.leader
 	for i := l.reads.started; i < len(l.reads.pending); i++ {
 		l.reads.pending[i].round = l.round
 		l.reads.pending[i].index = r.log.committed

@@ -3,6 +3,7 @@ package raft
 import (
 	"encoding/binary"
 	"errors"
+	"fmt"
 
 	"go.uber.org/zap"
 
@@ -48,7 +49,7 @@ func (r *raft) flushDue() bool {
 	}
 	l := r.leader
 	if l.beatDue {
-		if len(l.peers) > 1 || l.self < 0 || len(l.reads.pending) > 0 {
+		if len(l.peers) > 1 || l.self < 0 || (len(l.reads.pending) > 0 && l.committedInTerm(r.log)) {
 			return true
 		}
 		l.beatDue = false
@@ -154,8 +155,11 @@ func (r *raft) sendSnapshot(i int, p *progress.Progress) error {
 		r.logger.Debug("snapshot is not available yet", zap.Uint64("id", r.id), zap.Uint64("peer", r.conf.ids[i]))
 		return nil
 	}
-	if err == nil && snap.Metadata.Index < p.Next-1 {
+	if err == nil && snap.Metadata.Index < p.Next {
 		err = errors.New("the log before the peer's next entry is compacted but the snapshot is older")
+	}
+	if err == nil && snap.Metadata.Index > r.log.last.index {
+		err = fmt.Errorf("snapshot at %d is past the last index %d", snap.Metadata.Index, r.log.last.index)
 	}
 	if err != nil {
 		return &StorageError{"snapshot", err}
