@@ -36,20 +36,20 @@ var (
 	ErrNoLeader error = &refusal{"no leader is known"}
 	// ErrTransferring refuses a proposal while leadership is being handed
 	// over (dissertation §3.10).
-	ErrTransferring error = &refusal{"leadership is being transferred"}
+	ErrTransferring error = &refusal{"proposal dropped: leadership is being transferred"}
 	// ErrLeaving refuses a proposal at a leader that was removed or demoted
 	// and is about to step down (dissertation §4.2.2).
-	ErrLeaving error = &refusal{"the leader was removed and is stepping down"}
+	ErrLeaving error = &refusal{"proposal dropped: the leader was removed and is stepping down"}
 	// ErrUncommittedFull refuses a proposal because Config.MaxUncommittedSize
 	// bytes are waiting to be committed: back off and try again.
-	ErrUncommittedFull error = &refusal{"too many uncommitted bytes"}
+	ErrUncommittedFull error = &refusal{"proposal dropped: too many uncommitted bytes"}
 	// ErrForwardingDisabled refuses a proposal at a follower that was told
 	// not to forward (Config.DisableProposalForwarding).
-	ErrForwardingDisabled error = &refusal{"not the leader, and forwarding is disabled"}
+	ErrForwardingDisabled error = &refusal{"proposal dropped: not the leader, and forwarding is disabled"}
 	// ErrEmptyProposal refuses a proposal message without entries.
-	ErrEmptyProposal error = &refusal{"no entries"}
+	ErrEmptyProposal error = &refusal{"proposal dropped: no entries"}
 	// ErrIndexExhausted refuses a proposal because log indexes are used up.
-	ErrIndexExhausted error = &refusal{"log index is about to overflow"}
+	ErrIndexExhausted error = &refusal{"proposal dropped: log index is about to overflow"}
 
 	// ErrTooManyReads refuses a read because Config.MaxPendingReads are
 	// waiting already.
@@ -99,7 +99,7 @@ var (
 // refusal is a reason for which a proposal was not accepted.
 type refusal struct{ why string }
 
-func (e *refusal) Error() string { return "raft: proposal dropped: " + e.why }
+func (e *refusal) Error() string { return "raft: " + e.why }
 
 // Is makes every refusal match ErrProposalDropped.
 func (e *refusal) Is(target error) bool { return target == ErrProposalDropped }

@@ -2,8 +2,10 @@ package raft
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/quorate-raft/raft/progress"
+	"github.com/quorate-raft/raft/quorum"
 )
 
 // Reason says why something does not happen. See Explain.
@@ -239,11 +241,20 @@ func (r *raft) explainElection(add func(Explanation)) {
 	switch {
 	case r.role == StatePreCandidate:
 		add(Explanation{Reason: ReasonPreVotePending, Count: missing})
-	case !r.candidate.ownVoteDurable:
-		add(Explanation{Reason: ReasonOwnVoteNotDurable, Count: missing})
+	case !r.candidate.ownVoteDurable && r.wonWithOwnVote():
+		add(Explanation{Reason: ReasonOwnVoteNotDurable})
 	default:
 		add(Explanation{Reason: ReasonVotePending, Count: missing})
 	}
+}
+
+// wonWithOwnVote reports whether only the candidate's own vote is missing.
+func (r *raft) wonWithOwnVote() bool {
+	votes := slices.Clone(r.candidate.votes)
+	if i := r.conf.pos(r.id); i >= 0 {
+		votes[i] = ballotGranted
+	}
+	return r.conf.tally(votes) == quorum.VoteWon
 }
 
 func (r *raft) explainPeers(add func(Explanation)) {

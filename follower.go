@@ -54,19 +54,23 @@ func (r *raft) followerAppend(m *pb.Message) error {
 			before = entryID{ents[n-1].Term, ents[n-1].Index}
 		}
 		r.log.truncate(before)
+		// A leader that contradicts itself gets no answer to what it said first.
+		r.withdrawPromises()
 	}
 	r.log.append(ents[n:])
 	last := prev.index + uint64(len(ents))
-	if !m.NoAnswer || len(m.Entries) > 0 {
-		r.acceptAppend(m, last)
-	}
+	r.acceptAppend(m, last)
 	// Only as far as this log is known to equal the leader's (Raft figure 2).
 	r.log.commitTo(min(m.Commit, last))
 	return nil
 }
 
-// acceptAppend promises that the log holds the leader's entries up to last.
+// acceptAppend promises that the log holds the leader's entries up to last,
+// unless the leader asked not to be answered.
 func (r *raft) acceptAppend(m *pb.Message, last uint64) {
+	if m.Type == pb.MsgApp && m.NoAnswer && len(m.Entries) == 0 {
+		return
+	}
 	r.promise(pb.MsgAppResp, m.From).Index = last
 }
 
@@ -130,6 +134,8 @@ func (r *raft) restoreSnapshot(snap *pb.Snapshot) error {
 		return corrupt("snapshot's configuration: %v", err)
 	}
 	r.log.restore(snap)
+	r.withdrawPromises() // as after a truncation
+	r.conf.history = nil // of the log that the snapshot replaces
 	r.logger.Info("restoring snapshot", zap.Uint64("id", r.id), zap.Uint64("index", meta.Index), zap.Uint64("term", meta.Term))
 	index := meta.ConfState.Index
 	if index == 0 {

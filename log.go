@@ -110,14 +110,21 @@ func (l *raftLog) scanConfs(lo, hi uint64) ([]uint64, error) {
 		if err != nil {
 			return nil, &StorageError{"configuration entries", err}
 		}
+		prev := lo - 1
+		for _, i := range found {
+			if i <= prev || i >= hi {
+				return nil, &StorageError{"configuration entries", fmt.Errorf("indexes %v in [%d, %d)", found, lo, hi)}
+			}
+			prev = i
+		}
 		return found, nil
 	}
 	var found []uint64
 	const page = 1 << 20 // bytes
 	for lo < hi {
 		ents, err := l.storage.Entries(lo, hi, page)
-		if err == nil && len(ents) == 0 {
-			err = errors.New("no entries and no error")
+		if err == nil {
+			err = checkRange(ents, lo, hi)
 		}
 		if err != nil {
 			return nil, &StorageError{fmt.Sprintf("entries [%d, %d)", lo, hi), err}
@@ -151,6 +158,11 @@ func (l *raftLog) term(i uint64) (uint64, error) {
 		return 0, ErrUnavailable
 	case l.terms.covers(i):
 		return l.terms.run(i).term, nil
+	case i >= l.offset:
+		// Storage may hold nothing there, or what was replaced.
+		return l.entries[i-l.offset].Term, nil
+	case l.snapshot != nil && i == l.snapshot.Metadata.Index:
+		return l.snapshot.Metadata.Term, nil
 	case l.snapshot != nil:
 		// Storage still holds what the snapshot replaces.
 		return 0, ErrCompacted
@@ -250,19 +262,28 @@ func (l *raftLog) slice(lo, hi, maxSize uint64) ([]pb.Entry, error) {
 	}
 	hi = min(hi, l.offset)
 	ents, err := l.storage.Entries(lo, hi, maxSize)
-	switch {
-	case errors.Is(err, ErrCompacted):
+	if errors.Is(err, ErrCompacted) {
 		return nil, ErrCompacted
-	case err != nil:
-	case len(ents) == 0 || uint64(len(ents)) > hi-lo:
-		err = fmt.Errorf("%d entries returned", len(ents))
-	case ents[0].Index != lo:
-		err = fmt.Errorf("entry %d returned first", ents[0].Index)
+	}
+	if err == nil {
+		err = checkRange(ents, lo, hi)
 	}
 	if err != nil {
 		return nil, &StorageError{fmt.Sprintf("entries [%d, %d)", lo, hi), err}
 	}
 	return ents, nil
+}
+
+// checkRange checks that Storage returned entries from lo on, within [lo, hi).
+func checkRange(ents []pb.Entry, lo, hi uint64) error {
+	n := uint64(len(ents))
+	switch {
+	case n == 0 || n > hi-lo:
+		return fmt.Errorf("%d entries returned", n)
+	case ents[0].Index != lo || ents[n-1].Index != lo+n-1:
+		return fmt.Errorf("%d entries [%d, %d] returned", n, ents[0].Index, ents[n-1].Index)
+	}
+	return nil
 }
 
 // append adds entries that continue the log.

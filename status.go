@@ -36,8 +36,9 @@ const (
 	// StepDownRemoved: it was removed or demoted, a majority of the remaining
 	// voters knows, and one of them was told to campaign.
 	StepDownRemoved
-	// StepDownRemovedNoHandover: it was removed or demoted, and within an
-	// election timeout no remaining voter could be told to take over.
+	// StepDownRemovedNoHandover: it was removed or demoted, and an election
+	// timeout passed before it knew that a majority of the remaining voters
+	// knows and that one of them can take over.
 	StepDownRemovedNoHandover
 	// StepDownDiskStalled: its own writes were not acknowledged for an
 	// election timeout.
@@ -109,7 +110,10 @@ func (rn *RawNode) Status() Status {
 	}
 	l := r.leader
 	s.Progress = make(map[uint64]progress.Progress, len(l.peers))
-	rn.WithProgress(func(id uint64, p progress.Progress) { s.Progress[id] = p })
+	rn.WithProgress(func(id uint64, p progress.Progress) {
+		p.Window = p.Window.Clone()
+		s.Progress[id] = p
+	})
 	s.UncommittedBytes = l.uncommitted
 	s.PendingReads = len(l.reads.pending)
 	s.LeaseTicks = r.leaseLeft()
@@ -117,15 +121,14 @@ func (rn *RawNode) Status() Status {
 }
 
 // WithProgress calls f for every member that the leader knows, in the order of
-// their IDs; on other nodes it does nothing. It does not allocate.
+// their IDs; on other nodes it does nothing. It does not allocate: p's Window
+// is the leader's own, to be read during the call and not to be changed.
 func (rn *RawNode) WithProgress(f func(id uint64, p progress.Progress)) {
 	r := rn.raft
 	if r.role != StateLeader {
 		return
 	}
 	for i := range r.leader.peers {
-		p := r.leader.peers[i]
-		p.Window = p.Window.Clone()
-		f(r.conf.ids[i], p)
+		f(r.conf.ids[i], r.leader.peers[i])
 	}
 }

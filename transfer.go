@@ -142,7 +142,8 @@ func (r *raft) checkLeaving() bool {
 	if r.conf.tally(votes) != quorum.VoteWon {
 		return false
 	}
-	r.leave()
+	r.handOver()
+	r.resign(StepDownRemoved)
 	return true
 }
 
@@ -153,16 +154,9 @@ func (r *raft) tickLeaving() bool {
 	if r.leader.leaving.ticks < r.cfg.ElectionTick {
 		return false
 	}
-	r.leave()
-	return true
-}
-
-func (r *raft) leave() {
-	if r.handOver() {
-		r.resign(StepDownRemoved)
-		return
-	}
+	r.handOver() // better than nothing
 	r.resign(StepDownRemovedNoHandover)
+	return true
 }
 
 // handOver tells a voter that can take over to campaign at once, if there is

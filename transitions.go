@@ -20,11 +20,15 @@ func (r *raft) becomeFollower(term, lead uint64) {
 		panic(fmt.Sprintf("raft: follower of term %d in term %d", term, r.term))
 	}
 	changed := r.role != StateFollower || term != r.term
+	if r.role != StateFollower || lead != None {
+		// A follower's timer runs on when it only sees a higher term: not the
+		// leader's word, and a vote resets it if granted (Raft figure 2).
+		r.startTimer()
+	}
 	r.enterTerm(term)
 	r.leader, r.candidate = nil, nil
 	r.role = StateFollower
 	r.setLead(lead)
-	r.startTimer()
 	if changed {
 		r.logger.Info("became follower", zap.Uint64("id", r.id), zap.Uint64("term", r.term), zap.Uint64("leader", lead))
 	}
@@ -71,6 +75,7 @@ func (r *raft) becomeLeader() {
 	}
 	for i := range l.peers {
 		l.peers[i] = r.newPeer()
+		l.peers[i].Active = r.candidate.votes[i] == ballotGranted
 	}
 	r.candidate = nil
 	r.leader = l

@@ -1,6 +1,6 @@
 // Package progress holds what a leader knows about each of its peers: how far
 // the peer's log matches, what to send it next, and how much is in flight
-// (Raft figure 2: nextIndex and matchIndex; dissertation §10.2.1).
+// (Raft figure 2: nextIndex and matchIndex; dissertation §10.2.2).
 //
 // A Progress decides with Plan, which changes nothing, and moves with one
 // method for each thing that can happen (Sent, Acked, Rejected, ...). It sends

@@ -2,7 +2,7 @@ package progress
 
 // Window bounds what the leader has sent to one peer and not yet seen
 // acknowledged: by number of append messages and by bytes of entries
-// (dissertation §10.2.1, pipelining). It is a ring of the last index of every
+// (dissertation §10.2.2, pipelining). It is a ring of the last index of every
 // message in flight. The zero value is a closed window; see NewWindow.
 //
 // A Window is not safe for concurrent use.
