@@ -175,6 +175,12 @@ func TestFigure8(t *testing.T) {
 	c.Settle()
 	s1.Tick()
 	c.Settle()
+	require.NoError(t, c.Node(2).Step(pb.Message{
+		Type: pb.MsgApp, From: 1, To: 2, Term: s1.BasicStatus().Term, Index: a, LogTerm: 2,
+	}))
+	c.Drop = func(m pb.Message) bool { return m.From != 2 || m.To != 1 }
+	c.Settle()
+	require.Equal(t, a, s1.Status().Progress[2].Match)
 	require.Equal(t, a, s1.Status().Progress[3].Match)
 	for _, id := range []uint64{2, 3} {
 		term, err := c.Node(id).Storage.Term(a)
@@ -273,9 +279,10 @@ func TestUncommittedSizeOfEarlierTerms(t *testing.T) {
 	require.Zero(t, s.Status().UncommittedBytes)
 }
 
-// Log indexes do not wrap: at the last one proposals are refused.
+// Log indexes do not wrap: close to the last one proposals are refused, with
+// room left for what leaders append on their own.
 func TestIndexesDoNotOverflow(t *testing.T) {
-	const last = 1 << 62
+	const last = 1<<62 - 1<<20
 	c := &rafttest.Cluster{}
 	m := c.Add(1)
 	cs := pb.ConfState{Voters: []uint64{1}}

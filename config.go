@@ -23,7 +23,8 @@ const (
 	// (dissertation §6.4.1), and falls back to ReadOnlySafe while it does
 	// not. It needs CheckQuorum, is only as safe as Config.MaxClockDrift is
 	// true, and works once every voter has this setting. A voter with it
-	// refuses votes for an election timeout after a restart.
+	// refuses votes for an election timeout after a restart; one that is to
+	// run without this setting from now on must stay down for that long first.
 	ReadOnlyLeaseBased
 )
 

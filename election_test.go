@@ -180,6 +180,35 @@ func TestMajorityDecidesElection(t *testing.T) {
 	}
 }
 
+// In a joint configuration a candidate needs a majority of both halves, and a
+// majority of refusals in either ends the attempt (dissertation §4.3).
+func TestElectionInAJointConfiguration(t *testing.T) {
+	cs := pb.ConfState{Voters: []uint64{1, 4, 5}, VotersOutgoing: []uint64{1, 2, 3}, Learners: []uint64{6}}
+	for _, tt := range []struct {
+		granted, refused []uint64
+		want             raft.StateType
+	}{
+		{[]uint64{4, 5}, nil, raft.StateCandidate},
+		{[]uint64{2, 3}, nil, raft.StateCandidate},
+		{[]uint64{4, 5, 6}, nil, raft.StateCandidate},
+		{[]uint64{2, 4}, nil, raft.StateLeader},
+		{nil, []uint64{2, 4}, raft.StateCandidate},
+		{nil, []uint64{2, 3}, raft.StateFollower},
+		{[]uint64{2, 3}, []uint64{4, 5}, raft.StateFollower},
+	} {
+		s := newSoloIn(t, noPreVote, cs)
+		require.NoError(t, s.Campaign())
+		require.Len(t, ofType(s.sent(), pb.MsgVote), 4)
+		for _, id := range tt.granted {
+			s.recv(pb.Message{Type: pb.MsgVoteResp, From: id, Term: 2})
+		}
+		for _, id := range tt.refused {
+			s.recv(pb.Message{Type: pb.MsgVoteResp, From: id, Term: 2, Reject: true})
+		}
+		require.Equal(t, tt.want, s.role(), "%v %v", tt.granted, tt.refused)
+	}
+}
+
 // Answers to an election of an earlier term do not count in this one (Raft §5.1).
 func TestVotesOfAnEarlierTermDoNotCount(t *testing.T) {
 	s := newSolo(t, noPreVote)

@@ -85,7 +85,7 @@ func (r *raft) propose(ents []pb.Entry) error {
 		return ErrTransferring
 	case l.leaving != nil:
 		return ErrLeaving
-	case r.log.last.index+uint64(len(ents)) > maxIndex:
+	case r.log.last.index+uint64(len(ents)) > maxIndex-reservedIndexes:
 		return ErrIndexExhausted
 	}
 	size := uint64(0)
@@ -167,7 +167,9 @@ func (r *raft) leaderAppendResp(m *pb.Message) error {
 	i := r.conf.pos(m.From)
 	p := &l.peers[i]
 	p.Active = true
-	p.LeaseTicks = m.LeaseTicks
+	if p.AckedRound == 0 {
+		p.LeaseTicks = m.LeaseTicks // later, only with the heartbeat it is for
+	}
 	if m.Reject {
 		return r.leaderAppendRejected(m, p)
 	}
@@ -228,11 +230,13 @@ func (r *raft) leaderHeartbeatResp(m *pb.Message) error {
 	p := &l.peers[r.conf.pos(m.From)]
 	p.EchoesRound = p.EchoesRound || m.Round != 0
 	p.Active = true
-	p.LeaseTicks = m.LeaseTicks
 	p.Answered(r.log.last.index)
 	l.sendDue = true
 	if round > p.AckedRound {
 		p.AckedRound = round
+		// The promise belongs to the heartbeat: an older answer, of before a
+		// restart perhaps, does not renew it.
+		p.LeaseTicks = m.LeaseTicks
 		r.releaseReads()
 		r.checkLeaving()
 	}

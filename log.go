@@ -64,7 +64,7 @@ func newLog(storage Storage, hs pb.HardState, applied uint64) (*raftLog, error) 
 	if err != nil {
 		return nil, &StorageError{"last index", err}
 	}
-	if first == 0 || last > maxIndex || last+1 < first {
+	if first == 0 || last > maxStoredIndex || last+1 < first {
 		return nil, &StorageError{"log bounds", fmt.Errorf("first index %d and last index %d", first, last)}
 	}
 	term, err := storage.Term(last)

@@ -37,6 +37,12 @@ func (st StateType) String() string {
 const (
 	maxIndex = 1 << 62
 	maxTerm  = 1 << 62
+	// reservedIndexes are kept from proposals for what leaders append on their
+	// own: the first entry of a term, and leaving a joint configuration.
+	reservedIndexes = 1 << 20
+	// maxStoredIndex bounds what Storage may hold: a leader opens its term even
+	// where a hostile message moved the log to its end.
+	maxStoredIndex = 2 * maxIndex
 )
 
 // transferContext marks a vote request of a candidate that its leader told to
@@ -93,7 +99,7 @@ func newRaft(c *Config) (*raft, error) {
 	if err != nil {
 		return nil, &StorageError{"initial state", err}
 	}
-	if hs.Term > maxTerm || hs.Commit > maxIndex {
+	if hs.Term > maxTerm || hs.Commit > maxStoredIndex {
 		return nil, &StorageError{"hard state", fmt.Errorf("term %d and commit %d", hs.Term, hs.Commit)}
 	}
 	log, err := newLog(cfg.Storage, hs, cfg.Applied)

@@ -205,19 +205,23 @@ func (r *raft) sendHeartbeats() {
 	r.releaseReads()
 }
 
-// roundBits is how many rounds a tick may have, as a power of two.
-const roundBits = 20
+// roundBits is how many rounds a tick may have, as a power of two. What is left
+// of 64 bits counts two years of ticks of a millisecond; past that there are no
+// leases, and nothing else changes.
+const roundBits = 28
 
 // nextRound numbers the next round. The upper bits are the tick it belongs to,
 // so that an answered round tells when its heartbeats were sent.
 func (l *leaderState) nextRound() bool {
-	next := max(l.round+1, l.ticks<<roundBits)
+	next := l.followingRound()
 	if next>>roundBits > l.ticks {
 		return false
 	}
 	l.round = next
 	return true
 }
+
+func (l *leaderState) followingRound() uint64 { return max(l.round+1, l.ticks<<roundBits) }
 
 // contextOfRound and roundOfContext carry the round to peers that know only the
 // context. The term keeps a round of another leader apart.

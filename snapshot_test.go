@@ -169,7 +169,9 @@ func TestCompactionWithoutSnapshotIsAStorageFault(t *testing.T) {
 		require.NoError(t, s.Propose([]byte("x")))
 	}
 	s.serve(2)
-	require.NoError(t, s.Storage.Compact(6)) // the snapshot is still the one at 1
+	_, err := s.Storage.CreateSnapshot(2, &s.Conf, nil)
+	require.NoError(t, err)
+	require.NoError(t, s.Storage.Compact(6))
 	s.recv(pb.Message{Type: pb.MsgAppResp, From: 3, Term: 2, Index: 7, Reject: true, RejectHint: 1, LogTerm: 1})
 	rd := s.Ready()
 	require.True(t, rd.IsEmpty())

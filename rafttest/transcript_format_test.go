@@ -70,7 +70,7 @@ func describeSnapshot(s pb.Snapshot) string {
 
 // describeRound writes a round of heartbeats as the leader's tick and the count within it.
 func describeRound(round uint64) string {
-	return fmt.Sprintf("%d.%d", round>>20, round&(1<<20-1))
+	return fmt.Sprintf("%d.%d", round>>28, round&(1<<28-1))
 }
 
 func describeMessage(m pb.Message) string {
@@ -181,7 +181,7 @@ func parseField(m *pb.Message, word string) (err error) {
 	case "round":
 		var tick, n uint64
 		_, err = fmt.Sscanf(value, "%d.%d", &tick, &n)
-		m.Round = tick<<20 | n
+		m.Round = tick<<28 | n
 	case "reject":
 		m.Reject = true
 	case "no-answer":
