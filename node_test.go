@@ -337,3 +337,57 @@ func TestNodePipelinesAndBatches(t *testing.T) {
 	}
 	require.LessOrEqual(t, readys, 4)
 }
+
+// Every method of a Node does what the RawNode's does.
+func TestNodeMethods(t *testing.T) {
+	h := startNodes(t, 3, syncHost)
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	defer cancel()
+	h.waitFor(t, "leader", func() bool { return h.leader() != nil })
+	leader := h.leader()
+	id := leader.BasicStatus().ID
+	other := id%3 + 1
+
+	_, err := leader.LeaseRead(ctx)
+	require.ErrorIs(t, err, raft.ErrNoLease)
+	require.ErrorIs(t, leader.ReportUnreachable(9), raft.ErrUnknownPeer)
+	require.ErrorIs(t, leader.ReportSnapshot(9, raft.SnapshotFinish), raft.ErrUnknownPeer)
+	require.NoError(t, leader.ReportUnreachable(other))
+	require.NoError(t, leader.ReportSnapshot(other, raft.SnapshotFailure))
+	require.ErrorIs(t, leader.TransferLeader(ctx, id), raft.ErrTransferTarget)
+	require.NoError(t, leader.AbortTransfer(ctx))
+	require.NoError(t, leader.ForgetLeader(ctx))
+	require.NoError(t, leader.Campaign(ctx), "a leader ignores it")
+
+	learner := pb.ConfChange{Type: pb.ConfChangeAddLearnerNode, NodeID: 9}
+	h.waitFor(t, "change of membership", func() bool { return leader.ProposeConfChange(ctx, learner) == nil })
+	h.waitFor(t, "learner", func() bool { return len(leader.Status().Config.Learners) == 1 })
+	cs, err := leader.ConfStateAt(leader.Status().ConfigIndex)
+	require.NoError(t, err)
+	require.Equal(t, []uint64{9}, cs.Learners)
+
+	require.NoError(t, leader.TransferLeader(ctx, other))
+	h.waitFor(t, "new leader", func() bool { return h.nodes[other].BasicStatus().RaftState == raft.StateLeader })
+	require.ErrorIs(t, leader.AbortTransfer(ctx), raft.ErrNotLeader)
+}
+
+// A Node restarts from what its Storage holds, and refuses a bad Config or
+// bootstrap with an error.
+func TestNodeRestart(t *testing.T) {
+	s := raft.NewMemoryStorage()
+	c := &raft.Config{ID: 1, Storage: s}
+	n, err := raft.StartNode(c, []raft.Peer{{ID: 1}})
+	require.NoError(t, err)
+	rd := <-n.Ready()
+	persist(s, rd)
+	n.Stop()
+	n, err = raft.RestartNode(c)
+	require.NoError(t, err)
+	defer n.Stop()
+	require.Equal(t, uint64(1), n.BasicStatus().Commit)
+	require.NoError(t, n.Err())
+	_, err = raft.StartNode(c, []raft.Peer{{ID: 1}})
+	require.ErrorIs(t, err, raft.ErrInvalidConfig)
+	_, err = raft.RestartNode(&raft.Config{})
+	require.ErrorIs(t, err, raft.ErrInvalidConfig)
+}
