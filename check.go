@@ -80,6 +80,10 @@ func checkContent(m *pb.Message) error {
 		return checkEntries(m)
 	case pb.MsgSnap:
 		return checkSnapshot(m)
+	case pb.MsgReadIndexResp:
+		if len(m.Entries) != 1 || len(m.Entries[0].Data) != 16 {
+			return corrupt("answer to a read without this node's token")
+		}
 	}
 	return nil
 }

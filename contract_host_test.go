@@ -82,6 +82,12 @@ func (h *contractHost) must(err error) {
 
 // start starts the node from what is on disk, as after a crash.
 func (h *contractHost) start() {
+	if err := h.tryStart(); err != nil {
+		h.failf("start: %v", err)
+	}
+}
+
+func (h *contractHost) tryStart() error {
 	h.rnd++
 	snap, _ := h.ms.Snapshot()
 	h.applied = max(h.applied, snap.Metadata.Index) // restored first
@@ -93,8 +99,7 @@ func (h *contractHost) start() {
 	cfg.Rand = rand.NewPCG(1, h.rnd)
 	rn, err := NewRawNode(&cfg)
 	if err != nil {
-		h.failf("start: %v", err)
-		return
+		return err
 	}
 	h.rn = rn
 	h.handed, h.written, h.queue, h.sent = nil, 0, nil, nil
@@ -113,6 +118,7 @@ func (h *contractHost) start() {
 	h.next, h.durable, h.restoring = h.applied+1, last, 0
 	h.lastToken = AppendToken{}
 	clear(h.reads)
+	return nil
 }
 
 func (h *contractHost) end() uint64 { return h.logBase + uint64(len(h.log)) - 1 }
@@ -151,6 +157,27 @@ func cloneReady(rd Ready) Ready {
 	rd.MessagesAfterAppend = slices.Clone(rd.MessagesAfterAppend)
 	rd.ReadStates = slices.Clone(rd.ReadStates)
 	return rd
+}
+
+// sameReady reports whether what is in the arrays of a is still what is in those
+// of its copy b.
+func sameReady(a, b *Ready) bool {
+	message := func(m, n pb.Message) bool {
+		same := sameEntries(m.Entries, n.Entries) && m.Snapshot == n.Snapshot && bytes.Equal(m.Context, n.Context)
+		return same && m.Type == n.Type && m.To == n.To && m.From == n.From && m.Term == n.Term && m.Index == n.Index &&
+			m.LogTerm == n.LogTerm && m.Commit == n.Commit && m.Reject == n.Reject && m.RejectHint == n.RejectHint && m.Round == n.Round
+	}
+	return sameEntries(a.Entries, b.Entries) && sameEntries(a.CommittedEntries, b.CommittedEntries) &&
+		slices.EqualFunc(a.Messages, b.Messages, message) && slices.EqualFunc(a.MessagesAfterAppend, b.MessagesAfterAppend, message) &&
+		slices.EqualFunc(a.ReadStates, b.ReadStates, func(r, s ReadState) bool {
+			return r.Index == s.Index && bytes.Equal(r.RequestCtx, s.RequestCtx)
+		})
+}
+
+func sameEntries(a, b []pb.Entry) bool {
+	return slices.EqualFunc(a, b, func(e, f pb.Entry) bool {
+		return e.Index == f.Index && e.Term == f.Term && e.Type == f.Type && bytes.Equal(e.Data, f.Data)
+	})
 }
 
 // checkWrites: entries continue what was handed out, and MustSync is set exactly
@@ -310,7 +337,7 @@ func (h *contractHost) acknowledge(n int) bool {
 		return false
 	}
 	for i := range h.handed[:n] {
-		if !reflect.DeepEqual(h.handed[i].rd, h.handed[i].copy) {
+		if !sameReady(&h.handed[i].rd, &h.handed[i].copy) {
 			h.failf("a Ready changed before it was acknowledged:\n%+v\n%+v", h.handed[i].copy, h.handed[i].rd)
 		}
 	}

@@ -17,6 +17,9 @@ type membership struct {
 	cfg confchange.Config
 	// index is that of the entry that made cfg, 0 if unknown.
 	index uint64
+	// applied is the index of the last entry that the host called
+	// ApplyConfChange for. cfg may be ahead of it.
+	applied uint64
 	// ids are all members, ascending; roles[i] says what ids[i] is. Per-peer
 	// state of the leader and of candidates lies in arrays beside them.
 	ids   []uint64
@@ -201,6 +204,10 @@ func (r *raft) applyConfChange(cc pb.ConfChangeV2) error {
 		r.logger.Warn("no configuration entry is being applied; the configuration stays", zap.Uint64("id", r.id))
 		return nil
 	}
+	r.conf.applied = index
+	if index <= r.conf.index {
+		return nil // in effect since Bootstrap, or persisted ahead of Applied
+	}
 	next, err := confchange.Apply(r.conf.cfg, cc)
 	if err != nil {
 		// Every node finds the same, so all skip it alike.
@@ -212,10 +219,10 @@ func (r *raft) applyConfChange(cc pb.ConfChangeV2) error {
 }
 
 // confBeingApplied returns the index of the first configuration entry that was
-// handed out to be applied and has not taken effect, or 0.
+// handed out to be applied and that the host has not come to yet, or 0.
 func (r *raft) confBeingApplied() uint64 {
 	for _, i := range r.log.confs {
-		if i > r.conf.index && i <= r.log.applying {
+		if i > r.conf.applied && i <= r.log.applying {
 			return i
 		}
 	}

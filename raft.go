@@ -133,16 +133,17 @@ func (r *raft) restoreConf(cs pb.ConfState) error {
 	if err != nil {
 		return &StorageError{"configuration", err}
 	}
-	if cs.Index == 0 {
-		// Without an index it is as of Applied, by contract.
-		r.conf.set(cfg, 0, r.log.applied)
-		return nil
-	}
-	r.conf.set(cfg, cs.Index, cs.Index)
 	first, err := r.log.firstIndex()
 	if err != nil {
 		return err
 	}
+	if cs.Index == 0 && (len(cs.Voters) > 0 || first > 1) {
+		// Without an index it is as of Applied, by contract. An empty one beside
+		// a whole log is that from before the first entry.
+		r.conf.set(cfg, 0, r.log.applied)
+		return nil
+	}
+	r.conf.set(cfg, cs.Index, cs.Index)
 	found, err := r.log.scanConfs(max(cs.Index+1, first), r.log.applied+1)
 	if err != nil {
 		return err

@@ -150,12 +150,16 @@ func (r *raft) sendSnapshot(i int, p *progress.Progress) error {
 	if !p.Active {
 		return nil
 	}
+	first, err := r.log.firstIndex() // before the snapshot, which may be replaced meanwhile
+	if err != nil {
+		return err
+	}
 	snap, err := r.log.storage.Snapshot()
 	if errors.Is(err, ErrSnapshotTemporarilyUnavailable) {
 		r.logger.Debug("snapshot is not available yet", zap.Uint64("id", r.id), zap.Uint64("peer", r.conf.ids[i]))
 		return nil
 	}
-	if err == nil && snap.Metadata.Index < p.Next {
+	if err == nil && (snap.Metadata.Index < p.Next || snap.Metadata.Index+1 < first) {
 		err = errors.New("the log before the peer's next entry is compacted but the snapshot is older")
 	}
 	if err == nil && snap.Metadata.Index > r.log.last.index {
