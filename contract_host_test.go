@@ -2,15 +2,9 @@ package raft
 
 import (
 	"bytes"
-	"fmt"
 	"math/rand/v2"
-	"reflect"
 	"slices"
-	"sort"
-	"strings"
 	"testing"
-
-	"go.uber.org/zap"
 
 	pb "github.com/quorate-raft/raft/raftpb"
 )
@@ -469,53 +463,4 @@ func entriesAfter(index uint64, terms ...uint64) []pb.Entry {
 		out[i] = pb.Entry{Term: term, Index: index + 1 + uint64(i), Data: []byte{byte(i)}}
 	}
 	return out
-}
-
-// dump writes all of the node's state, but for what it cannot change.
-func dump(rn *RawNode) string {
-	var b strings.Builder
-	dumpValue(&b, reflect.ValueOf(rn))
-	return b.String()
-}
-
-func dumpValue(b *strings.Builder, v reflect.Value) {
-	switch v.Type() {
-	case reflect.TypeFor[*Config](), reflect.TypeFor[*zap.Logger](), reflect.TypeFor[Storage]():
-		return
-	}
-	switch v.Kind() {
-	case reflect.Pointer, reflect.Interface:
-		if v.IsNil() {
-			b.WriteString("nil")
-			return
-		}
-		dumpValue(b, v.Elem())
-	case reflect.Struct:
-		b.WriteString("{")
-		for i := range v.NumField() {
-			b.WriteString(v.Type().Field(i).Name + ":")
-			dumpValue(b, v.Field(i))
-			b.WriteString(" ")
-		}
-		b.WriteString("}\n")
-	case reflect.Slice, reflect.Array:
-		b.WriteString("[")
-		for i := range v.Len() {
-			dumpValue(b, v.Index(i))
-			b.WriteString(" ")
-		}
-		b.WriteString("]")
-	case reflect.Map:
-		var parts []string
-		for it := v.MapRange(); it.Next(); {
-			var p strings.Builder
-			dumpValue(&p, it.Key())
-			dumpValue(&p, it.Value())
-			parts = append(parts, p.String())
-		}
-		sort.Strings(parts)
-		fmt.Fprint(b, parts)
-	default:
-		fmt.Fprint(b, v)
-	}
 }

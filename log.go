@@ -46,15 +46,6 @@ type raftLog struct {
 	writes []write
 }
 
-// write is what one Ready asked to persist.
-type write struct {
-	token    AppendToken
-	end      uint64 // the log was submitted up to here; lowered when truncated
-	snapshot uint64 // index of the snapshot in it, or 0
-	writes   bool   // whether there was anything to persist
-	buf      *readyBuffers
-}
-
 func newLog(storage Storage, hs pb.HardState, applied uint64) (*raftLog, error) {
 	first, err := storage.FirstIndex()
 	if err != nil {
@@ -346,14 +337,6 @@ func (l *raftLog) truncate(before entryID) {
 	l.lowerDurable(before.index)
 }
 
-func (l *raftLog) lowerDurable(index uint64) {
-	l.durable = min(l.durable, index)
-	l.submitted = min(l.submitted, index)
-	for i := range l.writes {
-		l.writes[i].end = min(l.writes[i].end, index)
-	}
-}
-
 // commitTo moves the commit index forward to index, if that is ahead.
 func (l *raftLog) commitTo(index uint64) bool {
 	if index <= l.committed {
@@ -406,57 +389,6 @@ func (l *raftLog) nextCommitted(maxSize uint64) ([]pb.Entry, error) {
 	return ents, err
 }
 
-// submit records that everything up to the log's end was handed out.
-func (l *raftLog) submit(w write) {
-	w.end = l.last.index
-	if l.snapshot != nil && !l.snapshotHandedOut {
-		l.snapshotHandedOut = true
-		w.snapshot = l.snapshot.Metadata.Index
-	}
-	l.submitted = l.last.index
-	l.writes = append(l.writes, w)
-	l.check()
-}
-
-// acknowledge records that the host finished the oldest write.
-func (l *raftLog) acknowledge() write {
-	w := l.writes[0]
-	n := copy(l.writes, l.writes[1:])
-	l.writes[n] = write{}
-	l.writes = l.writes[:n]
-	if w.snapshot != 0 {
-		l.applying = max(l.applying, w.snapshot)
-		l.restoring = w.snapshot
-		if l.snapshot != nil && l.snapshot.Metadata.Index == w.snapshot {
-			l.snapshot = nil
-		}
-	}
-	if w.end > l.durable {
-		l.durable = w.end
-		if l.snapshot == nil {
-			l.trim(w.end)
-		}
-	}
-	l.check()
-	return w
-}
-
-// appliedTo records that the host applied up to index.
-func (l *raftLog) appliedTo(index uint64) {
-	l.applied = index
-	if l.restoring != 0 && index >= l.restoring {
-		l.restoring = 0
-	}
-	n := 0
-	for n < len(l.confs) && l.confs[n] <= index {
-		n++
-	}
-	if n > 0 {
-		l.confs = append(l.confs[:0], l.confs[n:]...)
-	}
-	l.check()
-}
-
 // unappliedConf returns the index of the first configuration entry that is not
 // applied, and whether there is one at or below limit.
 func (l *raftLog) unappliedConf(limit uint64) (uint64, bool) {
@@ -474,15 +406,4 @@ func (l *raftLog) confIn(lo, hi uint64) bool {
 		}
 	}
 	return false
-}
-
-func (l *raftLog) check() {
-	if l.applied > l.applying || l.applying > l.committed || l.committed > l.last.index {
-		panic(fmt.Sprintf("raft: cursors out of order: applied %d, applying %d, committed %d, last %d",
-			l.applied, l.applying, l.committed, l.last.index))
-	}
-	if l.durable > l.submitted || l.submitted > l.last.index || l.applying > l.durable {
-		panic(fmt.Sprintf("raft: cursors out of order: applying %d, durable %d, submitted %d, last %d",
-			l.applying, l.durable, l.submitted, l.last.index))
-	}
 }

@@ -3,8 +3,6 @@ package raft
 import (
 	"fmt"
 
-	"github.com/quorate-raft/raft/confchange"
-	"github.com/quorate-raft/raft/quorum"
 	pb "github.com/quorate-raft/raft/raftpb"
 )
 
@@ -43,50 +41,6 @@ func NewRawNode(c *Config) (*RawNode, error) {
 	}
 	// What differs from the persisted state goes into the first Ready.
 	return &RawNode{raft: r, instance: r.cfg.Rand.Uint64(), hard: hs, soft: r.softState()}, nil
-}
-
-// Peer is a first member of a new group.
-type Peer struct {
-	ID uint64
-	// Context is carried in the change of configuration that adds the member.
-	Context []byte
-}
-
-// Bootstrap makes the first members of a new group: the log begins with changes
-// of configuration, already committed, that add peers as voters. All of them
-// call it with the same peers in the same order. It fails, and changes nothing,
-// if Storage is not empty or peers is empty or names a peer twice.
-func (rn *RawNode) Bootstrap(peers []Peer) error {
-	r := rn.raft
-	if r.err != nil {
-		return r.err
-	}
-	if r.log.last.index != 0 || r.term != 0 {
-		return fmt.Errorf("%w: bootstrap of a node that has a log or a term", ErrInvalidConfig)
-	}
-	var ids []uint64
-	ents := make([]pb.Entry, len(peers))
-	for i, peer := range peers {
-		cc := pb.ConfChange{Type: pb.ConfChangeAddNode, NodeID: peer.ID, Context: peer.Context}
-		data, err := cc.Marshal()
-		if err != nil {
-			return fmt.Errorf("raft: bootstrap: %w", err)
-		}
-		ids = append(ids, peer.ID)
-		ents[i] = pb.Entry{Type: pb.EntryConfChange, Term: 1, Index: uint64(i + 1), Data: data}
-	}
-	voters := quorum.NewMajorityConfig(ids...)
-	cfg := confchange.Config{Voters: quorum.JointConfig{voters}}
-	if len(voters) != len(peers) || len(peers) == 0 {
-		return fmt.Errorf("%w: bootstrap with peers %v: at least one, each once", ErrInvalidConfig, ids)
-	}
-	if err := cfg.Check(); err != nil {
-		return fmt.Errorf("%w: bootstrap: %w", ErrInvalidConfig, err)
-	}
-	r.becomeFollower(1, None)
-	r.log.append(ents)
-	r.log.commitTo(uint64(len(ents)))
-	return r.switchConf(cfg, uint64(len(ents)))
 }
 
 // Tick advances the node's clock by one tick (Config.ElectionTick and

@@ -39,6 +39,10 @@ func (r *raft) admit(m *pb.Message) (bool, error) {
 	switch {
 	case m.Term == 0: // forwarded input has no term
 	case m.Term > r.term:
+		if m.Type == pb.MsgTransferLeader {
+			// A request that anybody forwards says nothing about terms.
+			return false, nil
+		}
 		// A pre-vote changes no term, nor does its grant, which carries the
 		// term asked for (dissertation §9.6).
 		if m.Type == pb.MsgPreVote || (m.Type == pb.MsgPreVoteResp && !m.Reject) {
