@@ -49,5 +49,11 @@ func (rn *RawNode) Bootstrap(peers []Peer) error {
 	r.becomeFollower(1, None)
 	r.log.append(ents)
 	r.log.commitTo(uint64(len(ents)))
-	return r.switchConf(cfg, uint64(len(ents)))
+	if err := r.switchConf(cfg, uint64(len(ents))); err != nil {
+		return err
+	}
+	// All of it is in effect from the start.
+	last := &r.conf.history[len(r.conf.history)-1]
+	last.from = 1
+	return nil
 }

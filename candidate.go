@@ -1,6 +1,8 @@
 package raft
 
 import (
+	"errors"
+
 	"go.uber.org/zap"
 
 	"github.com/quorate-raft/raft/quorum"
@@ -69,10 +71,8 @@ func (r *raft) campaignObstacle() Reason {
 // campaign holds an election of the given kind. The caller made sure that
 // nothing stands against it.
 func (r *raft) campaign(kind election) error {
-	request, term := pb.MsgVote, r.term+1
 	if kind == preElection {
 		r.becomePreCandidate()
-		request = pb.MsgPreVote
 	} else {
 		r.becomeCandidate()
 	}
@@ -80,8 +80,16 @@ func (r *raft) campaign(kind election) error {
 		if id == r.id || r.conf.roles[i]&roleVoter == 0 {
 			continue
 		}
-		m := r.message(request, id)
-		m.Term = term
+		var m *pb.Message
+		if kind == preElection {
+			m = r.message(pb.MsgPreVote, id)
+			m.Term = r.term + 1
+		} else {
+			// A grant is for this log. If the request left before the log, the
+			// term and the vote are durable, the node could crash, ask again in
+			// the same term with a shorter log, and win by the old grant.
+			m = r.promise(pb.MsgVote, id)
+		}
 		m.Index, m.LogTerm = r.log.last.index, r.log.last.term
 		if kind == transferElection {
 			m.Context = []byte(transferContext)
@@ -147,25 +155,65 @@ func (r *raft) answerVote(m *pb.Message) error {
 	pre := m.Type == pb.MsgPreVote
 	free := r.vote == m.From || (r.vote == None && r.lead == None) || (pre && m.Term > r.term)
 	grant := free && m.Term >= r.term && r.log.isUpToDate(entryID{m.LogTerm, m.Index})
-	var resp *pb.Message
-	if pre {
-		// It promises nothing and may leave at once. A grant carries the term
-		// asked for, a refusal ours.
-		resp = r.message(pb.MsgPreVoteResp, m.From)
-		resp.LeaseTicks = r.promisedTicks()
-		if grant {
-			resp.Term = m.Term
-		}
-	} else {
-		resp = r.promise(pb.MsgVoteResp, m.From)
-		if grant {
-			r.vote = m.From
-			r.elapsed = 0
-		}
+	if grant && !pre {
+		r.vote = m.From
+		r.elapsed = 0
 	}
-	resp.Reject = !grant
+	resp, err := r.voteResp(m)
+	if err != nil {
+		return err
+	}
+	if grant {
+		// A granted pre-vote carries the term asked for, a refusal ours.
+		resp.Term = m.Term
+		resp.Reject, resp.Commit, resp.LogTerm = false, 0, 0
+	}
 	if ce := r.logger.Check(zap.DebugLevel, "answered vote request"); ce != nil {
 		ce.Write(zap.Uint64("id", r.id), zap.Uint64("from", m.From), zap.Uint64("term", m.Term), zap.Bool("pre", pre), zap.Bool("granted", grant))
+	}
+	return nil
+}
+
+// voteResp makes a refusal of a vote or pre-vote. It names the newest entry that
+// this node knows to be committed: the candidate may hold it without knowing,
+// and it may be the very change of membership by which it can do without this
+// node (see learnCommit).
+func (r *raft) voteResp(m *pb.Message) (*pb.Message, error) {
+	term, err := r.log.term(r.log.committed)
+	if err != nil && !errors.Is(err, ErrCompacted) {
+		return nil, err
+	}
+	var resp *pb.Message
+	if m.Type == pb.MsgPreVote {
+		// It promises nothing and may leave at once.
+		resp = r.message(pb.MsgPreVoteResp, m.From)
+	} else {
+		resp = r.promise(pb.MsgVoteResp, m.From)
+	}
+	resp.Reject = true
+	if err == nil {
+		resp.Commit, resp.LogTerm = r.log.committed, term
+	}
+	return resp, nil
+}
+
+// learnCommit takes the committed entry that a refused vote names, if this log
+// holds it: then it is committed here too (Raft §5.3, log matching). Without
+// that, a group could lock up after a removal: the one left needs the vote of
+// the removed one, whose log is longer and who does not campaign. The term of
+// the answer does not matter.
+func (r *raft) learnCommit(m *pb.Message) error {
+	if r.role == StateLeader || !m.Reject || m.Commit <= r.log.committed ||
+		(m.Type != pb.MsgVoteResp && m.Type != pb.MsgPreVoteResp) {
+		return nil
+	}
+	if ok, err := r.log.matches(entryID{m.LogTerm, m.Commit}); err != nil || !ok {
+		return err
+	}
+	r.log.commitTo(m.Commit)
+	if _, ok := r.log.unappliedConf(m.Commit); ok && r.role != StateFollower {
+		// It would be an election over an unapplied change.
+		r.becomeFollower(r.term, None)
 	}
 	return nil
 }
@@ -180,7 +228,7 @@ func (r *raft) hup() error {
 	}
 	// Its own vote would break the promise that backs the leader's lease
 	// (dissertation §6.4.1).
-	if r.leasesOn() && r.refusesVotes() && !r.conf.soleVoter(r.id) {
+	if r.leasesOn() && r.refusesVotes() {
 		return &CampaignError{Reason: ReasonLeaseInForce, err: ErrLeaseInForce}
 	}
 	return r.campaign(r.firstBallot())
@@ -190,6 +238,9 @@ func (r *raft) hup() error {
 // a real election at once, which voters do not refuse for the leader's sake.
 func (r *raft) followerTimeoutNow(*pb.Message) error {
 	if why := r.campaignObstacle(); why != reasonNone {
+		if why == ReasonChangeUnapplied {
+			r.takeOver = r.term // once it is applied
+		}
 		r.logger.Warn("told to take over leadership but cannot campaign", zap.Uint64("id", r.id), zap.String("why", why.sentence()))
 		return nil
 	}

@@ -24,10 +24,10 @@ func (r *raft) checkMessage(m *pb.Message) error {
 	if m.Term < r.term {
 		return nil // it moves nothing
 	}
-	switch m.Type {
-	case pb.MsgApp, pb.MsgHeartbeat, pb.MsgSnap:
+	if kind := kindOf(m.Type); kind == kindLead || kind == kindWord {
 		return r.checkFromLeader(m)
-	case pb.MsgAppResp:
+	}
+	if m.Type == pb.MsgAppResp {
 		if r.role == StateLeader && m.Term == r.term && !m.Reject && m.Index > r.log.last.index {
 			return corrupt("%d acknowledges entry %d, the last is %d", m.From, m.Index, r.log.last.index)
 		}

@@ -301,7 +301,7 @@ func TestConfigurationSurvivesRestart(t *testing.T) {
 	require.Equal(t, want.String(), s.Status().Config.String())
 	require.Equal(t, uint64(3), s.Status().ConfigIndex)
 
-	s.Storage.SetConfState(pb.ConfState{Voters: []uint64{1, 2, 3}, Index: 1}) // as of the snapshot
+	s.Storage.SetConfState(pb.ConfState{Voters: []uint64{1, 2, 3}}) // as of the snapshot
 	s.c.Restart(1)
 	require.Equal(t, want.String(), s.Status().Config.String())
 

@@ -23,8 +23,9 @@ const (
 	// (dissertation §6.4.1), and falls back to ReadOnlySafe while it does
 	// not. It needs CheckQuorum, is only as safe as Config.MaxClockDrift is
 	// true, and works once every voter has this setting. A voter with it
-	// refuses votes for an election timeout after a restart; one that is to
-	// run without this setting from now on must stay down for that long first.
+	// refuses votes, and does not campaign, for an election timeout after a
+	// restart; one that is to run without this setting or with a shorter
+	// ElectionTick from now on must stay down for that long first.
 	ReadOnlyLeaseBased
 )
 
@@ -110,9 +111,10 @@ type Config struct {
 	// Default 1. Only for ReadOnlyLeaseBased.
 	MaxClockDrift int
 
-	// Rand is where election timeouts come from; give each node its own
-	// seeded source for runs that can be repeated. Default: the runtime's
-	// random numbers.
+	// Rand is where election timeouts and the number of this instance come
+	// from. For runs that can be repeated give each node, at each start, a
+	// source with a seed of its own: an instance must not draw the numbers of
+	// an earlier one. Default: the runtime's random numbers.
 	Rand Rand
 	// Logger takes the few lines that a node logs: changes of role and
 	// configuration, refused input. Default: nothing is logged.

@@ -249,16 +249,16 @@ func (h *contractHost) checkCommitted(rd *Ready) {
 	}
 }
 
-// checkMessages: votes and append acknowledgements, and nothing else, wait for
-// the disk.
+// checkMessages: votes, requests for them and append acknowledgements, and
+// nothing else, wait for the disk.
 func (h *contractHost) checkMessages(rd *Ready) {
 	for i := range rd.Messages {
-		if t := rd.Messages[i].Type; t == pb.MsgAppResp || t == pb.MsgVoteResp {
+		if t := rd.Messages[i].Type; t == pb.MsgAppResp || t == pb.MsgVoteResp || t == pb.MsgVote {
 			h.failf("%v leaves before it is durable", t)
 		}
 	}
 	for i := range rd.MessagesAfterAppend {
-		if t := rd.MessagesAfterAppend[i].Type; t != pb.MsgAppResp && t != pb.MsgVoteResp {
+		if t := rd.MessagesAfterAppend[i].Type; t != pb.MsgAppResp && t != pb.MsgVoteResp && t != pb.MsgVote {
 			h.failf("%v waits for the disk", t)
 		}
 	}

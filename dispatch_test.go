@@ -83,7 +83,7 @@ func TestEveryPairOfRoleAndMessage(t *testing.T) {
 		}}}, acts, acts, acts, refused},
 		{pb.Message{Type: pb.MsgVote, Term: 2, Index: 9, LogTerm: 2}, acts, acts, acts, acts},
 		{pb.Message{Type: pb.MsgPreVote, Term: 3, Index: 9, LogTerm: 2}, acts, acts, acts, acts},
-		{pb.Message{Type: pb.MsgTimeoutNow, Term: 2}, acts, nothing, nothing, nothing},
+		{pb.Message{Type: pb.MsgTimeoutNow, Term: 2}, acts, nothing, nothing, refused},
 		{pb.Message{Type: pb.MsgAppResp, Term: 2, Index: 3}, nothing, nothing, nothing, acts},
 		{pb.Message{Type: pb.MsgAppResp, Term: 2, Index: 3, Reject: true, RejectHint: 2, LogTerm: 2}, nothing, nothing, nothing, acts},
 		{pb.Message{Type: pb.MsgHeartbeatResp, Term: 2}, nothing, nothing, nothing, acts},
@@ -94,7 +94,7 @@ func TestEveryPairOfRoleAndMessage(t *testing.T) {
 		{pb.Message{Type: pb.MsgProp, Entries: []pb.Entry{{Data: []byte("x")}}, From: 3}, acts, refused, refused, acts},
 		{pb.Message{Type: pb.MsgReadIndex, Entries: []pb.Entry{{Data: token}}, From: 3}, acts, refused, refused, acts},
 		{pb.Message{Type: pb.MsgTransferLeader, From: 3}, acts, refused, refused, acts},
-		{pb.Message{Type: pb.MsgReadIndexResp, Term: 2, Index: 1, Entries: []pb.Entry{{Data: token}}}, nothing, nothing, nothing, nothing},
+		{pb.Message{Type: pb.MsgReadIndexResp, Term: 2, Index: 1, Entries: []pb.Entry{{Data: token}}}, nothing, nothing, nothing, refused},
 	}
 	for _, tt := range tests {
 		for role, want := range map[StateType]string{

@@ -22,8 +22,9 @@ func TestCampaignAsksEveryVoter(t *testing.T) {
 	rd := s.ready()
 	require.Equal(t, pb.HardState{Term: 5, Vote: 1, Commit: 1}, rd.HardState)
 	require.True(t, rd.MustSync)
-	require.Len(t, rd.Messages, 2)
-	for i, m := range rd.Messages {
+	require.Empty(t, rd.Messages)
+	require.Len(t, rd.MessagesAfterAppend, 2)
+	for i, m := range rd.MessagesAfterAppend {
 		require.Equal(t, pb.Message{Type: pb.MsgVote, From: 1, To: uint64(i + 2), Term: 5, Index: 3, LogTerm: 3}, m)
 	}
 }
@@ -49,7 +50,7 @@ func TestCandidateWaitsForItsOwnDurableVote(t *testing.T) {
 				require.Equal(t, raft.StateCandidate, s.role())
 				rd := s.ready()
 				require.Equal(t, uint64(1), rd.Vote)
-				for _, m := range rd.Messages {
+				for _, m := range rd.MessagesAfterAppend { // grants of a former life
 					s.recv(s.answer(m))
 				}
 				require.Equal(t, raft.StateCandidate, s.role())

@@ -58,6 +58,9 @@ const (
 	ReasonPeerWindowFull
 	// ReasonPeerSnapshot: a snapshot is under way.
 	ReasonPeerSnapshot
+	// ReasonPeerSnapshotUnavailable: the peer needs a snapshot, and the storage
+	// has none to give right now.
+	ReasonPeerSnapshotUnavailable
 	// ReasonPeerSilent: the peer was not heard from since the last quorum
 	// check.
 	ReasonPeerSilent
@@ -100,37 +103,38 @@ const (
 )
 
 var reasons = [...]struct{ name, sentence string }{
-	reasonNone:                {"None", "nothing stands against it"},
-	ReasonStorageFailed:       {"StorageFailed", "the storage failed, so the node has stopped"},
-	ReasonEmptyConfiguration:  {"EmptyConfiguration", "the node knows no members yet and waits for a leader to contact it"},
-	ReasonNotVoter:            {"NotVoter", "the node is not a voter and waits for the voters to elect a leader"},
-	ReasonSnapshotPending:     {"SnapshotPending", "a received snapshot is not yet persisted and restored"},
-	ReasonDiskStalled:         {"DiskStalled", "the disk did not acknowledge writes for an election timeout and has not since"},
-	ReasonTermExhausted:       {"TermExhausted", "the term numbers are used up"},
-	ReasonChangeUnapplied:     {"ChangeUnapplied", "a committed change of membership is not yet applied on this node"},
-	ReasonLeaseInForce:        {"LeaseInForce", "the node promised a leader to refuse votes for an election timeout"},
-	ReasonElectionTimeout:     {"ElectionTimeout", "the election timeout is not over yet"},
-	ReasonPreVotePending:      {"PreVotePending", "a majority has not yet answered whether an election could be won"},
-	ReasonVotePending:         {"VotePending", "a majority has not yet voted"},
-	ReasonOwnVoteNotDurable:   {"OwnVoteNotDurable", "the others voted for this node, but its own vote is not yet durable"},
-	ReasonIsLeader:            {"IsLeader", "the node leads already"},
-	ReasonPeerProbing:         {"PeerProbing", "one append is under way to find where the logs agree"},
-	ReasonPeerWindowFull:      {"PeerWindowFull", "as much as allowed is in flight to the peer"},
-	ReasonPeerSnapshot:        {"PeerSnapshot", "a snapshot is under way to the peer and not yet reported or acknowledged"},
-	ReasonPeerSilent:          {"PeerSilent", "the peer was not heard from since the last quorum check"},
-	ReasonNoCommitInTerm:      {"NoCommitInTerm", "the leader has not yet committed an entry of its own term"},
-	ReasonChangeUncommitted:   {"ChangeUncommitted", "a change of membership is in the log and not yet committed"},
-	ReasonJointExplicit:       {"JointExplicit", "the configuration is joint and waits for the application to propose to leave it"},
-	ReasonLeaving:             {"Leaving", "the leader was removed or demoted and hands over before it steps down"},
-	ReasonTransferring:        {"Transferring", "leadership is being transferred to the peer, so proposals are refused"},
-	ReasonUncommittedFull:     {"UncommittedFull", "as many uncommitted bytes as allowed are waiting"},
-	ReasonReadsNoCommitInTerm: {"ReadsNoCommitInTerm", "reads wait until the leader has committed an entry of its own term"},
-	ReasonReadsQuorum:         {"ReadsQuorum", "reads wait for a majority to answer heartbeats"},
-	ReasonReadsForwarded:      {"ReadsForwarded", "reads wait for the leader's answer"},
-	ReasonLeasesOff:           {"LeasesOff", "lease reads are not configured"},
-	ReasonLeaseOver:           {"LeaseOver", "a peer was told to campaign, so there is no lease for the rest of the term"},
-	ReasonLeaseNotPromised:    {"LeaseNotPromised", "not every voter has promised to refuse votes"},
-	ReasonLeaseExpired:        {"LeaseExpired", "a majority has not answered recent heartbeats"},
+	reasonNone:                    {"None", "nothing stands against it"},
+	ReasonStorageFailed:           {"StorageFailed", "the storage failed, so the node has stopped"},
+	ReasonEmptyConfiguration:      {"EmptyConfiguration", "the node knows no members yet and waits for a leader to contact it"},
+	ReasonNotVoter:                {"NotVoter", "the node is not a voter and waits for the voters to elect a leader"},
+	ReasonSnapshotPending:         {"SnapshotPending", "a received snapshot is not yet persisted and restored"},
+	ReasonDiskStalled:             {"DiskStalled", "the disk did not acknowledge writes for an election timeout and has not since"},
+	ReasonTermExhausted:           {"TermExhausted", "the term numbers are used up"},
+	ReasonChangeUnapplied:         {"ChangeUnapplied", "a committed change of membership is not yet applied on this node"},
+	ReasonLeaseInForce:            {"LeaseInForce", "the node promised a leader to refuse votes for an election timeout"},
+	ReasonElectionTimeout:         {"ElectionTimeout", "the election timeout is not over yet"},
+	ReasonPreVotePending:          {"PreVotePending", "a majority has not yet answered whether an election could be won"},
+	ReasonVotePending:             {"VotePending", "a majority has not yet voted"},
+	ReasonOwnVoteNotDurable:       {"OwnVoteNotDurable", "the others voted for this node, but its own vote is not yet durable"},
+	ReasonIsLeader:                {"IsLeader", "the node leads already"},
+	ReasonPeerProbing:             {"PeerProbing", "one append is under way to find where the logs agree"},
+	ReasonPeerWindowFull:          {"PeerWindowFull", "as much as allowed is in flight to the peer"},
+	ReasonPeerSnapshot:            {"PeerSnapshot", "a snapshot is under way to the peer and not yet reported or acknowledged"},
+	ReasonPeerSnapshotUnavailable: {"PeerSnapshotUnavailable", "the peer needs a snapshot and the storage has none to give right now"},
+	ReasonPeerSilent:              {"PeerSilent", "the peer was not heard from since the last quorum check"},
+	ReasonNoCommitInTerm:          {"NoCommitInTerm", "the leader has not yet committed an entry of its own term"},
+	ReasonChangeUncommitted:       {"ChangeUncommitted", "a change of membership is in the log and not yet committed"},
+	ReasonJointExplicit:           {"JointExplicit", "the configuration is joint and waits for the application to propose to leave it"},
+	ReasonLeaving:                 {"Leaving", "the leader was removed or demoted and hands over before it steps down"},
+	ReasonTransferring:            {"Transferring", "leadership is being transferred to the peer, so proposals are refused"},
+	ReasonUncommittedFull:         {"UncommittedFull", "as many uncommitted bytes as allowed are waiting"},
+	ReasonReadsNoCommitInTerm:     {"ReadsNoCommitInTerm", "reads wait until the leader has committed an entry of its own term"},
+	ReasonReadsQuorum:             {"ReadsQuorum", "reads wait for a majority to answer heartbeats"},
+	ReasonReadsForwarded:          {"ReadsForwarded", "reads wait for the leader's answer"},
+	ReasonLeasesOff:               {"LeasesOff", "lease reads are not configured"},
+	ReasonLeaseOver:               {"LeaseOver", "a peer was told to campaign, so there is no lease for the rest of the term"},
+	ReasonLeaseNotPromised:        {"LeaseNotPromised", "not every voter has promised to refuse votes"},
+	ReasonLeaseExpired:            {"LeaseExpired", "a majority has not answered recent heartbeats"},
 }
 
 // String returns the reason's name.
@@ -272,6 +276,10 @@ func (r *raft) explainPeers(add func(Explanation)) {
 		}
 		switch p.State {
 		case progress.Probe:
+			if p.NeedsSnapshot {
+				add(Explanation{Reason: ReasonPeerSnapshotUnavailable, Peer: id})
+				continue
+			}
 			add(Explanation{Reason: ReasonPeerProbing, Peer: id, Index: p.Next - 1})
 		case progress.Replicate:
 			add(Explanation{Reason: ReasonPeerWindowFull, Peer: id, Count: p.Window.Count()})

@@ -13,6 +13,7 @@ func (r *raft) heardFromLeader(from uint64) {
 	if r.leasesOn() {
 		r.promised = r.cfg.ElectionTick
 	}
+	r.takeOver = 0 // it leads on
 	if r.role != StateFollower {
 		// Somebody else won this term (Raft §5.2).
 		r.becomeFollower(r.term, from)
@@ -132,6 +133,9 @@ func (r *raft) restoreSnapshot(snap *pb.Snapshot) error {
 	cfg, err := confchange.Restore(meta.ConfState)
 	if err != nil {
 		return corrupt("snapshot's configuration: %v", err)
+	}
+	if r.log.snapshot == nil {
+		r.conf.beforeSnapshot = r.conf.history[len(r.conf.history)-1]
 	}
 	r.log.restore(snap)
 	r.withdrawPromises() // as after a truncation

@@ -43,6 +43,9 @@ type leaderState struct {
 	// at any time.
 	leaseOver bool
 
+	// handedOver is set by it too, for a leader that waits to resign.
+	handedOver bool
+
 	transfer transfer
 	leaving  *leaving
 }
@@ -319,8 +322,19 @@ func (r *raft) tickDisk() bool {
 	if r.cfg.DisableStallCheck || l.sinceProgress < r.cfg.ElectionTick || r.conf.soleVoter(r.id) {
 		return false
 	}
+	if l.sinceProgress == r.cfg.ElectionTick {
+		// The best successor gets what it lacks, and no more is accepted
+		// meanwhile; it has another election timeout.
+		l.handedOver = false
+		if id, _ := r.mostAdvanced(); id != None {
+			l.transfer = transfer{}
+			_ = r.startTransfer(id) // a voter, and not this node
+		}
+	}
+	if l.transfer.target != None && !l.handedOver && l.sinceProgress < 2*r.cfg.ElectionTick {
+		return false
+	}
 	r.stalled = true
-	r.handOver()
 	r.resign(StepDownDiskStalled)
 	return true
 }

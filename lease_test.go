@@ -249,6 +249,9 @@ func TestFollowerKeepsFaithWithTheLease(t *testing.T) {
 	require.ErrorIs(t, err, raft.ErrLeaseInForce)
 	require.ErrorIs(t, err, raft.ErrCannotCampaign)
 	resp := theOne(t, s.sent(), pb.MsgHeartbeatResp)
+	require.Zero(t, resp.LeaseTicks, "a crash could still make a new node of it, which knows of no promise")
+	s.recv(beat(2, 5, 0))
+	resp = theOne(t, s.sent(), pb.MsgHeartbeatResp)
 	require.Equal(t, uint64(10), resp.LeaseTicks, "the promise is told")
 
 	off := newSolo(t, nil)

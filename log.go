@@ -44,6 +44,8 @@ type raftLog struct {
 
 	// writes are the Readys that are not acknowledged yet, oldest first.
 	writes []write
+	// finishing is where acknowledge returns its result.
+	finishing []write
 }
 
 func newLog(storage Storage, hs pb.HardState, applied uint64) (*raftLog, error) {
@@ -335,6 +337,7 @@ func (l *raftLog) truncate(before entryID) {
 		l.confs = l.confs[:len(l.confs)-1]
 	}
 	l.lowerDurable(before.index)
+	l.check()
 }
 
 // commitTo moves the commit index forward to index, if that is ahead.
@@ -364,6 +367,7 @@ func (l *raftLog) restore(snap *pb.Snapshot) {
 	l.terms.reset(l.last)
 	l.confs = l.confs[:0]
 	l.committed = meta.Index
+	l.check()
 }
 
 // applicable returns the end (inclusive) of what may be handed out to apply:

@@ -157,7 +157,7 @@ func (m *logModel) acknowledge() {
 	m.disk = m.writes[0].onto(m.disk)
 	m.writes = m.writes[1:]
 	m.written--
-	m.l.acknowledge()
+	m.l.acknowledge(1)
 }
 
 func (m *logModel) apply() {
@@ -342,9 +342,9 @@ func TestLateAcknowledgementOfAReplacedSuffix(t *testing.T) {
 	l.truncate(entryID{1, 1})
 	l.append([]pb.Entry{{Term: 2, Index: 2}, {Term: 2, Index: 3}})
 	l.submit(write{})
-	l.acknowledge()
+	l.acknowledge(1)
 	require.Equal(t, uint64(1), l.durable)
-	l.acknowledge()
+	l.acknowledge(1)
 	require.Equal(t, uint64(3), l.durable)
 }
 

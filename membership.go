@@ -27,6 +27,9 @@ type membership struct {
 	// history holds the configurations since the log's start, oldest first:
 	// a snapshot carries the one of its own index.
 	history []confAt
+	// beforeSnapshot is what was active before the received snapshot that is
+	// not durable yet.
+	beforeSnapshot confAt
 }
 
 // confAt is a configuration and the first index that it is known to hold at.

@@ -55,11 +55,14 @@ func (ms *MemoryStorage) SetHardState(st pb.HardState) error {
 }
 
 // SetConfState saves the configuration that ApplyConfChange returned, so that a
-// restart needs not find it in the log.
+// restart needs not find it in the log. One with a lower index than that in
+// place is ignored: a snapshot was saved since.
 func (ms *MemoryStorage) SetConfState(cs pb.ConfState) {
 	ms.mu.Lock()
 	defer ms.mu.Unlock()
-	ms.confState = cs
+	if cs.Index == 0 || cs.Index >= max(ms.confState.Index, ms.snapshot.Metadata.ConfState.Index) {
+		ms.confState = cs
+	}
 }
 
 // Entries implements Storage.
@@ -146,12 +149,15 @@ func (ms *MemoryStorage) ApplySnapshot(snap pb.Snapshot) error {
 // CreateSnapshot records a snapshot of the state machine at index i with the
 // configuration cs of that index and returns it; a nil cs keeps that of the
 // snapshot in place. It compacts nothing. ErrSnapOutOfDate if there is a newer
-// one, ErrUnavailable if the log ends before i.
+// one, ErrCompacted if the log begins after i, ErrUnavailable if it ends before.
 func (ms *MemoryStorage) CreateSnapshot(i uint64, cs *pb.ConfState, data []byte) (pb.Snapshot, error) {
 	ms.mu.Lock()
 	defer ms.mu.Unlock()
 	if i <= ms.snapshot.Metadata.Index {
 		return pb.Snapshot{}, ErrSnapOutOfDate
+	}
+	if i < ms.entries[0].Index {
+		return pb.Snapshot{}, ErrCompacted
 	}
 	if i > ms.last() {
 		return pb.Snapshot{}, ErrUnavailable

@@ -30,6 +30,7 @@ type Node struct {
 	readyc chan Ready
 	wake   chan struct{} // capacity 1: there may be something to do for run
 	stopc  chan struct{}
+	failed chan struct{} // closed when Storage failed
 	done   chan struct{} // closed when run has ended
 }
 
@@ -57,7 +58,7 @@ func newNode(rn *RawNode) *Node {
 	n := &Node{
 		rn: rn, lead: rn.raft.lead, led: make(chan struct{}),
 		readyc: make(chan Ready), wake: make(chan struct{}, 1),
-		stopc: make(chan struct{}), done: make(chan struct{}),
+		stopc: make(chan struct{}), failed: make(chan struct{}), done: make(chan struct{}),
 	}
 	go n.run()
 	return n
@@ -76,12 +77,16 @@ func (n *Node) run() {
 			case n.readyc <- rd:
 			case <-n.stopc:
 				return
+			case <-n.failed:
+				return
 			}
 			continue
 		}
 		select {
 		case <-n.wake:
 		case <-n.stopc:
+			return
+		case <-n.failed:
 			return
 		}
 	}
@@ -98,6 +103,7 @@ func (n *Node) next() (Ready, bool, error) {
 	}
 	n.wanted = false
 	rd := n.rn.Ready()
+	n.noticeFailure()
 	return rd, !rd.IsEmpty(), n.rn.Err()
 }
 
@@ -118,10 +124,23 @@ func (n *Node) do(f func(rn *RawNode) error) error {
 		close(n.led)
 		n.led = make(chan struct{})
 	}
-	if n.rn.Err() != nil || n.due() {
+	n.noticeFailure()
+	if n.due() {
 		n.signal()
 	}
 	return err
+}
+
+// noticeFailure ends run once Storage has failed: nothing leaves any more.
+func (n *Node) noticeFailure() {
+	if n.rn.Err() == nil {
+		return
+	}
+	select {
+	case <-n.failed:
+	default:
+		close(n.failed)
+	}
 }
 
 func (n *Node) doCtx(ctx context.Context, f func(rn *RawNode) error) error {

@@ -74,6 +74,12 @@ type raft struct {
 	// a leader that it refuses votes, whatever term it has moved to since; a
 	// restarted node may have promised before (dissertation §6.4.1).
 	promised int
+	// remembers says that a term is durable, so that a restart knows that this
+	// node may have promised something.
+	remembers bool
+	// takeOver is the term in which the leader told this node to campaign while
+	// a committed change was not applied yet, or 0.
+	takeOver uint64
 	// stalled forbids to campaign: the node stepped down because its disk
 	// does not answer, and it has not answered since.
 	stalled  bool
@@ -115,10 +121,11 @@ func newRaft(c *Config) (*raft, error) {
 	if err := r.restoreConf(cs); err != nil {
 		return nil, err
 	}
-	if r.leasesOn() && hs.Term > 0 {
+	r.remembers = hs.Term > 0
+	if r.leasesOn() && r.remembers {
 		r.promised = cfg.ElectionTick
 	}
-	r.asked.nonce = cfg.Rand.Uint64()
+	r.asked.nonce = r.instance()
 	r.startTimer()
 	r.logger.Info("raft node started", zap.Uint64("id", r.id), zap.Uint64("term", r.term),
 		zap.Uint64("last", log.last.index), zap.Uint64("commit", log.committed),
@@ -136,6 +143,9 @@ func (r *raft) restoreConf(cs pb.ConfState) error {
 	first, err := r.log.firstIndex()
 	if err != nil {
 		return err
+	}
+	if cs.Index > r.log.last.index {
+		return &StorageError{"configuration", fmt.Errorf("it is of entry %d, the log ends at %d", cs.Index, r.log.last.index)}
 	}
 	if cs.Index == 0 && (len(cs.Voters) > 0 || first > 1) {
 		// Without an index it is as of Applied, by contract. An empty one beside
@@ -173,10 +183,22 @@ func (r *raft) leasesOn() bool { return r.cfg.ReadOnlyOption == ReadOnlyLeaseBas
 
 // promisedTicks is what responses tell the leader about that promise.
 func (r *raft) promisedTicks() uint64 {
-	if r.leasesOn() {
+	if r.leasesOn() && r.remembers {
 		return uint64(r.cfg.ElectionTick)
 	}
 	return 0
+}
+
+// instance draws a number that tells this life of the node from others, also
+// where Config.Rand repeats itself, as far as the node's state tells.
+func (r *raft) instance() uint64 {
+	const prime = 0x9e3779b97f4a7c15 // spreads small numbers over all bits
+	n := r.cfg.Rand.Uint64()
+	for _, v := range [...]uint64{r.term, r.log.last.index, r.log.committed, r.log.applied} {
+		n = (n ^ v) * prime
+		n ^= n >> 32
+	}
+	return n
 }
 
 func (r *raft) hardState() pb.HardState {
@@ -221,13 +243,13 @@ func (r *raft) withdrawPromises() {
 
 // tick advances the node's clock by one.
 func (r *raft) tick() error {
+	if r.promised > 0 {
+		r.promised--
+	}
 	if r.role == StateLeader {
 		return r.leaderTick()
 	}
 	r.elapsed++
-	if r.promised > 0 {
-		r.promised--
-	}
 	if len(r.asked.waiting) > 0 {
 		r.asked.tick(r.cfg.ElectionTick)
 	}

@@ -40,7 +40,7 @@ func NewRawNode(c *Config) (*RawNode, error) {
 		return nil, &StorageError{"initial state", err}
 	}
 	// What differs from the persisted state goes into the first Ready.
-	return &RawNode{raft: r, instance: r.cfg.Rand.Uint64(), hard: hs, soft: r.softState()}, nil
+	return &RawNode{raft: r, instance: r.instance(), hard: hs, soft: r.softState()}, nil
 }
 
 // Tick advances the node's clock by one tick (Config.ElectionTick and
@@ -69,6 +69,9 @@ func (rn *RawNode) Propose(data []byte) error {
 // judged against the newest configuration in the leader's log; a refusal is a
 // ConfChangeError. When the entry is committed, the host calls ApplyConfChange.
 func (rn *RawNode) ProposeConfChange(cc pb.ConfChangeI) error {
+	if isNil(cc) {
+		cc = nil // to leave a joint configuration
+	}
 	t, data, err := pb.MarshalConfChange(cc)
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrProposalDropped, err)
@@ -100,16 +103,35 @@ func (rn *RawNode) propose(e pb.Entry) error {
 // that index or later, before the next change, has to hold.
 func (rn *RawNode) ApplyConfChange(cc pb.ConfChangeI) *pb.ConfState {
 	r := rn.raft
-	if r.err == nil && cc != nil {
+	if r.err == nil && !isNil(cc) {
 		_ = r.fail(r.applyConfChange(cc.AsV2())) // Err tells
 	}
 	return r.confState()
 }
 
+// confState returns the active configuration; while a received snapshot is not
+// durable the one before it, which the log still leads to after a crash.
 func (r *raft) confState() *pb.ConfState {
-	cs := r.conf.cfg.ConfState()
-	cs.Index = r.conf.index
+	at := r.conf.history[len(r.conf.history)-1]
+	if r.log.snapshot != nil {
+		at = r.conf.beforeSnapshot
+	}
+	cs := at.cfg.ConfState()
+	cs.Index = at.index
 	return &cs
+}
+
+// isNil reports whether there is no change, also behind a pointer.
+func isNil(cc pb.ConfChangeI) bool {
+	switch c := cc.(type) {
+	case nil:
+		return true
+	case *pb.ConfChange:
+		return c == nil
+	case *pb.ConfChangeV2:
+		return c == nil
+	}
+	return false
 }
 
 // ConfStateAt returns the configuration at log index i: what a snapshot of the
@@ -131,11 +153,11 @@ func (rn *RawNode) ConfStateAt(i uint64) (*pb.ConfState, error) {
 		return nil, ErrUnavailable
 	}
 	at, ok := r.conf.at(i)
-	if !ok {
+	if !ok || len(at.cfg.Voters[0]) == 0 {
 		return nil, ErrCompacted
 	}
 	cs := at.cfg.ConfState()
-	cs.Index = at.index
+	cs.Index = min(at.index, i) // that of a bootstrap holds from the start
 	return &cs, nil
 }
 
@@ -278,6 +300,7 @@ func (rn *RawNode) fill(rd *Ready) error {
 	if n := len(committed); n > 0 {
 		rd.CommittedEntries = committed
 		l.applying = committed[n-1].Index
+		l.check()
 		if r.role == StateLeader {
 			r.leader.handedOut(committed)
 		}
@@ -358,14 +381,14 @@ func (rn *RawNode) AckAppend(token AppendToken) error {
 		return fmt.Errorf("%w: token %d does not match what was handed out", ErrForeignAck, token.seq)
 	}
 	durable := l.durable
-	for rn.ackedSeq < token.seq {
-		w := l.acknowledge()
-		rn.ackedSeq++
+	for _, w := range l.acknowledge(int(token.seq - rn.ackedSeq)) {
 		if w.writes {
 			r.stalled = false
 		}
 		rn.reclaim(w.buf)
 	}
+	rn.ackedSeq = token.seq
+	r.remembers = r.remembers || token.term > 0
 	if err := r.voteDurable(token.term, token.vote); err != nil {
 		return r.fail(err)
 	}
@@ -401,5 +424,8 @@ func (rn *RawNode) AckApply(index uint64) error {
 		return nil
 	}
 	l.appliedTo(index)
+	if r.takeOver != 0 && r.takeOver == r.term && r.role == StateFollower && r.campaignObstacle() == reasonNone {
+		return r.fail(r.campaign(transferElection))
+	}
 	return r.fail(r.maybeLeaveJoint())
 }

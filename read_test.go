@@ -288,7 +288,9 @@ func TestForwardedReadsTakeOnlyTheirOwnAnswer(t *testing.T) {
 	fourth := ask(s, "same")
 	s.recv(beat(3, 6, 0)) // another leader: what the former one was asked is lost
 	s.recv(reply(fourth, 5, 2))
-	s.recv(reply(fourth, 6, 2))
+	late := reply(fourth, 6, 2)
+	late.From = 3
+	s.recv(late)
 	s.sent()
 	require.Len(t, s.Reads, 1)
 	require.Zero(t, s.Status().PendingReads)

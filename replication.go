@@ -156,6 +156,7 @@ func (r *raft) sendSnapshot(i int, p *progress.Progress) error {
 	}
 	snap, err := r.log.storage.Snapshot()
 	if errors.Is(err, ErrSnapshotTemporarilyUnavailable) {
+		p.NeedsSnapshot = true
 		r.logger.Debug("snapshot is not available yet", zap.Uint64("id", r.id), zap.Uint64("peer", r.conf.ids[i]))
 		return nil
 	}

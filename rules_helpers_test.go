@@ -274,8 +274,9 @@ func theOne(t *testing.T, msgs []pb.Message, mt pb.MessageType) pb.Message {
 	return found[0]
 }
 
-// newGroup starts a cluster of n voters whose every Ready is checked: votes and
-// append acknowledgements may only be among MessagesAfterAppend.
+// newGroup starts a cluster of n voters whose every Ready is checked: votes,
+// requests for votes and append acknowledgements may only be among
+// MessagesAfterAppend.
 func newGroup(t *testing.T, n int, conf configure) *rafttest.Cluster {
 	t.Helper()
 	c := rafttest.NewCluster(n, uint64(n)*7919)
@@ -291,8 +292,9 @@ func newGroup(t *testing.T, n int, conf configure) *rafttest.Cluster {
 
 func checkPromises(t *testing.T, rd raft.Ready) {
 	t.Helper()
-	require.Empty(t, ofType(rd.Messages, pb.MsgVoteResp, pb.MsgAppResp))
-	require.Len(t, ofType(rd.MessagesAfterAppend, pb.MsgVoteResp, pb.MsgAppResp), len(rd.MessagesAfterAppend))
+	promises := []pb.MessageType{pb.MsgVoteResp, pb.MsgAppResp, pb.MsgVote}
+	require.Empty(t, ofType(rd.Messages, promises...))
+	require.Len(t, ofType(rd.MessagesAfterAppend, promises...), len(rd.MessagesAfterAppend))
 }
 
 // change is a change of membership in the short notation: v a voter, l a

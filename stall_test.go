@@ -70,9 +70,12 @@ func TestStallFromTheFirstEntryOn(t *testing.T) {
 	require.Equal(t, raft.StateLeader, s.role())
 	s.ready()
 	s.ticks(10)
+	require.Equal(t, raft.StateLeader, s.role(), "2 gets a chance to take over")
+	require.ErrorIs(t, s.Propose([]byte("x")), raft.ErrTransferring)
+	s.ticks(10)
 	require.Equal(t, raft.StateFollower, s.role())
 	require.Equal(t, raft.StepDownDiskStalled, s.BasicStatus().LastStepDown)
-	require.Empty(t, ofType(s.Ready().Messages, pb.MsgTimeoutNow), "nobody can take over")
+	require.Empty(t, ofType(s.Ready().Messages, pb.MsgTimeoutNow), "it did not catch up")
 }
 
 // With a single voter nobody else could lead, and the check can be turned off.

@@ -16,6 +16,9 @@ func (r *raft) step(m *pb.Message) error {
 	}
 	err := r.checkMessage(m)
 	if err == nil {
+		err = r.learnCommit(m)
+	}
+	if err == nil {
 		var admitted bool
 		if admitted, err = r.admit(m); admitted && err == nil {
 			err = r.dispatch(m)
@@ -83,10 +86,9 @@ func (r *raft) answerOldTerm(m *pb.Message) error {
 		resp := r.promise(pb.MsgAppResp, m.From)
 		resp.Reject = true
 		resp.Index = m.Index
-	case pb.MsgVote:
-		r.promise(pb.MsgVoteResp, m.From).Reject = true
-	case pb.MsgPreVote:
-		r.message(pb.MsgPreVoteResp, m.From).Reject = true
+	case pb.MsgVote, pb.MsgPreVote:
+		_, err := r.voteResp(m)
+		return err
 	}
 	return nil
 }
@@ -148,7 +150,8 @@ const (
 	kindLocal     // made by a node for itself, never from outside
 	kindForwarded // input on its way to the leader; has no term
 	kindRequest
-	kindLead // a request that only the term's leader sends
+	kindLead // what only the term's leader sends, and means that it leads on
+	kindWord // what only the term's leader sends, and means nothing of the kind
 	kindResponse
 )
 
@@ -158,8 +161,9 @@ var kinds = [...]uint8{
 	pb.MsgStorageAppend: kindLocal, pb.MsgStorageAppendResp: kindLocal,
 	pb.MsgStorageApply: kindLocal, pb.MsgStorageApplyResp: kindLocal,
 	pb.MsgProp: kindForwarded, pb.MsgReadIndex: kindForwarded, pb.MsgTransferLeader: kindForwarded,
-	pb.MsgVote: kindRequest, pb.MsgPreVote: kindRequest, pb.MsgTimeoutNow: kindRequest, pb.MsgReadIndexResp: kindRequest,
+	pb.MsgVote: kindRequest, pb.MsgPreVote: kindRequest,
 	pb.MsgApp: kindLead, pb.MsgHeartbeat: kindLead, pb.MsgSnap: kindLead,
+	pb.MsgTimeoutNow: kindWord, pb.MsgReadIndexResp: kindWord,
 	pb.MsgAppResp: kindResponse, pb.MsgVoteResp: kindResponse, pb.MsgPreVoteResp: kindResponse, pb.MsgHeartbeatResp: kindResponse,
 }
 

@@ -30,7 +30,9 @@ type Storage interface {
 	// InitialState returns the persisted HardState and configuration. Where
 	// the configuration has an index (ConfState.Index), the node applies the
 	// changes in the log between it and Config.Applied itself; without one it
-	// must be the configuration as of Config.Applied.
+	// must be the configuration as of Config.Applied. A host that saves what
+	// ApplyConfChange returns keeps the one with the highest index, also over
+	// the one in a snapshot.
 	InitialState() (pb.HardState, pb.ConfState, error)
 	// Entries returns the entries [lo, hi), at least the first of them, and
 	// no more than fit into maxSize bytes (Entry.Size). ErrCompacted if lo is
@@ -46,7 +48,8 @@ type Storage interface {
 	// return: the one after the snapshot's.
 	FirstIndex() (uint64, error)
 	// Snapshot returns the latest snapshot, or
-	// ErrSnapshotTemporarilyUnavailable while one is made.
+	// ErrSnapshotTemporarilyUnavailable while one is made. It must reach the
+	// log's start: compact only what a snapshot that can be had covers.
 	Snapshot() (pb.Snapshot, error)
 }
 

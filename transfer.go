@@ -72,6 +72,7 @@ func (r *raft) maybeTimeoutNow(id uint64) {
 func (r *raft) sendTimeoutNow(id uint64) {
 	// From here on voters may elect another without waiting.
 	r.leader.leaseOver = true
+	r.leader.handedOver = true
 	r.message(pb.MsgTimeoutNow, id)
 }
 
@@ -111,6 +112,9 @@ func (l *leaving) told(i int, commit, round uint64) {
 	}
 }
 
+// knows reports whether member i, which answered round, was told.
+func (l *leaving) knows(i int, round uint64) bool { return l.toldIn[i] != 0 && round >= l.toldIn[i] }
+
 func (r *raft) startLeaving() {
 	l := r.leader
 	ticks := 0
@@ -134,8 +138,8 @@ func (r *raft) checkLeaving() bool {
 		return false
 	}
 	votes := make([]ballot, len(r.conf.ids))
-	for i, told := range l.leaving.toldIn {
-		if told != 0 && l.peers[i].AckedRound >= told {
+	for i := range votes {
+		if l.leaving.knows(i, l.peers[i].AckedRound) {
 			votes[i] = ballotGranted
 		}
 	}
@@ -170,13 +174,31 @@ func (r *raft) handOver() bool {
 	return true
 }
 
-// successor returns a voter that holds the whole log and was lately heard from.
+// successor returns the voter that can take over: one that was lately heard
+// from and holds the whole log, if possible one that knows of the commit that
+// removes the leader.
 func (r *raft) successor() uint64 {
+	id, match := r.mostAdvanced()
+	if match != r.log.last.index {
+		return None
+	}
+	return id
+}
+
+// mostAdvanced returns the voter that was lately heard from and holds most of
+// the log, and how much it holds; None if there is nobody.
+func (r *raft) mostAdvanced() (best, match uint64) {
+	l := r.leader
+	bestKnows := false
 	for i, id := range r.conf.ids {
-		p := &r.leader.peers[i]
-		if id != r.id && r.conf.roles[i]&roleIncoming != 0 && p.Active && p.Match == r.log.last.index {
-			return id
+		p := &l.peers[i]
+		if id == r.id || r.conf.roles[i]&roleIncoming == 0 || !p.Active {
+			continue
+		}
+		knows := l.leaving != nil && l.leaving.knows(i, p.AckedRound)
+		if best == None || p.Match > match || (p.Match == match && knows && !bestKnows) {
+			best, match, bestKnows = id, p.Match, knows
 		}
 	}
-	return None
+	return best, match
 }

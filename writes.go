@@ -25,12 +25,20 @@ func (l *raftLog) submit(w write) {
 	l.check()
 }
 
-// acknowledge records that the host finished the oldest write.
-func (l *raftLog) acknowledge() write {
-	w := l.writes[0]
-	n := copy(l.writes, l.writes[1:])
-	l.writes[n] = write{}
-	l.writes = l.writes[:n]
+// acknowledge records that the host finished the oldest n writes, and returns
+// them, valid until the next call.
+func (l *raftLog) acknowledge(n int) []write {
+	for i := range l.writes[:n] {
+		l.finished(&l.writes[i])
+	}
+	l.finishing = append(l.finishing[:0], l.writes[:n]...)
+	left := copy(l.writes, l.writes[n:])
+	clear(l.writes[left:])
+	l.writes = l.writes[:left]
+	return l.finishing
+}
+
+func (l *raftLog) finished(w *write) {
 	if w.snapshot != 0 {
 		l.applying = max(l.applying, w.snapshot)
 		l.restoring = w.snapshot
@@ -45,7 +53,6 @@ func (l *raftLog) acknowledge() write {
 		}
 	}
 	l.check()
-	return w
 }
 
 // appliedTo records that the host applied up to index.

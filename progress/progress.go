@@ -78,6 +78,9 @@ type Progress struct {
 	// ProbeDue asks for an append that must be answered, with or without
 	// entries.
 	ProbeDue bool
+	// NeedsSnapshot says that the peer needs a snapshot that the storage could
+	// not give when last asked.
+	NeedsSnapshot bool
 	// EchoesRound says that the peer answered with a heartbeat round number,
 	// so that it needs no copy of it in the message's context.
 	EchoesRound bool
@@ -158,7 +161,8 @@ func (p *Progress) Acked(index, first uint64) bool {
 	}
 	switch p.State {
 	case Probe:
-		if index == p.Match {
+		// An answer to the probe, and no old one, says where the logs agree.
+		if index+1 >= p.Next {
 			p.toReplicate()
 		}
 	case Replicate:
@@ -185,8 +189,10 @@ func (p *Progress) Rejected(rejected, hint uint64) bool {
 		p.ToProbe()
 		return true
 	case Probe:
-		// Only the one append that is under way can be refused.
-		if p.Next == 0 || rejected != p.Next-1 {
+		// Only the one append that is under way can be refused. If it was at
+		// Match the peer lost what it had acknowledged, and to ask again at
+		// once would go on for ever: the next heartbeat's answer does.
+		if rejected+1 != p.Next || rejected <= p.Match {
 			return false
 		}
 		p.Next = max(min(rejected, hint+1), p.Match+1)
@@ -254,6 +260,7 @@ func (p *Progress) reset(s State) {
 	p.SentCommit = 0
 	p.Waiting = false
 	p.ProbeDue = false
+	p.NeedsSnapshot = false
 	p.Window.Reset()
 }
 
