@@ -272,6 +272,13 @@ func TestNodeStop(t *testing.T) {
 	}
 }
 
+func (s *failingStorage) FirstIndex() (uint64, error) {
+	if s.fail.Load() {
+		return 0, errDisk
+	}
+	return s.MemoryStorage.FirstIndex()
+}
+
 // A Node whose Storage fails ends: Done is closed, and every method returns the
 // cause, also one that waits.
 func TestNodeStorageFailure(t *testing.T) {
@@ -300,6 +307,28 @@ func (s *failingStorage) Entries(lo, hi, maxSize uint64) ([]pb.Entry, error) {
 		return nil, errDisk
 	}
 	return s.MemoryStorage.Entries(lo, hi, maxSize)
+}
+
+// Once its Storage has failed a Node hands out nothing, not even what was on
+// offer, and nobody waits for it any more.
+func TestNodeStorageFailureWithAReadyOnOffer(t *testing.T) {
+	s := &failingStorage{MemoryStorage: raft.NewMemoryStorage()}
+	n, err := raft.StartNode(&raft.Config{ID: 1, Storage: s}, []raft.Peer{{ID: 1}, {ID: 2}})
+	require.NoError(t, err)
+	defer n.Stop()
+	waiting := make(chan error, 1)
+	go func() { waiting <- n.Propose(context.Background(), []byte("x")) }()
+	s.fail.Store(true)
+	// To say where the logs agree it has to look at the storage.
+	beyond := pb.Message{Type: pb.MsgApp, From: 2, To: 1, Term: 5, Index: 3}
+	require.ErrorIs(t, n.Step(context.Background(), beyond), raft.ErrStorage)
+	<-n.Done()
+	require.ErrorIs(t, <-waiting, errDisk)
+	select {
+	case rd := <-n.Ready():
+		t.Errorf("handed out %v", rd)
+	default:
+	}
 }
 
 // A Ready that is not acknowledged does not keep the next one back from a host

@@ -227,8 +227,8 @@ func (r *raft) message(t pb.MessageType, to uint64) *pb.Message {
 }
 
 // promise adds a message that rests on what this node wrote, and so may leave
-// only when all of it is durable: the one way for votes and append
-// acknowledgements.
+// only when all of it is durable: the one way for votes, requests for them and
+// append acknowledgements.
 func (r *raft) promise(t pb.MessageType, to uint64) *pb.Message {
 	r.out.promises = append(r.out.promises, pb.Message{Type: t, To: to, From: r.id, Term: r.term, LeaseTicks: r.promisedTicks()})
 	return &r.out.promises[len(r.out.promises)-1]
