@@ -393,7 +393,8 @@ type Message struct {
 	Index uint64 `protobuf:"varint,6,opt,name=index,proto3" json:"index,omitempty"`
 	// Entries are consecutive, the first at Index+1 in MsgApp.
 	Entries []Entry `protobuf:"bytes,7,rep,name=entries,proto3" json:"entries"`
-	// Commit is the highest index that the receiver may take as committed.
+	// Commit is the highest index that the receiver may take as committed. In a refusal of a vote or
+	// pre-vote it is the newest entry that the sender knows to be committed, of term log_term.
 	Commit uint64 `protobuf:"varint,8,opt,name=commit,proto3" json:"commit,omitempty"`
 	// Snapshot is set in MsgSnap. Elsewhere it is nil or, from etcd peers up to v3.5, which always write the
 	// field, empty; so ask for the type of the message or for a Metadata.Index above zero, not for nil.
