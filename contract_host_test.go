@@ -43,7 +43,6 @@ type contractHost struct {
 type handedReady struct {
 	rd   Ready
 	copy Ready // deep enough to find out whether rd changed
-	log  int   // for the log's end
 }
 
 type toApply struct {
