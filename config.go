@@ -93,9 +93,9 @@ type Config struct {
 	// votes within an election timeout of hearing from a leader
 	// (dissertation §6.2, §4.2.3).
 	DisableCheckQuorum bool
-	// DisableStallCheck turns off that a leader steps down when its own
-	// writes stay unacknowledged for an election timeout while others could
-	// lead.
+	// DisableStallCheck turns off that a leader hands over and steps down when
+	// its own writes stay unacknowledged for an election timeout while others
+	// could lead (two, if its successor has to be brought up to date).
 	DisableStallCheck bool
 	// DisableProposalForwarding makes a follower refuse proposals instead of
 	// forwarding them to the leader.

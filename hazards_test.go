@@ -364,3 +364,29 @@ func TestHazardNilChange(t *testing.T) {
 	require.ErrorIs(t, leader.ProposeConfChange((*pb.ConfChange)(nil)), ErrProposalDropped)
 	require.Equal(t, []uint64{1}, leader.ApplyConfChange((*pb.ConfChange)(nil)).Voters)
 }
+
+// While a received snapshot is not durable, a change that is being applied
+// returns the configuration from before it: saved by the host, it is one that
+// the log still leads to after a crash.
+func TestHazardChangeAppliedBesideAPendingSnapshot(t *testing.T) {
+	m := bootMachines(t, 3, nil)[1]
+	cc := pb.ConfChange{Type: pb.ConfChangeAddLearnerNode, NodeID: 4}
+	data, err := cc.Marshal()
+	require.NoError(t, err)
+	require.NoError(t, m.Step(pb.Message{Type: pb.MsgApp, From: 2, To: 1, Term: 2, Index: 3, LogTerm: 1, Commit: 4,
+		Entries: []pb.Entry{{Type: pb.EntryConfChange, Term: 2, Index: 4, Data: data}}}))
+	rd := m.Ready()
+	m.save(rd)
+	require.NoError(t, m.AckAppend(rd.AppendToken()))
+	rd = m.Ready()
+	require.Len(t, rd.CommittedEntries, 1)
+	snap := &pb.Snapshot{Metadata: pb.SnapshotMetadata{Index: 9, Term: 2,
+		ConfState: pb.ConfState{Voters: []uint64{1, 2, 3}, Learners: []uint64{4, 5}, Index: 8}}}
+	require.NoError(t, m.Step(pb.Message{Type: pb.MsgSnap, From: 2, To: 1, Term: 2, Snapshot: snap}))
+	cs := m.ApplyConfChange(cc)
+	require.LessOrEqual(t, cs.Index, uint64(4))
+	m.storage.SetConfState(*cs)
+	m.start(nil) // fails for a configuration from past the log
+	m.serve()
+	require.Equal(t, []uint64{4}, m.raft.conf.cfg.Learners)
+}

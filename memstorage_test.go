@@ -253,3 +253,21 @@ func TestMemoryStorageAgainstAScan(t *testing.T) {
 		}
 	}
 }
+
+// A configuration that is saved late does not replace the newer one of a
+// snapshot, nor one that was saved before.
+func TestMemoryStorageKeepsTheNewestConfiguration(t *testing.T) {
+	s := raft.NewMemoryStorage()
+	newest := pb.ConfState{Voters: []uint64{1, 2}, Index: 8}
+	require.NoError(t, s.ApplySnapshot(pb.Snapshot{Metadata: pb.SnapshotMetadata{Index: 9, Term: 2, ConfState: newest}}))
+	s.SetConfState(pb.ConfState{Voters: []uint64{1}, Index: 4})
+	_, cs, err := s.InitialState()
+	require.NoError(t, err)
+	require.Equal(t, newest, cs)
+	newest = pb.ConfState{Voters: []uint64{1, 2, 3}, Index: 12}
+	s.SetConfState(newest)
+	s.SetConfState(pb.ConfState{Voters: []uint64{1}, Index: 11})
+	_, cs, err = s.InitialState()
+	require.NoError(t, err)
+	require.Equal(t, newest, cs)
+}

@@ -41,7 +41,7 @@ const (
 	// knows and that one of them can take over.
 	StepDownRemovedNoHandover
 	// StepDownDiskStalled: its own writes were not acknowledged for an
-	// election timeout.
+	// election timeout, or two while its successor was brought up to date.
 	StepDownDiskStalled
 )
 
