@@ -273,7 +273,9 @@ func (r *raft) leaderTick() error {
 	return nil
 }
 
-// tickSnapshots gives up on snapshots that were not reported in time.
+// tickSnapshots gives up on snapshots that were not reported in time, and asks
+// once in an election timeout whether they arrived: without a report, and with
+// the acknowledgement lost, the peer would be left waiting.
 func (r *raft) tickSnapshots() {
 	l := r.leader
 	for i := range l.peers {
@@ -288,6 +290,9 @@ func (r *raft) tickSnapshots() {
 			p.SnapshotDone(false)
 			p.Waiting = false
 			p.ProbeDue = true
+			l.sendDue = true
+		} else if p.Active && p.SnapshotTicks%r.cfg.ElectionTick == 0 {
+			p.AskForSnapshot()
 			l.sendDue = true
 		}
 	}

@@ -94,8 +94,12 @@ func (r *raft) sendAppends(i int) error {
 // sendAppend sends an append from Next on that has to be answered, or a
 // snapshot where the log no longer reaches back.
 func (r *raft) sendAppend(i int, p *progress.Progress, withEntries bool) error {
-	prev := p.Next - 1
+	prev := p.ProbeIndex()
 	term, err := r.log.term(prev)
+	if errors.Is(err, ErrCompacted) && p.State == progress.Snapshot {
+		p.ProbeDue = false // too old to be asked about
+		return nil
+	}
 	var ents []pb.Entry
 	if err == nil && withEntries {
 		ents, err = r.log.slice(p.Next, r.log.last.index+1, r.cfg.MaxSizePerMsg)

@@ -68,6 +68,53 @@ func TestPeerTooFarBehindGetsASnapshot(t *testing.T) {
 	require.Equal(t, progress.Replicate, progressOf(s, 3).State)
 }
 
+// A peer whose acknowledgement of the snapshot got lost, at a host that does not
+// report, is asked once in an election timeout whether it has it, and goes on.
+// The question carries no entries, and its refusal moves nothing (Raft §7).
+func TestLostAcknowledgementOfASnapshot(t *testing.T) {
+	s := compacted(t, nil)
+	require.Equal(t, pb.MsgSnap, to(s.sent(), 3)[0].Type)
+	asked := 0
+	for range 25 {
+		s.Tick()
+		s.recv(pb.Message{Type: pb.MsgHeartbeatResp, From: 2, Term: 2})
+		s.recv(pb.Message{Type: pb.MsgHeartbeatResp, From: 3, Term: 2})
+		for _, m := range ofType(to(s.sent(), 3), pb.MsgApp, pb.MsgSnap) {
+			require.Equal(t, pb.MsgApp, m.Type)
+			require.Equal(t, uint64(6), m.Index)
+			require.Empty(t, m.Entries)
+			require.False(t, m.NoAnswer)
+			asked++
+			s.recv(pb.Message{Type: pb.MsgAppResp, From: 3, Term: 2, Index: 6, Reject: true, RejectHint: 2, LogTerm: 2})
+			require.Equal(t, progress.Snapshot, progressOf(s, 3).State)
+		}
+	}
+	require.Equal(t, 2, asked)
+	s.recv(ack(3, 2, 6))
+	require.Equal(t, progress.Replicate, progressOf(s, 3).State)
+}
+
+// A snapshot whose entry's term the leader no longer knows cannot be asked
+// about; it waits for a report or the end of SnapshotTicks.
+func TestCompactedSnapshotIsNotAskedFor(t *testing.T) {
+	s := newSolo(t, nil)
+	s.withLog(pb.HardState{Term: 2, Commit: 7}, 2, 2, 2, 2, 2, 2)
+	s.sent()
+	s.compact(4)
+	s.win()
+	s.recv(pb.Message{Type: pb.MsgHeartbeatResp, From: 3, Term: 3})
+	s.recv(pb.Message{Type: pb.MsgAppResp, From: 3, Term: 3, Index: 7, Reject: true, RejectHint: 1, LogTerm: 1})
+	require.Len(t, ofType(s.sent(), pb.MsgSnap), 1)
+	s.compact(6)
+	for range 25 {
+		s.Tick()
+		s.recv(pb.Message{Type: pb.MsgHeartbeatResp, From: 2, Term: 3})
+		s.recv(pb.Message{Type: pb.MsgHeartbeatResp, From: 3, Term: 3})
+		require.Empty(t, ofType(to(s.sent(), 3), pb.MsgApp, pb.MsgSnap))
+	}
+	require.NoError(t, s.Err())
+}
+
 // lateSnapshots is a storage whose snapshot is not always there.
 type lateSnapshots struct {
 	raft.Storage
@@ -131,10 +178,11 @@ func TestSnapshotReports(t *testing.T) {
 		s.sent()
 		for range 24 {
 			s.Tick()
-			require.Empty(t, ofType(s.serve(), pb.MsgSnap))
+			s.recv(pb.Message{Type: pb.MsgHeartbeatResp, From: 3, Term: 2})
+			require.Empty(t, ofType(s.serve(2), pb.MsgSnap))
 		}
 		s.Tick()
-		require.Len(t, ofType(s.serve(), pb.MsgSnap), 1, "taken for lost")
+		require.Len(t, ofType(s.serve(2), pb.MsgSnap), 1, "taken for lost")
 	})
 	t.Run("without a snapshot under way", func(t *testing.T) {
 		s := newLeader(t, nil)

@@ -20,8 +20,8 @@ const (
 	// ahead of acknowledgements, bounded by the window.
 	Replicate
 	// Snapshot: the peer needs entries that the leader no longer has. A
-	// snapshot is under way and nothing else is sent until it is reported or
-	// expires.
+	// snapshot is under way and no entries are sent until it is reported,
+	// acknowledged or expires. Now and then the peer is asked whether it has it.
 	Snapshot
 )
 
@@ -43,7 +43,7 @@ const (
 	SendNothing Send = iota
 	// SendEntries: an append from Next on.
 	SendEntries
-	// SendProbe: an append without entries at Next-1 that must be answered.
+	// SendProbe: an append without entries at ProbeIndex that must be answered.
 	SendProbe
 	// SendCommit: an append without entries at Match that only carries the
 	// commit index and needs no answer.
@@ -76,7 +76,7 @@ type Progress struct {
 	// of a heartbeat.
 	Waiting bool
 	// ProbeDue asks for an append that must be answered, with or without
-	// entries.
+	// entries. In state Snapshot it asks whether the snapshot arrived.
 	ProbeDue bool
 	// NeedsSnapshot says that the peer needs a snapshot that the storage could
 	// not give when last asked.
@@ -128,12 +128,33 @@ func (p *Progress) Plan(last, commit uint64) Send {
 		if p.SentCommit < min(p.Match, commit) {
 			return SendCommit
 		}
+	case Snapshot:
+		if p.ProbeDue {
+			return SendProbe
+		}
 	}
 	return SendNothing
 }
 
+// ProbeIndex is the entry that a probe asks the peer about: the last one before
+// Next, or that of the snapshot under way.
+func (p *Progress) ProbeIndex() uint64 {
+	if p.State == Snapshot {
+		return p.PendingSnapshot
+	}
+	return p.Next - 1
+}
+
+// AskForSnapshot makes a probe due that asks whether the snapshot under way has
+// arrived: its acknowledgement may be lost.
+func (p *Progress) AskForSnapshot() {
+	if p.State == Snapshot {
+		p.ProbeDue = true
+	}
+}
+
 // SentEntries records an append of the entries [Next, last] of the given size
-// in bytes that carried commit. last = Next-1 means that it had no entries.
+// in bytes that carried commit. last = ProbeIndex means that it had no entries.
 func (p *Progress) SentEntries(last, bytes, commit uint64) {
 	p.ProbeDue = false
 	switch p.State {
@@ -145,8 +166,10 @@ func (p *Progress) SentEntries(last, bytes, commit uint64) {
 			p.Window.Add(last, bytes)
 		}
 		p.SentCommit = max(p.SentCommit, min(commit, p.Next-1))
-	default:
-		panic(fmt.Sprintf("progress: append sent in state %v", p.State))
+	case Snapshot:
+		if last != p.PendingSnapshot {
+			panic(fmt.Sprintf("progress: entries up to %d sent while a snapshot at %d is under way", last, p.PendingSnapshot))
+		}
 	}
 }
 

@@ -106,6 +106,11 @@ func TestEveryEventInEveryState(t *testing.T) {
 			view{State: Snapshot, Match: 3, Next: 8, Pending: 9}},
 		{"replicate", "snapshot reported", func(p *Progress) any { p.SnapshotDone(false); return nil }, nil, streaming},
 
+		{"snapshot", "question due", func(p *Progress) any { p.AskForSnapshot(); return p.ProbeIndex() }, uint64(9),
+			view{State: Snapshot, Match: 3, Next: 6, Pending: 9, ProbeDue: true}},
+		{"snapshot", "question sent", func(p *Progress) any { p.AskForSnapshot(); p.SentEntries(9, 0, 9); return nil }, nil, snapping},
+		{"probe", "no snapshot to ask about", func(p *Progress) any { p.ProbeDue = false; p.AskForSnapshot(); return p.ProbeIndex() }, uint64(5),
+			view{State: Probe, Match: 3, Next: 6}},
 		{"snapshot", "acked the snapshot", func(p *Progress) any { return p.Acked(9, 20) }, true,
 			view{State: Replicate, Match: 9, Next: 10}},
 		{"snapshot", "acked enough to go on", func(p *Progress) any { return p.Acked(5, 6) }, true,
@@ -160,7 +165,8 @@ func TestPlan(t *testing.T) {
 		{"nothing new", Progress{State: Replicate, Match: 4, Next: 5, SentCommit: 4}, 4, 4, SendNothing},
 		{"commit is news", Progress{State: Replicate, Match: 4, Next: 5, SentCommit: 2}, 4, 3, SendCommit},
 		{"commit only up to the match", Progress{State: Replicate, Match: 2, Next: 5, SentCommit: 2}, 4, 4, SendNothing},
-		{"snapshot under way", Progress{State: Snapshot, Match: 3, Next: 4, ProbeDue: true}, 9, 9, SendNothing},
+		{"snapshot under way", Progress{State: Snapshot, Match: 3, Next: 4, PendingSnapshot: 6}, 9, 9, SendNothing},
+		{"snapshot under way, question due", Progress{State: Snapshot, Match: 3, Next: 4, PendingSnapshot: 6, ProbeDue: true}, 9, 9, SendProbe},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			before := c.p
