@@ -3,6 +3,7 @@ module github.com/quorate-raft/raft
 go 1.26.0
 
 require (
+	github.com/anishathalye/porcupine v1.3.1
 	github.com/cockroachdb/datadriven v1.0.3
 	github.com/gogo/protobuf v1.3.2
 	github.com/stretchr/testify v1.12.1

@@ -39,11 +39,17 @@ func (ms *MemoryStorage) InitialState() (pb.HardState, pb.ConfState, error) {
 	ms.mu.RLock()
 	defer ms.mu.RUnlock()
 	cs := ms.confState
-	if cs.Index == 0 {
-		// A snapshot's configuration is as of the snapshot.
-		cs.Index = ms.snapshot.Metadata.Index
-	}
+	cs.Index = ms.confIndex()
 	return ms.hardState, cs, nil
+}
+
+// confIndex is the index that the configuration in place is of. One without an
+// index is as of the snapshot.
+func (ms *MemoryStorage) confIndex() uint64 {
+	if ms.confState.Index == 0 {
+		return ms.snapshot.Metadata.Index
+	}
+	return ms.confState.Index
 }
 
 // SetHardState saves st.
@@ -60,7 +66,7 @@ func (ms *MemoryStorage) SetHardState(st pb.HardState) error {
 func (ms *MemoryStorage) SetConfState(cs pb.ConfState) {
 	ms.mu.Lock()
 	defer ms.mu.Unlock()
-	if cs.Index == 0 || cs.Index >= max(ms.confState.Index, ms.snapshot.Metadata.ConfState.Index) {
+	if cs.Index == 0 || cs.Index >= ms.confIndex() {
 		ms.confState = cs
 	}
 }
@@ -162,14 +168,14 @@ func (ms *MemoryStorage) CreateSnapshot(i uint64, cs *pb.ConfState, data []byte)
 	if i > ms.last() {
 		return pb.Snapshot{}, ErrUnavailable
 	}
-	ms.snapshot.Metadata.Index = i
-	ms.snapshot.Metadata.Term = ms.entries[i-ms.entries[0].Index].Term
 	if cs != nil {
-		ms.snapshot.Metadata.ConfState = *cs
-		if cs.Index >= ms.confState.Index {
+		if cs.Index >= ms.confState.Index || (cs.Index == 0 && i >= ms.confState.Index) {
 			ms.confState = *cs
 		}
+		ms.snapshot.Metadata.ConfState = *cs
 	}
+	ms.snapshot.Metadata.Index = i
+	ms.snapshot.Metadata.Term = ms.entries[i-ms.entries[0].Index].Term
 	ms.snapshot.Data = data
 	return ms.snapshot, nil
 }

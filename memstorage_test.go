@@ -271,3 +271,30 @@ func TestMemoryStorageKeepsTheNewestConfiguration(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, newest, cs)
 }
+
+// The configuration of a snapshot that names no entry for it, as one of another implementation, holds at the
+// snapshot: what was applied before does not replace it, what is applied later does.
+func TestMemoryStorageDatesASnapshotsConfiguration(t *testing.T) {
+	configuration := func(s *raft.MemoryStorage) pb.ConfState {
+		_, cs, err := s.InitialState()
+		require.NoError(t, err)
+		return cs
+	}
+	received := raft.NewMemoryStorage()
+	require.NoError(t, received.ApplySnapshot(pb.Snapshot{
+		Metadata: pb.SnapshotMetadata{Index: 9, Term: 2, ConfState: pb.ConfState{Voters: []uint64{1, 2}}},
+	}))
+	received.SetConfState(pb.ConfState{Voters: []uint64{1}, Index: 4})
+	require.Equal(t, pb.ConfState{Voters: []uint64{1, 2}, Index: 9}, configuration(received))
+	received.SetConfState(pb.ConfState{Voters: []uint64{3}, Index: 10})
+	require.Equal(t, pb.ConfState{Voters: []uint64{3}, Index: 10}, configuration(received))
+
+	made := storageWith(t, 4, 8)
+	made.SetConfState(pb.ConfState{Voters: []uint64{1}, Index: 6})
+	_, err := made.CreateSnapshot(5, &pb.ConfState{Voters: []uint64{5}}, nil)
+	require.NoError(t, err)
+	require.Equal(t, pb.ConfState{Voters: []uint64{1}, Index: 6}, configuration(made), "made of an earlier index")
+	_, err = made.CreateSnapshot(7, &pb.ConfState{Voters: []uint64{7}}, nil)
+	require.NoError(t, err)
+	require.Equal(t, pb.ConfState{Voters: []uint64{7}, Index: 7}, configuration(made))
+}

@@ -40,7 +40,8 @@ type Storage interface {
 	Entries(lo, hi, maxSize uint64) ([]pb.Entry, error)
 	// Term returns the term of entry i, for i in [FirstIndex()-1,
 	// LastIndex()]; the one before the first is kept for the log matching
-	// check.
+	// check. ErrCompacted if i is before that, ErrUnavailable if it is past
+	// LastIndex.
 	Term(i uint64) (uint64, error)
 	// LastIndex returns the index of the last entry.
 	LastIndex() (uint64, error)
