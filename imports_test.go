@@ -40,17 +40,23 @@ type importLayer struct {
 
 // importTable has every package of this module by its directory. docs/design.md explains the layers.
 var importTable = map[string]importLayer{
-	"quorum":            {protocol: true},
-	"raftpb":            {modules: []string{gogoModule}, protocol: true},
-	"progress":          {packages: []string{"quorum", "raftpb"}, protocol: true},
-	"confchange":        {packages: []string{"quorum", "raftpb"}, protocol: true},
-	".":                 {packages: []string{"quorum", "raftpb", "progress", "confchange"}, modules: []string{zapModule}, protocol: true},
-	"rafttest":          {packages: []string{"."}, modules: []string{datadrivenModule, testifyModule}},
-	"rafttest/lincheck": {packages: []string{".", "rafttest"}, modules: []string{porcupineModule, testifyModule}},
-	"cmd/raftsim":       {packages: []string{".", "rafttest"}},
-	"examples/memory":   {packages: []string{"."}},
-	"replica":           {packages: []string{"."}},
-	"transport":         {packages: []string{"raftpb"}},
+	"quorum":                      {protocol: true},
+	"raftpb":                      {modules: []string{gogoModule}, protocol: true},
+	"progress":                    {packages: []string{"quorum", "raftpb"}, protocol: true},
+	"confchange":                  {packages: []string{"quorum", "raftpb"}, protocol: true},
+	"internal/hook":               {packages: []string{"raftpb"}, protocol: true},
+	".":                           {packages: []string{"quorum", "raftpb", "progress", "confchange", "internal/hook"}, modules: []string{zapModule}, protocol: true},
+	"rafttest":                    {packages: []string{"."}, modules: []string{datadrivenModule, testifyModule}},
+	"rafttest/trace":              {packages: []string{"."}},
+	"rafttest/internal/invariant": {packages: []string{"."}},
+	"rafttest/sim":                {packages: []string{".", "rafttest", "rafttest/trace", "rafttest/lincheck", "rafttest/internal/invariant"}},
+	"rafttest/spacetime":          {packages: []string{"rafttest/trace", "."}},
+	"rafttest/bugs":               {},
+	"rafttest/lincheck":           {packages: []string{".", "rafttest"}, modules: []string{porcupineModule, testifyModule}},
+	"cmd/raftsim":                 {packages: []string{".", "rafttest", "rafttest/sim", "rafttest/spacetime", "rafttest/trace"}},
+	"examples/memory":             {packages: []string{"."}},
+	"replica":                     {packages: []string{"."}},
+	"transport":                   {packages: []string{"raftpb"}},
 }
 
 // impureImports are what the protocol may not import, with the packages below them.

@@ -1,0 +1,143 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"sync"
+	"time"
+
+	"github.com/quorate-raft/raft/rafttest/sim"
+)
+
+// batch makes the runs, some at the same time. Which runs are made depends on
+// the flags alone, but for -duration.
+type batch struct {
+	f       *flags
+	started time.Time
+	stderr  io.Writer
+
+	mu         sync.Mutex
+	next       uint64 // runs that began
+	runs       uint64
+	violations uint64
+	total      sim.Stats
+	violating  *finding // the one with the lowest seed
+}
+
+// finding is a run that violated an invariant.
+type finding struct {
+	seed   uint64
+	result sim.Result
+}
+
+func newBatch(f *flags, stderr io.Writer) *batch { return &batch{f: f, stderr: stderr} }
+
+func (b *batch) run() {
+	b.started = time.Now()
+	var workers sync.WaitGroup
+	for range b.f.parallel {
+		workers.Go(b.work)
+	}
+	done := make(chan struct{})
+	var progress sync.WaitGroup
+	if !b.f.quiet {
+		progress.Go(func() { b.progress(done) })
+	}
+	workers.Wait()
+	close(done)
+	progress.Wait()
+}
+
+func (b *batch) work() {
+	for {
+		seed, ok := b.begin()
+		if !ok {
+			return
+		}
+		b.ended(seed, sim.Run(b.f.options(seed)))
+	}
+}
+
+func (b *batch) begin() (seed uint64, ok bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	switch {
+	case b.f.runs > 0 && b.next >= b.f.runs,
+		b.f.duration > 0 && time.Since(b.started) >= b.f.duration,
+		b.violations >= b.f.stop:
+		return 0, false
+	}
+	b.next++
+	return b.f.first + b.next - 1, true
+}
+
+func (b *batch) ended(seed uint64, r sim.Result) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.runs++
+	b.total.Add(&r.Stats)
+	if r.Violation == nil {
+		return
+	}
+	b.violations++
+	if b.violating == nil || seed < b.violating.seed {
+		b.violating = &finding{seed, r}
+	}
+}
+
+// progress prints a line every second, on a terminal over the last one.
+func (b *batch) progress(done <-chan struct{}) {
+	ticker := time.NewTicker(time.Second)
+	defer ticker.Stop()
+	printed := false
+	for {
+		select {
+		case <-done:
+			if printed {
+				fmt.Fprintln(b.stderr)
+			}
+			return
+		case <-ticker.C:
+			b.mu.Lock()
+			runs, t := b.runs, b.total
+			b.mu.Unlock()
+			rate := float64(t.Steps) / time.Since(b.started).Seconds()
+			fmt.Fprintf(b.stderr, "\r%d runs, %.0f steps/s, %d elections, %d commits, %d faults ", runs, rate, t.Elections, t.Commits,
+				t.Faults+t.Crashes+t.Lost)
+			printed = true
+		}
+	}
+}
+
+// report prints the first violation, shortens its run, and prints the command
+// that repeats it. It returns the run to look at.
+func (b *batch) report(stdout io.Writer) sim.Options {
+	o, r := b.f.options(b.violating.seed), b.violating.result
+	fmt.Fprintf(stdout, "violation in the run of seed %d: %v\n", o.Seed, r.Violation)
+	if b.f.shrink > 0 {
+		o, r = sim.Shrink(o, b.f.shrink)
+		fmt.Fprintf(stdout, "shortened to %d steps and %d faults: %v\n", r.Stats.Steps, r.Stats.Faults, r.Violation)
+	}
+	fmt.Fprintf(stdout, "replay: %s\n", sim.ReplayCommand(o))
+	return o
+}
+
+// printMarks prints how often each situation was reached, and reports whether
+// all were that should be.
+func (b *batch) printMarks(stdout io.Writer) bool {
+	all := true
+	for m, count := range b.total.Marks {
+		mark := sim.Mark(m)
+		if count == 0 && !mark.Expected(b.f.faults) {
+			continue
+		}
+		fmt.Fprintf(stdout, "%10d  %v\n", count, mark)
+		if count == 0 {
+			all = false
+		}
+	}
+	if !all {
+		fmt.Fprintln(stdout, "not every situation was reached: more runs, or the simulator misses something")
+	}
+	return all
+}

@@ -1,0 +1,221 @@
+package invariant
+
+import (
+	"slices"
+
+	"github.com/quorate-raft/raft"
+	"github.com/quorate-raft/raft/confchange"
+	"github.com/quorate-raft/raft/quorum"
+	pb "github.com/quorate-raft/raft/raftpb"
+)
+
+// confAt is the configuration of C from entry index on.
+type confAt struct {
+	index uint64
+	cfg   confchange.Config
+	ids   []uint64 // all members, ascending
+}
+
+func newConfAt(index uint64, cfg confchange.Config) *confAt {
+	return &confAt{index: index, cfg: cfg, ids: cfg.IDs()}
+}
+
+// noConf is the configuration of a node that joins.
+var noConf = newConfAt(0, confchange.Config{})
+
+func (a *confAt) isVoter(id uint64) bool { return a.cfg.IsVoter(id) }
+
+// soleVoter reports whether id decides everything alone.
+func (a *confAt) soleVoter(id uint64) bool {
+	return len(a.cfg.Voters[0]) == 1 && len(a.cfg.Voters[1]) == 0 && a.cfg.Voters[0][0] == id
+}
+
+// is reports whether cs is the same configuration; its index does not count.
+func (a *confAt) is(cs *pb.ConfState) bool {
+	cfg, err := confchange.Restore(*cs)
+	return err == nil && cfg.Equal(a.cfg)
+}
+
+// growth says that the log of the leader of a term had grown to last when it had
+// these cursors.
+type growth struct{ term, last, applied, commit uint64 }
+
+// confEntry is a change of configuration that some node was asked to write.
+type confEntry struct {
+	entryID
+	entry pb.Entry
+}
+
+// ConfAt returns the configuration of C at index i, and whether it is known.
+func (c *Checker) ConfAt(i uint64) (pb.ConfState, bool) {
+	at := c.confAt(i)
+	if at == nil || i > c.committed {
+		return pb.ConfState{}, false
+	}
+	cs := at.cfg.ConfState()
+	cs.Index = at.index
+	return cs, true
+}
+
+// confAt returns C's configuration at index i, nil if it was pruned.
+func (c *Checker) confAt(i uint64) *confAt {
+	for k := len(c.history) - 1; k >= 0; k-- {
+		if c.history[k].index <= i {
+			return c.history[k]
+		}
+	}
+	return nil
+}
+
+// confIn returns the first change of configuration of C in (lo, hi], or 0.
+func (c *Checker) confIn(lo, hi uint64) uint64 {
+	found := uint64(0)
+	for k := len(c.history) - 1; k > 0 && c.history[k].index > lo; k-- {
+		if c.history[k].index <= hi {
+			found = c.history[k].index
+		}
+	}
+	return found
+}
+
+// confCommitted folds a change that was just committed into the history, and
+// checks that no two majorities before and after can miss each other
+// (dissertation §4.1, §4.3). A change that is impossible is skipped, by all alike.
+func (c *Checker) confCommitted(n *node, index, term uint64) *Violation {
+	before := c.history[len(c.history)-1]
+	next := before.cfg
+	if e := c.confEntry(index, term); e != nil {
+		if cc, err := pb.UnmarshalConfChange(*e); err == nil {
+			change := cc.AsV2()
+			if c.opt.Refused != nil && c.opt.Refused(e) {
+				change = refused(change)
+			}
+			if applied, err := c.apply(before.cfg, change); err == nil {
+				next = applied
+			} else {
+				c.stats.Impossible++
+			}
+		}
+	}
+	c.history = append(c.history, newConfAt(index, next))
+	c.stats.Confs++
+	if next.Joint() && !before.cfg.Joint() {
+		c.stats.JointConfs++
+	}
+	if !intersect(before.cfg.Voters, next.Voters) {
+		return n.violates("S11a", "entry %d changes %v to %v, whose quorums need not meet", index, before.cfg, next)
+	}
+	return nil
+}
+
+func refused(cc pb.ConfChangeV2) pb.ConfChangeV2 {
+	cc.Changes = slices.Clone(cc.Changes)
+	for i := range cc.Changes {
+		cc.Changes[i].NodeID = 0
+	}
+	return cc
+}
+
+// intersect reports whether some half of a and some half of b are such that any
+// majorities of the two have a member in common. No half at all agrees with
+// everything and meets nobody, but then there was no group before.
+func intersect(a, b quorum.JointConfig) bool {
+	if len(a.IDs()) == 0 {
+		return true
+	}
+	for _, x := range a {
+		for _, y := range b {
+			if len(x) == 0 || len(y) == 0 {
+				continue
+			}
+			both := quorum.JointConfig{x, y}
+			if len(x)/2+1+len(y)/2+1 > len(both.IDs()) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+func (c *Checker) confEntry(index, term uint64) *pb.Entry {
+	for k := len(c.confEntries) - 1; k >= 0; k-- {
+		if ce := &c.confEntries[k]; ce.index == index && ce.term == term {
+			return &ce.entry
+		}
+	}
+	return nil
+}
+
+// confAppended checks a change of configuration that n is asked to write.
+func (c *Checker) confAppended(n *node, e *pb.Entry) *Violation {
+	prev := n.log.lastConf()
+	// The leader had applied the change before when it proposed this one, so
+	// every append with this one tells that that one is committed. Whoever holds
+	// this change and campaigns must know (roleChanged).
+	if prev > n.st.Commit {
+		return n.violates("S11a", "writes the change of entry %d beside that of entry %d, and knows of a commit of %d only", e.Index, prev, n.st.Commit)
+	}
+	for i := range n.growth {
+		g := &n.growth[i]
+		if g.term != e.Term || g.last < e.Index {
+			continue
+		}
+		switch {
+		case prev > g.applied:
+			return n.violates("S11a", "leads term %d and took up the change of entry %d when it had applied %d, not the change of entry %d",
+				g.term, e.Index, g.applied, prev)
+		case g.commit < n.lead.start:
+			return n.violates("S11a", "leads term %d from entry %d on and took up the change of entry %d when it had committed %d",
+				g.term, n.lead.start, e.Index, g.commit)
+		}
+		break
+	}
+	return nil
+}
+
+// ConfApplied is called right after ApplyConfChange for the entry at index
+// returned cs at node id, without Before and After.
+func (c *Checker) ConfApplied(id, index uint64, cs *pb.ConfState) *Violation {
+	n := c.node(id)
+	if v := c.checkApplied(n, index, cs); v != nil {
+		return v
+	}
+	return c.observe(n, nil, nil) // it may have committed, or ended a campaign
+}
+
+func (c *Checker) checkApplied(n *node, index uint64, cs *pb.ConfState) *Violation {
+	if cs == nil {
+		return n.violates("S11a", "entry %d gives no configuration", index)
+	}
+	if index > c.committed || index > c.log.low && c.confIn(index-1, index) == 0 {
+		return n.violates("S11a", "entry %d is applied as a change of configuration, and is none of C, which ends at %d", index, c.committed)
+	}
+	switch {
+	case cs.Index > index && n.ahead < cs.Index:
+		return n.violates("S11a", "entry %d gives the configuration of entry %d, ahead of what was in effect, %d", index, cs.Index, n.ahead)
+	case cs.Index < index && (n.snapshot == 0 || n.st.Durable >= n.snapshot):
+		// While a received snapshot is not durable nothing is applied to what it
+		// replaces.
+		return n.violates("S11a", "entry %d gives the configuration of entry %d", index, cs.Index)
+	}
+	want := c.confAt(cs.Index)
+	if want == nil {
+		return nil
+	}
+	if !want.is(cs) {
+		return n.violates("S11a", "entry %d gives configuration %v, the committed changes give %v", index, *cs, want.cfg)
+	}
+	if cs.Index >= n.conf.index {
+		n.setConf(want)
+	}
+	return nil
+}
+
+// setConf makes a configuration the active one.
+func (n *node) setConf(at *confAt) {
+	if n.st.RaftState == raft.StateLeader {
+		n.lead.realign()
+	}
+	n.before, n.conf = n.conf, at
+	n.switches++
+}

@@ -1,0 +1,174 @@
+package invariant
+
+import (
+	"math/rand/v2"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/quorate-raft/raft"
+	pb "github.com/quorate-raft/raft/raftpb"
+)
+
+// What a run leaves behind is forgotten once all disks have compacted it and all
+// nodes have left its terms, so that a run of any length takes the same memory.
+func TestPruneKeepsMemoryFlat(t *testing.T) {
+	g := newGroup(t, 3, 1)
+	g.add(4, nil)
+	g.c.opt.Drifting = false
+	h := g.elect(1)
+	for round := range 300 {
+		h = g.host(uint64(1 + (round+1)%3))
+		_ = g.input(g.host(uint64(1+round%3)), nil, func() error { return g.host(uint64(1 + round%3)).rn.TransferLeader(h.id) })
+		g.settle()
+		for range 10 {
+			g.propose(h, "data")
+			g.settle()
+		}
+		kind := []pb.ConfChangeType{pb.ConfChangeAddLearnerNode, pb.ConfChangeRemoveNode}[round%2]
+		g.proposeConf(h, pb.ConfChange{Type: kind, NodeID: 4})
+		g.settle()
+		g.read(h)
+		g.settle()
+		g.c.ReadAsked(h.id, 1<<32+uint64(round)) // never answered
+		for _, o := range g.hosts {
+			g.snapshot(o)
+		}
+		g.c.Prune()
+		require.Nil(t, g.v, "round %d", round)
+	}
+	require.Greater(t, g.c.Committed(), uint64(3000))
+	require.Len(t, g.c.log.slots, minSlots)
+	require.Less(t, len(g.c.history), 100)
+	require.Less(t, len(g.c.confEntries), 100)
+	require.Less(t, len(g.c.segments), 100)
+	require.Less(t, len(g.c.leaders), 100)
+	require.LessOrEqual(t, len(g.c.reads), keepReads+2)
+	for _, n := range g.c.nodes {
+		require.Less(t, len(n.votes), 100)
+		require.Less(t, len(n.log.runs), 100)
+		require.Less(t, len(n.log.confs), 100)
+		require.Less(t, len(n.growth), 100)
+	}
+	_, known := g.c.CommittedTerm(testBase + 1)
+	require.False(t, known)
+	_, known = g.c.ConfAt(0)
+	require.False(t, known)
+}
+
+// A node that is destroyed is forgotten when no known configuration has it; what
+// it held counts until then, since its answers may still be on their way.
+func TestForget(t *testing.T) {
+	f := newFixture(t)
+	f.proposeTo(f.h3)
+	f.c.Forget(3)
+	f.hosts = f.hosts[:2]
+	require.Nil(t, f.status(f.h1, func(st *raft.BasicStatus) { st.Commit++ }), "node 3 had acknowledged")
+	votes, disk := f.c.member(3)
+	require.NotEmpty(t, votes)
+	require.NotNil(t, disk)
+	f.c.Prune()
+	require.Len(t, f.c.gone, 1)
+	f.c.history[0] = f.joint([]uint64{1, 2}, nil)
+	f.c.Prune()
+	require.Empty(t, f.c.gone)
+	require.Panics(t, func() { f.c.Down(3) })
+}
+
+// The registry finds what it was given, whatever it grew to and forgot, and
+// nothing else; a map is the model.
+func TestRegistry(t *testing.T) {
+	rnd := rand.New(rand.NewPCG(1, 1))
+	r := newRegistry(7, 3)
+	model := map[entryID]record{{3, 7}: {term: 3}}
+	for step := range 20_000 {
+		i := r.high + 1
+		if rnd.IntN(3) == 0 {
+			i = r.low + 1 + rnd.Uint64N(r.high-r.low+1)
+		}
+		rec := record{term: 1 + rnd.Uint64N(4), prev: rnd.Uint64(), digest: rnd.Uint64(), conf: i%2 == 0}
+		if _, known := model[entryID{rec.term, i}]; !known {
+			r.put(i, rec)
+			model[entryID{rec.term, i}] = rec
+		}
+		if step%2500 == 2499 {
+			low := r.low + rnd.Uint64N(r.high-r.low)
+			r.prune(low)
+			for id := range model {
+				if id.index < low {
+					delete(model, id)
+				}
+			}
+		}
+		id := entryID{rnd.Uint64N(6), r.low + rnd.Uint64N(r.high-r.low+2)}
+		want, known := model[id]
+		got := r.find(id.index, id.term)
+		require.Equal(t, known, got != nil && got.term != 0, "%v", id)
+		if known {
+			require.Equal(t, want, *got)
+		}
+	}
+	require.Greater(t, len(r.slots), minSlots)
+}
+
+// The log of a host is the list of terms that it was asked to write, whatever was
+// truncated; a slice is the model.
+func TestHostLog(t *testing.T) {
+	rnd := rand.New(rand.NewPCG(1, 1))
+	var l hostLog
+	l.reset(entryID{1, 10})
+	model, confs, low := []uint64{1}, []uint64(nil), uint64(10)
+	for range 20_000 {
+		switch n := rnd.IntN(100); {
+		case n < 70:
+			term, conf := model[len(model)-1]+rnd.Uint64N(2), rnd.IntN(5) == 0
+			l.push(term, conf)
+			model = append(model, term)
+			if conf {
+				confs = append(confs, l.last)
+			}
+		case n < 90:
+			keep := rnd.IntN(min(len(model), 9))
+			l.truncate(l.last - uint64(keep))
+			model = model[:len(model)-keep]
+			for len(confs) > 0 && confs[len(confs)-1] > l.last {
+				confs = confs[:len(confs)-1]
+			}
+		case n < 92:
+			to := low + rnd.Uint64N(l.last-low+1)
+			l.prune(to)
+			model, low = model[to-low:], to
+		}
+		require.Equal(t, low+uint64(len(model))-1, l.last)
+		require.Equal(t, entryID{model[len(model)-1], l.last}, l.end())
+		i := low - 1 + rnd.Uint64N(uint64(len(model))+2)
+		got, known := l.term(i)
+		require.Equal(t, i >= low && i <= l.last, known)
+		if known {
+			require.Equal(t, model[i-low], got)
+		}
+		if len(confs) > 0 && confs[len(confs)-1] >= low {
+			require.Equal(t, confs[len(confs)-1], l.lastConf())
+		}
+	}
+}
+
+// Digests tell entries apart by type, length and every byte, and do not change
+// from run to run.
+func TestDigest(t *testing.T) {
+	seen := map[uint64]bool{}
+	for n := range 40 {
+		e := pb.Entry{Data: make([]byte, n)}
+		seen[Digest(&e)] = true
+		for i := range n {
+			e.Data[i] = 1
+			seen[Digest(&e)] = true
+			e.Data[i] = 0
+		}
+	}
+	require.Len(t, seen, 40+39*40/2)
+	require.NotEqual(t, Digest(&pb.Entry{}), Digest(&pb.Entry{Type: pb.EntryConfChangeV2}))
+	require.Equal(t, uint64(0x609bb16959b490b1), Digest(&pb.Entry{Data: []byte("data of a client")}))
+	a, b := pb.Entry{Index: 1, Term: 1}, pb.Entry{Index: 2, Term: 1}
+	require.NotEqual(t, Fold(Fold(0, &a), &b), Fold(Fold(0, &b), &a))
+}

@@ -1,0 +1,410 @@
+package sim
+
+import (
+	"fmt"
+
+	"github.com/quorate-raft/raft"
+	"github.com/quorate-raft/raft/confchange"
+	pb "github.com/quorate-raft/raft/raftpb"
+)
+
+// After the last step everything is mended and nobody plans faults any more.
+// Then the group has to recover, and to do what it was asked for:
+//
+//	L1  a leader commits within 50 election timeouts, also while members that
+//	    are not needed stay down
+//	L2  logs and state machines of all members become equal
+//	L3  every change of membership ends, joint configurations are left
+//	L4  every operation of a client is answered, and proposals are accepted
+//	L5  a transfer of leadership ends within two election timeouts
+//	L6  a node that was cut off and returns does not move the term, with
+//	    PreVote and CheckQuorum
+//	L7  a leader that hears nobody steps down within two election timeouts,
+//	    with CheckQuorum
+
+type healPhase uint8
+
+const (
+	notHealing healPhase = iota
+	waitForLeader
+	waitForWrite
+	waitForRest
+	waitForTransfer
+	cutFollower
+	returnFollower
+	cutLeader
+	waitForRestAgain
+	healed
+)
+
+type healing struct {
+	phase    healPhase
+	random   random
+	nextLook int64
+	since    int64 // when the phase began, or something last moved
+	calm     int64 // when the last message from before has arrived
+	moved    uint64
+	term     uint64
+	write    uint64 // index of a proposal
+	who      *node
+}
+
+// Bounds in election timeouts.
+const (
+	recoverWithin = 50
+	moveWithin    = 50
+)
+
+func (s *simulation) timeouts(n int64) int64 { return n * int64(s.set.electionTick) * tickLength }
+
+// heal takes the recovery forward and reports whether the run goes on.
+func (s *simulation) heal() bool {
+	h := &s.healing
+	if h.phase == notHealing {
+		s.mend()
+		s.enter(waitForLeader)
+	}
+	if s.now < h.nextLook {
+		return true
+	}
+	h.nextLook = s.now + tickLength/2
+	if !s.judgeable() {
+		s.stats.Unjudged++
+		return false
+	}
+	switch h.phase {
+	case waitForLeader:
+		s.watchLeader()
+	case waitForWrite:
+		s.watchWrite()
+	case waitForRest, waitForRestAgain:
+		s.watchRest()
+	case waitForTransfer:
+		s.watchTransfer()
+	case cutFollower, returnFollower:
+		s.watchReturn()
+	case cutLeader:
+		s.watchStepDown()
+	}
+	return h.phase != healed
+}
+
+func (s *simulation) enter(p healPhase) {
+	s.healing.phase, s.healing.since = p, s.now
+}
+
+// mend ends all faults.
+func (s *simulation) mend() {
+	s.healing.phase = waitForLeader
+	s.healing.random.seed(s.o.Seed, streamHeal)
+	s.mendAll()
+	set := &s.set
+	set.loss, set.twice, set.straggle, set.slowWrites = 0, 0, 0, 0
+	if set.faults.has(Network) && 4*set.heartbeatTick <= set.electionTick && s.healing.random.oneIn(2) {
+		set.loss = 30 // until the logs are equal
+	}
+	set.delayMin, set.delayMax = 50, millisecond
+	set.writeMin, set.writeMax = 10, 200
+	set.applyMax, set.ackDelay, set.linkLimit = min(set.applyMax, 200), min(set.ackDelay, 200), 256
+	set.snapshotEvery = max(set.snapshotEvery, 20)
+	s.healing.calm = s.now + 2*longestDelay
+	for from := range s.net.links {
+		for to := range s.net.links[from] {
+			s.net.links[from][to].lastTime = 0
+		}
+	}
+	for _, n := range s.nodes {
+		if n == nil || !n.exists {
+			continue
+		}
+		n.crashAt, n.period = nowhere, tickLength
+		d := n.disk
+		d.stalledUntil, d.full, d.noSnapshot = 0, false, false
+		d.readFails, d.writeFails, d.syncFails = false, false, false
+	}
+	if s.healing.random.oneIn(2) {
+		s.freeze()
+	}
+	for _, n := range s.nodes {
+		if n != nil && n.exists && !n.up && !n.frozen {
+			s.queue.push(event{at: s.now, kind: evRestart, node: n.slot, life: n.life})
+		}
+	}
+}
+
+// judgeable reports whether a majority has its disks, in every configuration
+// that counts: the newest committed one, and those that a node may have to elect
+// or commit under first.
+func (s *simulation) judgeable() bool {
+	cs, ok := s.check.ConfAt(s.check.Committed())
+	if !ok || !s.lives(cs.Voters) || !s.lives(cs.VotersOutgoing) {
+		return false
+	}
+	for _, n := range s.nodes {
+		if n == nil || !n.up {
+			continue
+		}
+		cfg := n.Status().Config
+		if !s.livesUnder(cfg) {
+			return false
+		}
+		for i := range n.disk.written.ents {
+			e := &n.disk.written.ents[i]
+			if e.Index <= n.sm.applied || e.Type == pb.EntryNormal {
+				continue
+			}
+			cc, err := pb.UnmarshalConfChange(*e)
+			if err != nil {
+				continue
+			}
+			if next, err := confchange.Apply(cfg, cc.AsV2()); err == nil {
+				cfg = next
+			}
+			if !s.livesUnder(cfg) {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+func (s *simulation) livesUnder(cfg confchange.Config) bool {
+	return s.lives(cfg.Voters[0]) && s.lives(cfg.Voters[1])
+}
+
+// freeze keeps some nodes down from now on, as many as the rest can do without.
+func (s *simulation) freeze() {
+	for _, n := range s.nodes {
+		if n == nil || !n.exists || n.dead || s.healing.random.oneIn(2) {
+			continue
+		}
+		n.frozen = true
+		if !s.judgeable() {
+			n.frozen = false
+		} else if n.up {
+			s.crash(n, false, "stays down")
+		}
+	}
+}
+
+// members returns the leader, its configuration, and whether all of its members
+// that have a disk run and know it.
+func (s *simulation) members() (leader *node, cfg confchange.Config, agree bool) {
+	if leader = s.leader(); leader == nil {
+		return nil, cfg, false
+	}
+	cfg, agree = leader.Status().Config, true
+	for _, id := range cfg.IDs() {
+		n := s.byID(id)
+		if n == nil || n.gone() {
+			continue
+		}
+		if !n.up || n.term != leader.term || n.lead != leader.id {
+			agree = false
+		}
+	}
+	return leader, cfg, agree
+}
+
+func (s *simulation) watchLeader() {
+	if leader := s.leader(); leader != nil && s.committedInTerm(leader) {
+		s.stats.Recovery = uint64((s.now - s.healing.since) * 1000 / s.timeouts(1))
+		s.mark(markRecovered)
+		s.enter(waitForWrite)
+		return
+	}
+	if s.now > s.healing.since+s.timeouts(recoverWithin) {
+		s.fail("L1", 0, fmt.Sprintf("no leader has committed for %d election timeouts after the faults ended: %s", recoverWithin, s.describe()))
+	}
+}
+
+// watchWrite waits until a proposal is accepted and committed.
+func (s *simulation) watchWrite() {
+	h := &s.healing
+	if leader := s.leader(); leader != nil && h.write == 0 {
+		err := s.propose(leader, func() error { return leader.Propose(filler) })
+		if err == nil && !s.stopped() {
+			h.write = leader.BasicStatus().LastIndex
+		}
+	} else if h.write > 0 && s.check.Committed() >= h.write {
+		s.clientsPaused = true
+		s.enter(waitForRest)
+		return
+	}
+	if s.now > h.since+s.timeouts(moveWithin) {
+		s.fail("L4", 0, fmt.Sprintf("no proposal was committed for %d election timeouts: %s", moveWithin, s.describe()))
+	}
+}
+
+// committedInTerm reports whether a leader has committed an entry of its term.
+func (s *simulation) committedInTerm(n *node) bool {
+	term, ok := s.check.CommittedTerm(n.commit)
+	return ok && term == n.term
+}
+
+// watchRest waits for everything that is under way to end. As long as something
+// moves it may take its time.
+func (s *simulation) watchRest() {
+	leader, cfg, agree := s.members()
+	moved := s.check.Committed()
+	for _, n := range s.nodes {
+		if n != nil && n.up {
+			moved += n.sm.applied
+		}
+	}
+	if moved != s.healing.moved {
+		s.healing.moved, s.healing.since = moved, s.now
+	}
+	late := s.now > s.healing.since+s.timeouts(moveWithin)
+	fail := func(rule, why string) {
+		if late {
+			s.fail(rule, 0, fmt.Sprintf("%s, and nothing moved for %d election timeouts: %s", why, moveWithin, s.describe()))
+		}
+	}
+	for i := range s.clients {
+		if s.clients[i].busy {
+			fail("L4", fmt.Sprintf("client %d waits", i))
+			return
+		}
+	}
+	if !agree {
+		fail("L1", "not all members have one leader")
+		return
+	}
+	st := leader.Status()
+	for _, id := range cfg.IDs() {
+		if n := s.byID(id); n != nil && !n.gone() && (n.sm.applied != st.LastIndex || n.BasicStatus().LastIndex != st.LastIndex) {
+			fail("L2", fmt.Sprintf("%d has applied %d, the leader's log ends at %d", id, n.sm.applied, st.LastIndex))
+			return
+		}
+	}
+	if cfg.Joint() || st.PendingConfIndex != 0 {
+		if !cfg.AutoLeave && st.PendingConfIndex == 0 {
+			s.proposeChange(leader, leaveJoint, nil)
+		}
+		fail("L3", fmt.Sprintf("configuration %v, pending change %d", cfg, st.PendingConfIndex))
+		return
+	}
+	if s.retireNodes(&s.healing.random) != "" || s.now < s.healing.calm {
+		return
+	}
+	s.set.loss = 0
+	if s.healing.phase == waitForRestAgain {
+		s.enter(healed)
+		return
+	}
+	s.beginTransfer(leader, cfg)
+}
+
+// beginTransfer asks for a transfer to a voter that can lead.
+func (s *simulation) beginTransfer(leader *node, cfg confchange.Config) {
+	h := &s.healing
+	h.who = s.anyNode(&h.random, func(n *node) bool { return n.up && n != leader && cfg.Voters[0].Contains(n.id) })
+	if h.who == nil {
+		s.enter(healed)
+		return
+	}
+	s.before(leader, nil)
+	s.after(leader, nil, leader.TransferLeader(h.who.id))
+	s.enter(waitForTransfer)
+}
+
+func (s *simulation) watchTransfer() {
+	h := &s.healing
+	leader, cfg, agree := s.members()
+	if agree && leader == h.who && s.committedInTerm(leader) {
+		s.mark(markTransferred)
+		s.beginCut(leader, cfg)
+		return
+	}
+	if s.now > h.since+s.timeouts(2) {
+		s.fail("L5", h.who.id, fmt.Sprintf("it does not lead two election timeouts after a transfer to it: %s", s.describe()))
+	}
+}
+
+// beginCut cuts off a follower whose return must not disturb anybody.
+func (s *simulation) beginCut(leader *node, cfg confchange.Config) {
+	h := &s.healing
+	voters := len(cfg.Voters[0])
+	alive := 0
+	for _, id := range cfg.Voters[0] {
+		if n := s.byID(id); n != nil && n.up {
+			alive++
+		}
+	}
+	h.who = s.anyNode(&h.random, func(n *node) bool { return n.up && n != leader && cfg.Voters[0].Contains(n.id) })
+	if h.who == nil || alive-1 <= voters/2 {
+		s.enter(healed)
+		return
+	}
+	h.term = leader.term
+	s.cutOff(h.who, 1)
+	s.enter(cutFollower)
+}
+
+func (s *simulation) cutOff(n *node, by int) {
+	slot := int(n.slot)
+	s.cut(by, func(from, to int) bool { return from == slot || to == slot })
+}
+
+func (s *simulation) watchReturn() {
+	h := &s.healing
+	switch {
+	case h.phase == cutFollower && s.now > h.since+s.timeouts(4):
+		s.cutOff(h.who, -1)
+		s.enter(returnFollower)
+	case h.phase == returnFollower && s.now > h.since+s.timeouts(2):
+		leader, _, agree := s.members()
+		if !agree {
+			return // as long as watchRest allows
+		}
+		if leader.term != h.term && s.protected() {
+			s.fail("L6", h.who.id, fmt.Sprintf("it was cut off and returned, and the term went from %d to %d: %s", h.term, leader.term, s.describe()))
+			return
+		}
+		if leader.term == h.term {
+			s.mark(markReturned)
+		}
+		h.who = leader
+		s.cutOff(leader, 1)
+		s.enter(cutLeader)
+	}
+}
+
+// protected reports whether all nodes have PreVote and CheckQuorum.
+func (s *simulation) protected() bool {
+	return !s.set.disablePreVote && !s.set.disableCheckQuorum && !s.set.mixed && s.o.Configure == nil
+}
+
+func (s *simulation) watchStepDown() {
+	h := &s.healing
+	if s.now <= h.since+s.timeouts(2)+2*tickLength {
+		return
+	}
+	if h.who.role == raft.StateLeader && s.protected() {
+		s.fail("L7", h.who.id, "it leads although it heard nobody for two election timeouts")
+		return
+	}
+	if h.who.role != raft.StateLeader {
+		s.mark(markSteppedDownAlone)
+	}
+	s.cutOff(h.who, -1)
+	s.enter(waitForRestAgain)
+}
+
+// describe shows what every node knows of the group.
+func (s *simulation) describe() string {
+	text := ""
+	for _, n := range s.nodes {
+		switch {
+		case n == nil || !n.exists:
+		case !n.up:
+			text += fmt.Sprintf("[%d down] ", n.id)
+		default:
+			st := n.Status()
+			text += fmt.Sprintf("[%d %v term %d lead %d commit %d applied %d last %d conf %v@%d pending %d; %v] ", n.id, st.RaftState, st.Term,
+				st.Lead, st.Commit, st.Applied, st.LastIndex, st.Config, st.ConfigIndex, st.PendingConfIndex, n.Explain())
+		}
+	}
+	return text
+}

@@ -1,0 +1,136 @@
+package sim
+
+import (
+	"errors"
+
+	"github.com/quorate-raft/raft"
+)
+
+// Mark is a situation that runs should reach sometimes: if many runs never reach
+// it, they do not test what they seem to.
+type Mark uint8
+
+// Marks counts how often each was reached.
+type Marks [numMarks]uint64
+
+const (
+	markQuorumLost Mark = iota
+	markRemoved
+	markRemovedNoHandover
+	markDiskStalled
+	markTruncated
+	markRestored
+	markRestoredOverLog
+	markSnapshotLost
+	markJoint
+	markLeftJoint
+	markBecameVoter
+	markBecameLearner
+	markNodeDestroyed
+	markDiskLost
+	markStopped
+	markStartUnapplied
+	markRefusedPending
+	markRefusedEarly
+	markRefusedTransferring
+	markRefusedLeaving
+	markRefusedFull
+	markRefusedForwarding
+	markLeaseRead
+	markLeaseRefused
+	markUnknownOutcome
+	markAskedAgain
+	markTwoLeaders
+	markRecovered
+	markTransferred
+	markReturned
+	markSteppedDownAlone
+	markPoints                                // one for each point at which a host crashes
+	markFaults = markPoints + Mark(numPoints) // one for each planned fault
+	numMarks   = markFaults + Mark(numFaults)
+)
+
+var markNames = func() (names [numMarks]string) {
+	copy(names[:], []string{
+		"a leader lost its quorum and stepped down",
+		"a leader was removed and handed over",
+		"a leader was removed and could not hand over",
+		"a leader's disk stalled and it stepped down",
+		"a node replaced the end of its log",
+		"a snapshot was restored",
+		"a snapshot replaced entries that were not committed",
+		"a snapshot was lost on its way",
+		"a joint configuration took effect",
+		"a joint configuration was left",
+		"a learner became a voter",
+		"a voter became a learner",
+		"a node was destroyed after its removal",
+		"a disk was lost for good",
+		"a host stopped with an error",
+		"a node started with a committed change of configuration to apply",
+		"a change was refused: another was pending",
+		"a change was refused: the leader had not committed in its term",
+		"a proposal was refused: leadership was being transferred",
+		"a proposal was refused: the leader was leaving",
+		"a proposal was refused: too many uncommitted bytes",
+		"a proposal was refused: the follower does not forward",
+		"a read was served under a lease",
+		"a lease read was refused",
+		"the outcome of an operation stayed unknown",
+		"an operation took effect although it was asked again",
+		"two nodes led, in different terms",
+		"a group recovered",
+		"leadership was transferred after recovery",
+		"a node returned without moving the term",
+		"a leader that was cut off stepped down",
+	})
+	for p := range pointNames {
+		names[markPoints+Mark(p)] = "crash " + pointNames[p]
+	}
+	for i := range faults {
+		names[markFaults+Mark(i)] = "planned: " + faults[i].name
+	}
+	return names
+}()
+
+// String says what the mark stands for.
+func (m Mark) String() string { return markNames[m] }
+
+// Expected reports whether many runs with the given faults have to reach the
+// mark.
+func (m Mark) Expected(f Faults) bool {
+	if m == markPoints {
+		return false // no point at all
+	}
+	if m >= markFaults {
+		return f.has(faults[m-markFaults].of)
+	}
+	return f&All == All
+}
+
+func (s *simulation) mark(m Mark) { s.stats.Marks[m]++ }
+
+// markRefusal takes notice of why a proposal was refused.
+func (s *simulation) markRefusal(err error) {
+	if err == nil {
+		return
+	}
+	for _, r := range refusals {
+		if errors.Is(err, r.err) {
+			s.mark(r.mark)
+			return
+		}
+	}
+}
+
+var refusals = []struct {
+	err  error
+	mark Mark
+}{
+	{raft.ErrConfChangePending, markRefusedPending},
+	{raft.ErrConfChangeTooEarly, markRefusedEarly},
+	{raft.ErrTransferring, markRefusedTransferring},
+	{raft.ErrLeaving, markRefusedLeaving},
+	{raft.ErrUncommittedFull, markRefusedFull},
+	{raft.ErrForwardingDisabled, markRefusedForwarding},
+}

@@ -1,0 +1,279 @@
+package sim
+
+import (
+	"fmt"
+
+	"github.com/quorate-raft/raft"
+	pb "github.com/quorate-raft/raft/raftpb"
+	"github.com/quorate-raft/raft/rafttest"
+	"github.com/quorate-raft/raft/rafttest/trace"
+)
+
+// node is a member's machine: its process with the RawNode and the host around
+// it, and its disk.
+type node struct {
+	id      uint64
+	slot    int32 // its place among the nodes
+	life    uint32
+	created bool // its storage was never opened
+	// exists is false once it was destroyed; dead says that its disk is lost, so
+	// that it never starts again; up says that the process runs.
+	exists, dead, up bool
+	// frozen keeps it down while the others recover.
+	frozen bool
+	// stayDown holds it down until a fault ends.
+	stayDown int
+
+	*raft.RawNode
+	disk      *disk
+	own       rafttest.Storage // the embedder's, or nil
+	sm        machine
+	user      StateMachine // the embedder's, or nil
+	transport Transport    // the embedder's, or nil
+	captured  capture
+
+	random    random // of this node's hosts
+	period    int64  // of its clock's ticks
+	overlap   int    // Readys under way at once
+	noTicks   int    // faults that hold the clock
+	slowApply int64
+	snapBlock int
+	paused    int
+	missed    int     // ticks that were due while paused
+	deferred  []event // what happened while paused
+	pumpDue   bool
+	ackDue    bool
+	applyDue  bool
+	removedAt int64 // when it was seen to be removed, or 0
+
+	// handed are the Readys that are not acknowledged yet, oldest first; of the
+	// first written the writes are done and all messages sent.
+	handed  []handed
+	written int
+	// applying is what was handed out to be applied, in order.
+	applying []toApply
+	reads    []raft.ReadState // waiting for what they have to see
+	reports  []report
+
+	stale   raft.AppendToken // of an earlier life, whose write may end late
+	crashAt point            // where it crashes next, after crashIn more passes
+	crashIn int
+	soon    bool // it starts again at once
+
+	wasJoint, wasVoter, wasLearner bool // by the last change applied
+
+	role   raft.StateType // as last seen
+	lead   uint64
+	term   uint64
+	commit uint64
+}
+
+// handed is a Ready on its way to be acknowledged.
+type handed struct {
+	token    raft.AppendToken
+	promises []pb.Message
+	pending  bool   // its write is not done
+	end      uint64 // of the records up to its own
+	sync     bool
+	snapshot bool
+	rd       raft.Ready // for the embedder's storage
+}
+
+type toApply struct {
+	ents  []pb.Entry
+	snap  *pb.Snapshot
+	ready bool // the snapshot's write is durable
+}
+
+type reportKind uint8
+
+const (
+	reportUnreachable reportKind = iota
+	reportSnapshotFailed
+	reportSnapshotDone
+)
+
+// report is what the transport tells a node about a peer.
+type report struct {
+	peer uint64
+	kind reportKind
+}
+
+// gone reports whether the node does not come back.
+func (n *node) gone() bool { return n.dead || n.frozen }
+
+func (n *node) report(peer uint64, kind reportKind) {
+	if len(n.reports) < 16 {
+		n.reports = append(n.reports, report{peer, kind})
+	}
+}
+
+// point is a place in the host's loop at which it can crash.
+type point uint8
+
+const (
+	nowhere       point = iota
+	atReady             // a Ready was taken, nothing of it done
+	atSend              // one more message of it was sent
+	beforeWrite         // all messages sent
+	afterWrite          // written, not synced
+	afterSync           // durable, no promise sent
+	atPromise           // one more promise was sent
+	beforeAck           // all promises sent, not acknowledged
+	afterAck            // acknowledged
+	atApply             // one more entry was applied
+	atConf              // a change of configuration was applied
+	beforeApplied       // all applied, not acknowledged
+	numPoints
+)
+
+var pointNames = [numPoints]string{
+	"", "after taking a Ready", "between sends", "before the write", "after the write, before the sync",
+	"after the sync", "between promises", "before the acknowledgement", "after the acknowledgement",
+	"between applied entries", "after a change of configuration", "before acknowledging what was applied",
+}
+
+// passes reports whether the node crashes at this point.
+func (s *simulation) passes(n *node, p point) bool {
+	if n.crashAt != p {
+		return false
+	}
+	if n.crashIn > 0 {
+		n.crashIn--
+		return false
+	}
+	s.mark(markPoints + Mark(p))
+	s.crash(n, s.crashes.chance(500), pointNames[p])
+	return true
+}
+
+// crash ends the process. If the power fails too, writes that were not synced
+// may be lost; else the system has them.
+func (s *simulation) crash(n *node, power bool, why string) {
+	if !n.up {
+		return
+	}
+	s.stats.Crashes++
+	keep := len(n.disk.unsynced)
+	if n.own != nil {
+		keep = 0 // the embedder's storage has what was saved
+	}
+	if power {
+		keep = s.crashes.below(keep + 1)
+	}
+	s.end(n, keep)
+	if s.observe != nil {
+		s.emit(trace.Event{Kind: trace.Crash, Node: n.id, Text: why})
+	}
+}
+
+// end stops the process; keep unsynced records survive.
+func (s *simulation) end(n *node, keep int) {
+	n.disk.fail(keep)
+	n.disk.readFails, n.disk.writeFails, n.disk.syncFails = false, false, false
+	n.up, n.crashAt = false, nowhere
+	for _, e := range n.deferred {
+		if e.kind == evDeliver {
+			e.at = s.now
+			s.queue.push(e)
+		}
+	}
+	if len(n.handed) > 0 {
+		n.stale = n.handed[len(n.handed)-1].token
+	}
+	clear(n.handed)
+	n.handed, n.written, n.captured = n.handed[:0], 0, capture{}
+	n.applying, n.reads, n.reports, n.deferred = nil, nil, nil, nil
+	n.pumpDue, n.ackDue, n.applyDue = false, false, false
+	n.missed = 0
+	s.check.Down(n.id)
+	s.mix(n.id<<8 | 0xdd)
+	down := s.crashes.spread(millisecond, 40*tickLength)
+	if n.soon || s.healing.phase != notHealing {
+		n.soon, down = false, millisecond
+	}
+	s.queue.push(event{at: s.now + down, kind: evRestart, node: n.slot, life: n.life})
+}
+
+// stop is what a host does whose node or disk has failed.
+func (s *simulation) stop(n *node, err error) {
+	s.stats.Stops++
+	s.mark(markStopped)
+	if s.observe != nil {
+		s.emit(trace.Event{Kind: trace.Stop, Node: n.id, Text: err.Error()})
+	}
+	keep := len(n.disk.unsynced)
+	if n.own != nil {
+		keep = 0
+	}
+	s.end(n, keep)
+}
+
+// start begins the node's next life from what its disk holds.
+func (s *simulation) start(n *node) {
+	if n.up || n.gone() || !n.exists {
+		return
+	}
+	if n.stayDown > 0 || n.disk.full {
+		s.queue.push(event{at: s.now + tickLength, kind: evRestart, node: n.slot, life: n.life})
+		return
+	}
+	if err := n.disk.openable(); err != nil {
+		// It must not go on: what it promised may be lost. It is replaced.
+		n.dead = true
+		s.stats.Replaced++
+		s.mark(markDiskLost)
+		if s.observe != nil {
+			s.emit(trace.Event{Kind: trace.Stop, Node: n.id, Text: err.Error()})
+		}
+		return
+	}
+	n.life++
+	n.random.seed(s.o.Seed, streamHost<<32|n.id<<16|uint64(n.life))
+	cfg := s.set.config(&n.random)
+	cfg.ID, cfg.Storage = n.id, n.disk
+	if s.o.Configure != nil {
+		s.o.Configure(n.id, &cfg)
+	}
+	if err := s.openOwn(n, &cfg); err != nil {
+		s.fail("storage", n.id, err.Error())
+		return
+	}
+	snap := &n.disk.written.snap
+	if !s.set.durableApp || n.user != nil || n.sm.applied < snap.Metadata.Index {
+		n.sm = decodeMachine(snap.Data)
+		n.sm.applied = snap.Metadata.Index
+		if n.user != nil && len(snap.Data) > 0 {
+			if err := n.user.Restore(userPart(snap.Data)); err != nil {
+				s.fail("machine", n.id, fmt.Sprintf("Restore of the snapshot at %d: %v", snap.Metadata.Index, err))
+				return
+			}
+		}
+	}
+	cfg.Applied = n.sm.applied
+	rn, err := raft.NewRawNode(&cfg)
+	if err != nil {
+		s.fail("start", n.id, fmt.Sprintf("a node does not start from what it persisted: %v", err))
+		return
+	}
+	n.RawNode, n.up = rn, true
+	n.overlap = s.set.overlap
+	if n.overlap > 1 {
+		n.overlap = pick(&n.random, 1, n.overlap, n.overlap)
+	}
+	n.role, n.lead, n.term, n.commit = raft.StateFollower, 0, 0, 0
+	if !s.ok(s.check.Start(n.id, uint64(n.life), rn, n.disk, n.sm.applied)) {
+		return
+	}
+	s.stats.Starts++
+	if st := rn.Status(); st.PendingConfIndex != 0 && st.PendingConfIndex <= st.Commit {
+		s.mark(markStartUnapplied)
+	}
+	s.mix(n.id<<8 | 0x5a)
+	if s.observe != nil {
+		s.emit(trace.Event{Kind: trace.Start, Node: n.id, Index: uint64(n.life), Term: rn.BasicStatus().Term})
+	}
+	s.noted(n)
+	s.queue.push(event{at: s.now + n.random.between(1, n.period), kind: evTick, node: n.slot, life: n.life})
+	s.wake(n)
+}

@@ -1,0 +1,127 @@
+package sim
+
+import (
+	"bytes"
+	"fmt"
+
+	"github.com/quorate-raft/raft"
+	pb "github.com/quorate-raft/raft/raftpb"
+)
+
+// What an embedder brings: storage, state machine, transport.
+
+// Transport is an embedder's transport, as far as it can be simulated: what it
+// makes of a message, and of the bytes that arrive. One is made for each life of
+// a node.
+type Transport interface {
+	// Encode returns the bytes that go over the network for m, to be kept by
+	// the caller. m must not be kept.
+	Encode(m *pb.Message) ([]byte, error)
+	// Decode returns the message in what another's Encode returned.
+	Decode(frame []byte) (pb.Message, error)
+}
+
+// openOwn opens what the embedder brought for the node's next life.
+func (s *simulation) openOwn(n *node, c *raft.Config) error {
+	if s.o.NewTransport != nil {
+		n.transport = s.o.NewTransport(n.id)
+	}
+	if s.o.NewMachine != nil {
+		n.user = s.o.NewMachine(n.id)
+	}
+	if s.o.OpenStorage == nil {
+		return nil
+	}
+	own, err := s.o.OpenStorage(n.id, n.created)
+	if err != nil {
+		return fmt.Errorf("opening the storage: %w", err)
+	}
+	snap := n.disk.written.snap
+	if n.created && snap.Metadata.Index > 0 {
+		if err := own.Save(raft.Ready{Snapshot: snap, MustSync: true}); err != nil {
+			return fmt.Errorf("saving the first snapshot: %w", err)
+		}
+	}
+	n.created = false
+	n.own, c.Storage = own, own
+	return n.sameStorage()
+}
+
+// sameStorage compares the embedder's storage with the simulated disk.
+func (n *node) sameStorage() error {
+	first, err := n.own.FirstIndex()
+	if err != nil {
+		return fmt.Errorf("FirstIndex: %w", err)
+	}
+	last, err := n.own.LastIndex()
+	if err != nil {
+		return fmt.Errorf("LastIndex: %w", err)
+	}
+	hs, _, err := n.own.InitialState()
+	if err != nil {
+		return fmt.Errorf("InitialState: %w", err)
+	}
+	im := &n.disk.durable
+	if last != im.last() || first > im.last()+1 {
+		return fmt.Errorf("the log is [%d, %d], saved was [%d, %d]", first, last, im.base+1, im.last())
+	}
+	if hs != im.hs {
+		return fmt.Errorf("the hard state is %v, saved was %v", hs, im.hs)
+	}
+	for i := max(first, im.base+1); i <= last; i++ {
+		got, err := n.own.Entries(i, i+1, 0)
+		if err != nil {
+			return fmt.Errorf("entry %d: %w", i, err)
+		}
+		want := &im.ents[i-im.base-1]
+		if len(got) != 1 || got[0].Term != want.Term || got[0].Index != i || got[0].Type != want.Type || !bytes.Equal(got[0].Data, want.Data) {
+			return fmt.Errorf("entry %d is %v, saved was %v", i, got, want)
+		}
+	}
+	return nil
+}
+
+// ownSnapshot gives the embedder's storage a snapshot that its node took.
+func (s *simulation) ownSnapshot(n *node, snap *pb.Snapshot, compactTo uint64) error {
+	if err := n.own.CreateSnapshot(snap.Metadata.Index, snap.Metadata.ConfState, snap.Data); err != nil {
+		return fmt.Errorf("CreateSnapshot(%d): %w", snap.Metadata.Index, err)
+	}
+	first, err := n.own.FirstIndex()
+	if err == nil && compactTo >= first {
+		err = n.own.Compact(compactTo)
+	}
+	if err != nil {
+		return fmt.Errorf("Compact(%d): %w", compactTo, err)
+	}
+	return nil
+}
+
+// overWire takes a message through the transports of both ends.
+func (s *simulation) overWire(from, to *node, m *pb.Message) bool {
+	frame, err := from.transport.Encode(m)
+	if err != nil {
+		s.fail("transport", from.id, fmt.Sprintf("Encode of %v: %v", m.Type, err))
+		return false
+	}
+	got, err := to.transport.Decode(frame)
+	if err != nil {
+		s.fail("transport", to.id, fmt.Sprintf("Decode of %v: %v", m.Type, err))
+		return false
+	}
+	want, err := m.Marshal()
+	if err != nil {
+		s.fail("transport", from.id, err.Error())
+		return false
+	}
+	have, err := got.Marshal()
+	if err != nil || !bytes.Equal(have, want) {
+		s.fail("transport", to.id, fmt.Sprintf("%v arrives as another message: %v, sent was %v", m.Type, &got, m))
+		return false
+	}
+	*m = got
+	return true
+}
+
+// userPart returns the embedder's part of a snapshot's data, which follows the
+// registers.
+func userPart(data []byte) []byte { return data[min(len(data), machineSize):] }
