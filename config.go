@@ -7,6 +7,8 @@ import (
 	"math/rand/v2"
 
 	"go.uber.org/zap"
+
+	"github.com/quorate-raft/raft/internal/hook"
 )
 
 // None is the ID of no node: no leader, no vote.
@@ -119,7 +121,13 @@ type Config struct {
 	// Logger takes the few lines that a node logs: changes of role and
 	// configuration, refused input. Default: nothing is logged.
 	Logger *zap.Logger
+
+	watch hook.Host[Ready, AppendToken, Storage]
 }
+
+// Watch shows h what nodes made from c hand out and what their host answers. It
+// is for package rafttest alone, whose CheckHost rests on it.
+func Watch(c *Config, h hook.Host[Ready, AppendToken, Storage]) { c.watch = h }
 
 // withDefaults returns a copy with every zero field that has a default filled.
 func (c Config) withDefaults() Config {

@@ -3,6 +3,7 @@ package raft
 import (
 	"fmt"
 
+	"github.com/quorate-raft/raft/internal/hook"
 	pb "github.com/quorate-raft/raft/raftpb"
 )
 
@@ -31,6 +32,18 @@ type RawNode struct {
 //
 // An error matches ErrInvalidConfig, with every fault of c, or ErrStorage.
 func NewRawNode(c *Config) (*RawNode, error) {
+	rn, err := newRawNode(c)
+	if c != nil && c.watch != nil {
+		start := hook.Start[Storage]{Storage: c.Storage, Applied: c.Applied}
+		if err == nil {
+			start.Instance, start.Conf = rn.instance, *rn.raft.confState()
+		}
+		c.watch.Started(start, err)
+	}
+	return rn, err
+}
+
+func newRawNode(c *Config) (*RawNode, error) {
 	r, err := newRaft(c)
 	if err != nil {
 		return nil, err
@@ -103,10 +116,16 @@ func (rn *RawNode) propose(e pb.Entry) error {
 // that index or later, before the next change, has to hold.
 func (rn *RawNode) ApplyConfChange(cc pb.ConfChangeI) *pb.ConfState {
 	r := rn.raft
-	if r.err == nil && !isNil(cc) {
-		_ = r.fail(r.applyConfChange(cc.AsV2())) // Err tells
+	if r.err != nil || isNil(cc) {
+		return r.confState()
 	}
-	return r.confState()
+	change, index := cc.AsV2(), r.confBeingApplied()
+	_ = r.fail(r.applyConfChange(change)) // Err tells
+	cs := r.confState()
+	if w := r.cfg.watch; w != nil {
+		w.ApplyConfChange(rn.instance, hook.ConfChange{Index: index, Change: change, Conf: *cs})
+	}
+	return cs
 }
 
 // confState returns the active configuration; while a received snapshot is not
@@ -242,7 +261,8 @@ const (
 )
 
 // ReportSnapshot tells the leader how sending a snapshot to id ended. Until
-// then, for Config.SnapshotTicks at most, nothing else is sent to id.
+// then, or until the peer says so itself, no entries are sent to id, for
+// Config.SnapshotTicks at most.
 // ErrUnknownPeer if id is not another member.
 func (rn *RawNode) ReportSnapshot(id uint64, status SnapshotStatus) error {
 	return rn.input(func() error { return rn.raft.snapshotReport(id, status == SnapshotFinish) })
@@ -284,6 +304,9 @@ func (rn *RawNode) Ready() Ready {
 	if err := rn.fill(&rd); err != nil {
 		_ = rn.raft.fail(err) // Err tells
 		return Ready{}
+	}
+	if w := rn.raft.cfg.watch; w != nil && !rd.IsEmpty() {
+		w.Ready(rn.instance, rd)
 	}
 	return rd
 }
@@ -352,6 +375,9 @@ func (rn *RawNode) Advance(rd Ready) error {
 	if rd.token == (AppendToken{}) {
 		return rn.raft.err // an empty Ready
 	}
+	if w := rn.raft.cfg.watch; w != nil {
+		w.Advance(rn.instance, rd.token)
+	}
 	if err := rn.AckAppend(rd.token); err != nil {
 		return err
 	}
@@ -366,6 +392,14 @@ func (rn *RawNode) Advance(rd Ready) error {
 // messages must not be used any more. To repeat it is harmless; a token of
 // another instance or of the future is ErrForeignAck and moves nothing.
 func (rn *RawNode) AckAppend(token AppendToken) error {
+	err := rn.ackAppend(token)
+	if w := rn.raft.cfg.watch; w != nil {
+		w.AckAppend(rn.instance, token, err)
+	}
+	return err
+}
+
+func (rn *RawNode) ackAppend(token AppendToken) error {
 	r, l := rn.raft, rn.raft.log
 	switch {
 	case r.err != nil:
@@ -414,6 +448,14 @@ func (rn *RawNode) reclaim(b *readyBuffers) {
 // entries in order, or a restored snapshot. To repeat it is harmless; an index
 // that was not handed out is ErrForeignAck and moves nothing.
 func (rn *RawNode) AckApply(index uint64) error {
+	err := rn.ackApply(index)
+	if w := rn.raft.cfg.watch; w != nil {
+		w.AckApply(rn.instance, index, err)
+	}
+	return err
+}
+
+func (rn *RawNode) ackApply(index uint64) error {
 	r, l := rn.raft, rn.raft.log
 	switch {
 	case r.err != nil:

@@ -21,6 +21,7 @@ type batch struct {
 	runs       uint64
 	violations uint64
 	total      sim.Stats
+	hash       uint64   // of all runs, in whatever order they end
 	violating  *finding // the one with the lowest seed
 }
 
@@ -76,6 +77,7 @@ func (b *batch) ended(seed uint64, r sim.Result) {
 	defer b.mu.Unlock()
 	b.runs++
 	b.total.Add(&r.Stats)
+	b.hash += r.Hash
 	if r.Violation == nil {
 		return
 	}

@@ -21,6 +21,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/quorate-raft/raft"
+	"github.com/quorate-raft/raft/rafttest"
 	"github.com/quorate-raft/raft/rafttest/sim"
 )
 
@@ -32,6 +34,7 @@ type flags struct {
 	runs     uint64
 	steps    uint64
 	nodes    int
+	storage  string
 	faults   sim.Faults
 	skip     sim.Spans
 	parallel int
@@ -61,6 +64,7 @@ func parse(args []string, stderr io.Writer) (*flags, error) {
 	faults := set.String("faults", "all", "what may go wrong: `names` separated by commas, of "+strings.Join(sim.FaultNames(), ", ")+
 		", all (without drift) and none; -name takes one out")
 	skip := set.String("skip", "", "planned faults to leave out, by `number`: 1-4,7")
+	set.StringVar(&f.storage, "storage", "", "what nodes keep their log in beside the simulated disk: memory for MemoryStorage; default nothing")
 	set.IntVar(&f.parallel, "parallel", runtime.GOMAXPROCS(0), "`runs` at the same time")
 	set.DurationVar(&f.duration, "duration", 0, "begin no run after this `time`; 0 for no bound")
 	set.StringVar(&f.trace, "trace", "", "write what happened in the first violating run, or else in the first run, to this `file`")
@@ -96,6 +100,8 @@ func parse(args []string, stderr io.Writer) (*flags, error) {
 		return fail("-steps must be at least 1")
 	case f.stop == 0:
 		return fail("-stop must be at least 1")
+	case f.storage != "" && f.storage != "memory":
+		return fail("-storage (%s) must be memory, or left out", f.storage)
 	case f.parallel < 1:
 		return fail("-parallel (%d) must be at least 1", f.parallel)
 	case f.duration < 0 || f.shrink < 0:
@@ -105,7 +111,23 @@ func parse(args []string, stderr io.Writer) (*flags, error) {
 }
 
 func (f *flags) options(seed uint64) sim.Options {
-	return sim.Options{Seed: seed, Steps: f.steps, Nodes: f.nodes, Faults: f.faults, Skip: f.skip}
+	o := sim.Options{Seed: seed, Steps: f.steps, Nodes: f.nodes, Faults: f.faults, Skip: f.skip}
+	if f.storage == "memory" {
+		o.OpenStorage = memoryStorages()
+	}
+	return o
+}
+
+// memoryStorages gives each node a MemoryStorage that outlives its process. A run
+// that is repeated creates its nodes anew.
+func memoryStorages() func(id uint64, created bool) (rafttest.Storage, error) {
+	storages := map[uint64]*raft.MemoryStorage{}
+	return func(id uint64, created bool) (rafttest.Storage, error) {
+		if created {
+			storages[id] = raft.NewMemoryStorage()
+		}
+		return rafttest.Memory(storages[id]), nil
+	}
 }
 
 func command(args []string, stdout, stderr io.Writer) int {
@@ -131,6 +153,7 @@ func command(args []string, stdout, stderr io.Writer) int {
 		fmt.Fprintf(stderr, "raftsim: %v\n", err)
 		status = max(status, 2)
 	}
+	fmt.Fprintf(stdout, "hash %016x\n", b.hash)
 	fmt.Fprintf(stdout, "runs=%d steps=%d violations=%d\n", b.runs, b.total.Steps, b.violations)
 	return status
 }

@@ -104,8 +104,8 @@ func (s *simulation) apply(n *node, e *pb.Entry) bool {
 		answer, first := n.sm.apply(&c)
 		n.sm.digest = mix(n.sm.digest ^ c.value ^ c.seq<<24 ^ uint64(bit(answer.ok))<<60 ^ uint64(bit(answer.done))<<61)
 		s.answered(n, &c, answer, first)
-	} else if len(e.Data) > 0 && n.user != nil {
-		n.sm.digest = mix(n.sm.digest ^ digestBytes(n.user.Apply(e.Index, e.Data)))
+	} else if n.user != nil && len(e.Data) > 0 && e.Data[0] == userMark {
+		n.sm.digest = mix(n.sm.digest ^ digestBytes(n.user.Apply(e.Index, e.Data[1:])))
 	}
 	return s.sameState(n) && !s.passes(n, atApply)
 }
@@ -150,7 +150,7 @@ func (s *simulation) applyConf(n *node, e *pb.Entry) bool {
 	if !n.up || s.stopped() {
 		return false
 	}
-	n.disk.write(record{conf: cs})
+	n.record(record{conf: cs})
 	if n.own != nil {
 		if err := n.own.SetConfState(*cs); err != nil {
 			s.fail("storage", n.id, fmt.Sprintf("SetConfState: %v", err))
@@ -232,10 +232,10 @@ func (s *simulation) takeSnapshot(n *node) {
 		return
 	}
 	s.stats.Snapshots++
-	d.write(record{snap: &snap})
+	n.record(record{snap: &snap})
 	to := c.index - min(c.index, s.set.keepEntries)
 	if to > d.written.base {
-		d.write(record{compact: to})
+		n.record(record{compact: to})
 	}
 	if n.own != nil {
 		if err := s.ownSnapshot(n, &snap, to); err != nil {

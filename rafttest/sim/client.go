@@ -49,6 +49,9 @@ func (s *simulation) act(c *client) {
 			s.waitClient(c, tickLength)
 			return
 		}
+		if s.proposeOwn(c); s.stopped() {
+			return
+		}
 		s.beginOp(c)
 	}
 	switch {

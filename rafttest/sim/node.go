@@ -77,6 +77,7 @@ type handed struct {
 	sync     bool
 	snapshot bool
 	rd       raft.Ready // for the embedder's storage
+	write    record     // beside that
 }
 
 type toApply struct {
@@ -155,9 +156,6 @@ func (s *simulation) crash(n *node, power bool, why string) {
 	}
 	s.stats.Crashes++
 	keep := len(n.disk.unsynced)
-	if n.own != nil {
-		keep = 0 // the embedder's storage has what was saved
-	}
 	if power {
 		keep = s.crashes.below(keep + 1)
 	}
@@ -202,11 +200,7 @@ func (s *simulation) stop(n *node, err error) {
 	if s.observe != nil {
 		s.emit(trace.Event{Kind: trace.Stop, Node: n.id, Text: err.Error()})
 	}
-	keep := len(n.disk.unsynced)
-	if n.own != nil {
-		keep = 0
-	}
-	s.end(n, keep)
+	s.end(n, len(n.disk.unsynced))
 }
 
 // start begins the node's next life from what its disk holds.

@@ -122,6 +122,27 @@ func (s *simulation) overWire(from, to *node, m *pb.Message) bool {
 	return true
 }
 
+// userMark begins the data of every entry with a command of the embedder's, which
+// follows it.
+const userMark = 'u'
+
+// proposeOwn lets a client propose a command of the embedder's beside its own
+// operations. It does not wait for the result: replicas are compared.
+func (s *simulation) proposeOwn(c *client) {
+	if s.o.Commands == nil {
+		return
+	}
+	n := s.byID(c.leader)
+	if n == nil || !n.up {
+		n = s.anyUp(&c.random)
+	}
+	if n == nil || n.paused > 0 {
+		return
+	}
+	data := append([]byte{userMark}, s.o.Commands(c.random.Uint64())...)
+	_ = s.propose(n, func() error { return n.Propose(data) })
+}
+
 // userPart returns the embedder's part of a snapshot's data, which follows the
 // registers.
 func userPart(data []byte) []byte { return data[min(len(data), machineSize):] }

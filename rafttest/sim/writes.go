@@ -32,9 +32,13 @@ func (s *simulation) write(n *node, rd *raft.Ready, h *handed) bool {
 		}
 		r.snap, r.received, h.snapshot = &snap, true, true
 	}
-	n.disk.write(r)
-	h.pending, h.end = true, n.disk.count
-	if n.own != nil {
+	h.pending = true
+	if n.own == nil {
+		n.disk.write(r)
+		h.end = n.disk.count
+	} else {
+		// It is all there when Save returns; the simulated disk keeps step.
+		h.write = r
 		h.rd = raft.Ready{HardState: rd.HardState, Entries: rd.Entries, Snapshot: rd.Snapshot, MustSync: rd.MustSync}
 	}
 	if s.observe != nil {
@@ -82,7 +86,9 @@ func (s *simulation) finishWrite(n *node, h *handed) bool {
 			s.fail("storage", n.id, fmt.Sprintf("Save: %v", err))
 			return false
 		}
-		h.rd = raft.Ready{}
+		n.record(h.write)
+		h.rd, h.write = raft.Ready{}, record{}
+		h.end = n.disk.count
 	}
 	if h.sync {
 		if n.disk.syncFails {
@@ -98,6 +104,15 @@ func (s *simulation) finishWrite(n *node, h *handed) bool {
 		}
 	}
 	return !s.passes(n, afterSync)
+}
+
+// record writes to the disk beside what a Ready asks for. With a storage of the
+// embedder's, which has it durably, the disk has it so too.
+func (n *node) record(r record) {
+	n.disk.write(r)
+	if n.own != nil {
+		n.disk.syncTo(n.disk.count)
+	}
 }
 
 // proceed sends what may leave now that writes are done, and acknowledges them.

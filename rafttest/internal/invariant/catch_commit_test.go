@@ -109,6 +109,13 @@ func TestCatchS6(t *testing.T) {
 			f.proposeTo(f.h2)
 			return f.status(f.h2, func(st *raft.BasicStatus) { st.Commit++; st.LastIndex++ })
 		}},
+		"a follower past what it compared": {"S6", "upon an append of entries up to", func(f *fixture) *Violation {
+			f.proposeTo(f.h2)
+			require.Nil(f.t, f.status(f.h1, func(st *raft.BasicStatus) { st.Commit++ }))
+			f.c.node(2).rn = &doctored{RawNode: f.h2.rn, status: func(st *raft.BasicStatus) { st.Commit++; st.LastIndex++ }}
+			m := pb.Message{Type: pb.MsgApp, From: 1, To: 2, Term: f.term, Index: f.last, LogTerm: f.term, Commit: f.last + 1}
+			return f.c.After(2, &m, nil)
+		}},
 		"a follower's own entry": {"S6", "the committed one has term", func(f *fixture) *Violation {
 			n := f.c.node(2)
 			n.log.truncate(f.last - 1)

@@ -35,7 +35,17 @@ func TestCatchS8(t *testing.T) {
 		"refused vote in a term not durable":    {"S8", "the durable term is", leaves(pb.Message{Type: pb.MsgVoteResp, To: 1, Reject: true}, forget)},
 		"acknowledgement in a term not durable": {"S8", "the durable term is", leaves(pb.Message{Type: pb.MsgAppResp, To: 1}, forget)},
 		"acknowledgement of what is not there":  {"S8", "is acknowledged", leaves(pb.Message{Type: pb.MsgAppResp, To: 1, Index: 1}, nil)},
-		"request without the own vote":          {"S8", "the durable vote is 1", leaves(pb.Message{Type: pb.MsgVote, To: 1}, nil)},
+		"acknowledgement of another leader's entry": {"S8", "to the leader of term", func(f *fixture) *Violation {
+			m := pb.Message{Type: pb.MsgAppResp, From: 2, To: 1, Term: f.term, Index: f.last}
+			require.Nil(f.t, f.c.Leaves(2, &m, true))
+			require.NoError(f.t, f.h2.disk.Append([]pb.Entry{{Index: f.last, Term: f.term - 1}}))
+			return f.c.Leaves(2, &m, true)
+		}},
+		"acknowledgement past the leader's log": {"S8", "and entries up to", func(f *fixture) *Violation {
+			require.NoError(f.t, f.h2.disk.Append([]pb.Entry{{Index: f.last + 1, Term: f.term - 1}}))
+			return f.c.Leaves(2, &pb.Message{Type: pb.MsgAppResp, From: 2, To: 1, Term: f.term, Index: f.last + 1}, true)
+		}},
+		"request without the own vote": {"S8", "the durable vote is 1", leaves(pb.Message{Type: pb.MsgVote, To: 1}, nil)},
 		"request for a log not there": {"S8", "for a log up to entry", func(f *fixture) *Violation {
 			term := f.candidate(f.h2)
 			return f.c.Leaves(2, &pb.Message{Type: pb.MsgVote, From: 2, To: 1, Term: term, Index: f.last + 1, LogTerm: f.term}, true)

@@ -1,6 +1,9 @@
 package invariant
 
-import "github.com/quorate-raft/raft"
+import (
+	"github.com/quorate-raft/raft"
+	pb "github.com/quorate-raft/raft/raftpb"
+)
 
 // segment says that C was committed up to index by leaders of terms up to term.
 type segment struct{ index, term uint64 }
@@ -28,13 +31,18 @@ func (c *Checker) StateDigest(i uint64) (uint64, bool) {
 }
 
 // commitMoved is S6. C grows by leaders alone; others learn of what is in it.
-func (c *Checker) commitMoved(n *node, was *raft.BasicStatus) *Violation {
+func (c *Checker) commitMoved(n *node, in *pb.Message) *Violation {
 	now := &n.st
 	if now.RaftState == raft.StateLeader {
 		return c.leaderCommits(n, now.Commit)
 	}
 	if now.Commit > c.committed {
 		return n.violates("S6", "takes entry %d for committed in term %d, but leaders committed up to %d", now.Commit, now.Term, c.committed)
+	}
+	if in != nil && in.Type == pb.MsgApp && now.Commit > in.Index+uint64(len(in.Entries)) {
+		// Raft figure 2: up to the last new entry. What lies behind it may be
+		// another leader's.
+		return n.violates("S6", "takes entry %d for committed upon an append of entries up to %d", now.Commit, in.Index+uint64(len(in.Entries)))
 	}
 	return nil // Ready compares the entry itself, when it is handed out
 }

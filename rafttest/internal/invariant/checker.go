@@ -177,7 +177,7 @@ func (c *Checker) moved(n *node, was *raft.BasicStatus, in *pb.Message) *Violati
 		}
 	}
 	if now.Commit != was.Commit {
-		if v := c.commitMoved(n, was); v != nil {
+		if v := c.commitMoved(n, in); v != nil {
 			return v
 		}
 	}

@@ -111,6 +111,24 @@ func (c *Checker) promiseLeaves(n *node, m *pb.Message, promise bool) *Violation
 		if m.Index > last {
 			return n.violates("S8", "entry %d is acknowledged in term %d, the disk holds %d to %d", m.Index, m.Term, base, last)
 		}
+		return c.acknowledged(n, m, base)
+	}
+	return nil
+}
+
+// acknowledged checks that the entry which is acknowledged is the leader's, as
+// far as that still leads and has not forgotten: a node answers for what it
+// compared, not for what lies behind it (Raft figure 2).
+func (c *Checker) acknowledged(n *node, m *pb.Message, base uint64) *Violation {
+	to := c.find(m.To)
+	if to == nil || to.rn == nil || to.st.Term != m.Term || to.st.RaftState != raft.StateLeader || m.Index < base {
+		return nil
+	}
+	own, held := n.disk.DurableTerm(m.Index)
+	theirs, known := to.log.term(m.Index)
+	if m.Index > to.log.last || known && held && own != theirs {
+		return n.violates("S8", "entry %d of term %d is acknowledged to the leader of term %d, who has term %d there and entries up to %d",
+			m.Index, own, m.Term, theirs, to.log.last)
 	}
 	return nil
 }

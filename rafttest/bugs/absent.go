@@ -1,0 +1,29 @@
+package bugs
+
+// Absent is a number of the list that has no bug here.
+type Absent struct {
+	Number int
+	Title  string
+	// Why says why it cannot exist in this design, or what it waits for.
+	Why string
+}
+
+// NotApplicable returns the numbers of the list, up to Listed, that have no bug
+// here, each with the reason.
+func NotApplicable() []Absent {
+	return []Absent{
+		{8, "rolls back only one configuration on truncation",
+			"a change takes effect when it is applied, so truncation rolls back no configuration, and a log holds at most " +
+				"one change that is not known to be committed; waits for changes that take effect on append (64 is the " +
+				"like of it)"},
+		{33, "the log truncated front to back",
+			"the storages of this module replace a suffix in one step; waits for a disk of which a crash can leave part " +
+				"of a truncation"},
+		{34, "directory not synced after a rename",
+			"nothing here renames files; waits for a disk with directories, or a storage in files"},
+		{39, "an acknowledgement from a node's former life moves its new progress",
+			"an ID is never used again after its removal, by contract (Config.ID); waits for sessions in messages"},
+		{50, "'you were removed' believed though older",
+			"no node tells another that it was removed; waits for that message"},
+	}
+}

@@ -1,0 +1,279 @@
+// Command hunt shows that the simulator catches the known bugs of package bugs:
+// it builds raftsim with one bug at a time and runs it.
+//
+//	go run ./rafttest/bugs/hunt                    the recorded seeds, each also without the bug
+//	go run ./rafttest/bugs/hunt -search 60s        looks for seeds anew, so long for each bug
+//	go run ./rafttest/bugs/hunt -search 60s -record  and writes what it finds to seeds.txt
+//
+// The exit status is 1 if a bug was not caught. It runs in the root of the
+// module, and needs the go command.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/quorate-raft/raft/rafttest/bugs"
+)
+
+func main() {
+	h := &hunt{}
+	flag.DurationVar(&h.search, "search", 0, "look for seeds for so long with each bug, instead of running the recorded ones")
+	flag.BoolVar(&h.record, "record", false, "with -search, write what is found to "+seedsFile)
+	only := flag.String("bugs", "", "`numbers` of the bugs, separated by commas; default all")
+	flag.IntVar(&h.parallel, "parallel", runtime.GOMAXPROCS(0), "`bugs` at the same time")
+	flag.Parse()
+	if err := h.run(*only); err != nil {
+		fmt.Fprintf(os.Stderr, "hunt: %v\n", err)
+		os.Exit(1)
+	}
+}
+
+const seedsFile = "rafttest/bugs/seeds.txt"
+
+// hunt is one call of the command.
+type hunt struct {
+	search   time.Duration
+	record   bool
+	parallel int
+
+	dir     string // for what is built
+	clean   string // the command without a bug
+	seeds   []seed
+	mu      sync.Mutex
+	missing []string
+}
+
+// seed is a run that shows a bug.
+type seed struct {
+	bug  int
+	rule string
+	args []string
+}
+
+func (h *hunt) run(only string) error {
+	all, err := bugs.All()
+	if err != nil {
+		return err
+	}
+	if h.seeds, err = readSeeds(); err != nil {
+		return err
+	}
+	if all, err = chosen(all, only); err != nil {
+		return err
+	}
+	if h.dir, err = os.MkdirTemp("", "bugs"); err != nil {
+		return err
+	}
+	defer os.RemoveAll(h.dir)
+	if h.search == 0 {
+		h.clean = filepath.Join(h.dir, "clean")
+		if err := build(h.clean, ""); err != nil {
+			return err
+		}
+	}
+	h.each(all)
+	if len(h.missing) > 0 {
+		return fmt.Errorf("not caught: %s", strings.Join(h.missing, ", "))
+	}
+	fmt.Printf("all %d bugs were caught\n", len(all))
+	return nil
+}
+
+func chosen(all []bugs.Bug, only string) ([]bugs.Bug, error) {
+	if only == "" {
+		return all, nil
+	}
+	var some []bugs.Bug
+	for _, text := range strings.Split(only, ",") {
+		number, err := strconv.Atoi(text)
+		if err != nil {
+			return nil, err
+		}
+		i := slices.IndexFunc(all, func(b bugs.Bug) bool { return b.Number == number })
+		if i < 0 {
+			return nil, fmt.Errorf("no bug %d", number)
+		}
+		some = append(some, all[i])
+	}
+	return some, nil
+}
+
+// each deals with the bugs, some at the same time.
+func (h *hunt) each(all []bugs.Bug) {
+	queue := make(chan bugs.Bug)
+	var workers sync.WaitGroup
+	for range h.parallel {
+		workers.Go(func() {
+			for b := range queue {
+				h.one(b)
+			}
+		})
+	}
+	for _, b := range all {
+		queue <- b
+	}
+	close(queue)
+	workers.Wait()
+}
+
+func (h *hunt) one(b bugs.Bug) {
+	began := time.Now()
+	result, err := h.try(b)
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if err != nil {
+		h.missing = append(h.missing, b.Name)
+		result = err.Error()
+	}
+	fmt.Printf("%-52s %5.1fs  %s\n", b.Name, time.Since(began).Seconds(), result)
+	if h.record && err == nil {
+		if err := writeSeeds(h.seeds); err != nil {
+			fmt.Println(err)
+		}
+	}
+}
+
+// try builds with the bug and says how it was caught.
+func (h *hunt) try(b bugs.Bug) (string, error) {
+	dir := filepath.Join(h.dir, b.Name)
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		return "", err
+	}
+	defer os.RemoveAll(dir)
+	root, err := os.Getwd()
+	if err != nil {
+		return "", err
+	}
+	overlay, err := bugs.Overlay(dir, b, root)
+	if err != nil {
+		return "", err
+	}
+	program := filepath.Join(dir, "raftsim")
+	if err := build(program, overlay); err != nil {
+		return "", err
+	}
+	if h.search > 0 {
+		return h.find(b, program)
+	}
+	h.mu.Lock()
+	i := slices.IndexFunc(h.seeds, func(s seed) bool { return s.bug == b.Number })
+	h.mu.Unlock()
+	if i < 0 {
+		return "", errors.New("no seed is recorded")
+	}
+	return h.repeat(h.seeds[i], program)
+}
+
+// repeat runs a recorded seed, with the bug and without.
+func (h *hunt) repeat(s seed, program string) (string, error) {
+	rule, _, err := simulate(program, s.args, time.Minute)
+	if err != nil {
+		return "", err
+	}
+	if rule != s.rule {
+		return "", fmt.Errorf("the recorded seed (%s) shows %q, not %s", strings.Join(s.args, " "), rule, s.rule)
+	}
+	if rule, _, err = simulate(h.clean, s.args, time.Minute); err != nil {
+		return "", err
+	} else if rule != "" {
+		return "", fmt.Errorf("the recorded seed (%s) shows %s without the bug, too", strings.Join(s.args, " "), rule)
+	}
+	return s.rule, nil
+}
+
+// find looks for a seed under one kind of run after the other, longer each time.
+func (h *hunt) find(b bugs.Bug, program string) (string, error) {
+	began := time.Now()
+	for share := 16; ; share = max(share/2, 1) {
+		for _, kind := range kinds {
+			left := h.search - time.Since(began)
+			if left <= 0 {
+				return "", fmt.Errorf("not found in %v", h.search)
+			}
+			part := min(left, max(h.search/time.Duration(share*len(kinds)), 100*time.Millisecond))
+			args := append(strings.Fields(kind), "-runs", "0", "-duration", part.String(), "-stop", "1", "-parallel", "1")
+			rule, number, err := simulate(program, args, part+time.Minute)
+			if err != nil {
+				return "", err
+			}
+			if rule == "" {
+				continue
+			}
+			s := seed{b.Number, rule, append([]string{"-seed", number}, strings.Fields(kind)...)}
+			h.mu.Lock()
+			h.seeds = slices.DeleteFunc(h.seeds, func(old seed) bool { return old.bug == b.Number })
+			h.seeds = append(h.seeds, s)
+			h.mu.Unlock()
+			return fmt.Sprintf("%s with %s", rule, strings.Join(s.args, " ")), nil
+		}
+	}
+}
+
+// kinds are the runs among which a seed is looked for.
+var kinds = []string{
+	"-faults all",
+	"-faults all -nodes 3",
+	"-faults network,crash,host -nodes 3",
+	"-faults membership,crash,network,transfer -nodes 3",
+	"-faults membership,transfer -nodes 2",
+	"-faults lease,network,crash,transfer -nodes 3",
+	"-faults snapshot,network,membership,crash,host -nodes 3",
+	"-faults crash,disk,host,transfer -nodes 2",
+	"-faults all -nodes 5",
+	"-faults membership,network,host -nodes 2",
+	"-faults lease,crash,transfer -nodes 2",
+	"-faults all -nodes 3 -storage memory",
+}
+
+func build(program, overlay string) error {
+	args := []string{"build", "-buildvcs=false", "-o", program}
+	if overlay != "" {
+		args = append(args, "-overlay", overlay)
+	}
+	out, err := exec.Command("go", append(args, "./cmd/raftsim")...).CombinedOutput()
+	if err != nil {
+		return fmt.Errorf("building: %w\n%s", err, out)
+	}
+	return nil
+}
+
+var violation = regexp.MustCompile(`(?m)^violation in the run of seed (\d+): (\S+) at step`)
+
+// simulate runs the command and returns the rule that was violated, "" if none,
+// and the run's seed.
+func simulate(program string, args []string, limit time.Duration) (rule, number string, err error) {
+	ctx, cancel := context.WithTimeout(context.Background(), limit)
+	defer cancel()
+	out, err := exec.CommandContext(ctx, program, append([]string{"-quiet", "-shrink", "0"}, args...)...).Output()
+	if ctx.Err() != nil {
+		return "S20", firstSeed(args), nil // it hangs
+	}
+	var exit *exec.ExitError
+	if err != nil && (!errors.As(err, &exit) || exit.ExitCode() != 1) {
+		return "", "", fmt.Errorf("raftsim %s: %w", strings.Join(args, " "), err)
+	}
+	if m := violation.FindSubmatch(out); m != nil {
+		return string(m[2]), string(m[1]), nil
+	}
+	return "", "", nil
+}
+
+func firstSeed(args []string) string {
+	if i := slices.Index(args, "-seed"); i >= 0 && i+1 < len(args) {
+		return args[i+1]
+	}
+	return "1"
+}
