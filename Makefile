@@ -2,7 +2,7 @@
 
 FUZZTIME ?= 100000x
 
-.PHONY: generate lint test race fuzz cover nightly ci
+.PHONY: generate lint test race fuzz simulate bugs hunt browser cover nightly ci
 
 # generate writes raftpb/raft.pb.go from raftpb/raft.proto; no protoc is needed.
 generate:
@@ -21,6 +21,18 @@ race:
 # fuzz runs every fuzz target on FUZZTIME inputs, one after the other.
 fuzz:
 	FUZZTIME=$(FUZZTIME) .ci/run fuzz
+
+# simulate makes the runs of continuous integration; go run ./cmd/raftsim makes others.
+simulate:
+	.ci/run simulate
+
+# bugs shows that the simulator catches known bugs, by recorded seeds; hunt searches for them, HUNTTIME each.
+bugs hunt:
+	.ci/run $@
+
+# browser tests the space-time diagram in a Chromium that is installed.
+browser:
+	cd rafttest/spacetime/browsertest && RAFT_BROWSER=1 GOWORK=off go test ./...
 
 # cover prints the coverage of each function; .bin/cover.out can be shown with `go tool cover -html`.
 cover:

@@ -187,6 +187,26 @@ var hostScripts = []struct {
 		f.write(rd)
 		f.check.Synced(rd.AppendToken())
 	}},
+	{"a snapshot is not written", rafttest.RuleWriteWhole, func(_ *testing.T, f *follower) {
+		rd := f.snapshot()
+		all := rd
+		rd.Snapshot = pb.Snapshot{}
+		f.write(rd)
+		f.check.Persisted(all)
+	}},
+	{"a later snapshot replaces a longer log", "", func(t *testing.T, f *follower) {
+		for range 9 {
+			f.done(f.appends(pb.EntryNormal, "a"))
+		}
+		last := f.appends(pb.EntryNormal, "b")
+		require.NoError(t, f.rn.Step(pb.Message{Type: pb.MsgSnap, From: 3, To: 1, Term: 3, Snapshot: &pb.Snapshot{
+			Metadata: pb.SnapshotMetadata{Index: 9, Term: 3, ConfState: pb.ConfState{Voters: []uint64{1, 2, 3}, Index: 1}}}}))
+		snap := f.rn.Ready()
+		f.write(last)
+		f.write(snap) // before the last one is reported
+		f.check.Persisted(last)
+		f.check.Persisted(snap)
+	}},
 	{"a later snapshot replaces what an earlier Ready wrote", "", func(_ *testing.T, f *follower) {
 		first, snap := f.appends(pb.EntryNormal, "a"), f.snapshot()
 		f.write(first)
@@ -347,6 +367,8 @@ var hostScripts = []struct {
 		commit, snap := f.commits(), f.snapshot()
 		f.rn.ApplyConfChange(cc)
 		f.check.Applied(commit.CommittedEntries[0])
+		f.check.SnapshotTaken(pb.Snapshot{Metadata: pb.SnapshotMetadata{
+			Index: 2, ConfState: pb.ConfState{Voters: []uint64{1, 2, 3}, Learners: []uint64{5}}}})
 		f.done(commit)
 		f.done(snap)
 		f.check.Restored(snap.Snapshot)

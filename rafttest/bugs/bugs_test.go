@@ -107,7 +107,8 @@ func TestApply(t *testing.T) {
 	}
 	edit := func(from, to string) bugs.Edit { return bugs.Edit{File: "a/a.go", Old: from, New: to} }
 
-	out, err := apply(edit("var onetwo = 3\nvar two = 2\n", "var four = 4\n"), edit("var one = 1\n", ""), edit("package a\n", "package b\n"))
+	out, err := apply(edit("var onetwo = 3\nvar two = 2\n", "var four = 4\n"), edit("var one = 1\n", ""),
+		edit("package a\n", "package b\n"))
 	require.NoError(t, err)
 	require.Equal(t, "package b\n\nvar two = 2\n\nvar four = 4\n", out)
 

@@ -40,7 +40,9 @@ func TestEveryBugCompiles(t *testing.T) {
 	const window = "progress/window.go"
 	source, err := os.ReadFile(moduleRoot + "/" + window)
 	require.NoError(t, err)
-	for _, bad := range []string{"\nvar _ = undefinedHere\n", "\nfunc f() { unused := 1 }\n", "\nfunc (Progress) Plan() {}\n"} {
+	for _, bad := range []string{
+		"\nvar _ = undefinedHere\n", "\nfunc f() { unused := 1 }\n", "\nfunc (Progress) Plan() {}\n",
+	} {
 		require.Error(t, compiler.check([]bugs.File{{Name: window, Content: append(bytes.Clone(source), bad...)}}))
 	}
 	require.ErrorContains(t, compiler.check([]bugs.File{{
@@ -97,7 +99,10 @@ func (c *compiler) check(changed []bugs.File) error {
 	return nil
 }
 
-func (c *compiler) checkPackage(name, dir string, content map[string][]byte, fromSource map[string]*types.Package) (*types.Package, error) {
+// checkPackage compiles one package with the changed content of its files.
+func (c *compiler) checkPackage(
+	name, dir string, content map[string][]byte, fromSource map[string]*types.Package,
+) (*types.Package, error) {
 	entries, err := fs.Glob(os.DirFS(filepath.Join(moduleRoot, dir)), "*.go")
 	if err != nil {
 		return nil, err

@@ -44,7 +44,6 @@ type node struct {
 	pumpDue   bool
 	ackDue    bool
 	applyDue  bool
-	removedAt int64 // when it was seen to be removed, or 0
 
 	// handed are the Readys that are not acknowledged yet, oldest first; of the
 	// first written the writes are done and all messages sent.
