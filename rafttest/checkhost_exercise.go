@@ -270,7 +270,7 @@ func (x *exercise) until(what string, done func() bool) bool {
 	if x.stuck || x.within(maxWaitTicks, done) {
 		return !x.stuck
 	}
-	x.fail("%s: it does not happen within %d ticks", what, maxWaitTicks)
+	x.fail("%s: it does not happen within %d ticks or %v", what, maxWaitTicks, patience)
 	return false
 }
 

@@ -49,6 +49,7 @@ func digestMessage(m pb.Message) digest {
 func (w hostWatch) Started(s hook.Start[raft.Storage], err error) {
 	c := w.HostCheck
 	view := readStorage(s.Storage, 0)
+	view.first = max(view.first, 1) // also where it could not be read
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.events++

@@ -297,6 +297,10 @@ func (x *exercise) depose() {
 	x.catchUp()
 }
 
+// trapTicks is for how long a host may take to meet a trap. One that only reports
+// has no such point.
+const trapTicks = 20
+
 func (x *exercise) crash(point hostPoint, passes int, leads bool) {
 	propose := x.leaderPropose
 	if leads {
@@ -316,11 +320,7 @@ func (x *exercise) crash(point hostPoint, passes int, leads bool) {
 	if point == beforeSnapshot || point == beforeCompact {
 		x.host.TakeSnapshot()
 	}
-	ticks := 0
-	x.until("the host crashes", func() bool {
-		ticks++
-		return x.hasSprung() || ticks > 200 // it has not this point
-	})
+	x.within(trapTicks, x.hasSprung)
 	x.stop(true)
 	x.start()
 	if x.stuck {
@@ -339,11 +339,7 @@ func (x *exercise) failingWrite() {
 	for range 3 {
 		x.leaderPropose(x.payload("failing"))
 	}
-	looked := 0
-	x.until("a write fails", func() bool {
-		looked++
-		return x.hasSprung() || looked > 200
-	})
+	x.within(trapTicks, x.hasSprung)
 	for range 15 {
 		x.pump()
 		x.tick()

@@ -42,6 +42,7 @@ func TestCorrectHosts(t *testing.T) {
 		"acknowledging parts": syncHosts(true, func(h *syncHost) {
 			h.steps = []func(raft.Ready){h.sendMessages, h.persist, h.sendPromises, h.keepReads, h.ackAppend, h.restoreAndApply, h.ackApply, h.serveKept}
 		}),
+		"only reporting": syncHosts(true, (*syncHost).reportOnly),
 		"bringing snapshots its own way": syncHosts(false, func(h *syncHost) {
 			h.send = func(m pb.Message) {
 				if m.Snapshot != nil {
@@ -57,6 +58,32 @@ func TestCorrectHosts(t *testing.T) {
 			t.Parallel()
 			rafttest.ExerciseHost(t, start)
 		})
+	}
+}
+
+// reportOnly has the host report all that it does by itself.
+func (h *syncHost) reportOnly() {
+	h.storage = h.disk
+	h.save = func(rd raft.Ready) error {
+		err := h.disk.Save(rd)
+		h.check.Persisted(rd)
+		return err
+	}
+	h.apply = func(e pb.Entry) {
+		h.machine.applied = e.Index
+		h.check.Applied(e)
+	}
+	h.restore = func(s pb.Snapshot) {
+		h.hold(s)
+		h.check.Restored(s)
+	}
+	compact := h.snapshot
+	h.snapshot = func() {
+		compact()
+		if snap, err := h.disk.Snapshot(); err == nil && snap.Metadata.Index > 0 {
+			h.check.SnapshotTaken(snap)
+			h.check.Compacted(snap.Metadata.Index)
+		}
 	}
 }
 

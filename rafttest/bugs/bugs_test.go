@@ -25,8 +25,10 @@ func allBugs(t *testing.T) []bugs.Bug {
 // either here or has a reason, so that none is forgotten; and most are here.
 func TestEveryNumberIsHereOrHasAReason(t *testing.T) {
 	where := map[int]string{}
-	listed := 0
+	listed, last := 0, 0
 	for _, b := range allBugs(t) {
+		require.Greater(t, b.Number, last, "in order, each once")
+		last = b.Number
 		where[b.Number] = b.Name
 		if b.Number <= bugs.Listed {
 			listed++
@@ -94,7 +96,7 @@ func TestEveryBugSaysHowItShows(t *testing.T) {
 // An edit replaces whole lines at the only place that has them; anything else is an
 // error and no guess.
 func TestApply(t *testing.T) {
-	source := "package a\n\nvar one = 1\nvar two = 2\n\nvar onetwo = 3\nvar two = 2\n"
+	source := "package a\n\nvar one = 1\nvar two = 2\n\nvar onetwo = 3\nvar two = 2\n// x\n// x\n// x\n"
 	apply := func(edits ...bugs.Edit) (string, error) {
 		b := bugs.Bug{Name: "00-x", Edits: edits}
 		patched, err := b.Apply(fstest.MapFS{"a/a.go": {Data: []byte(source)}})
@@ -110,11 +112,12 @@ func TestApply(t *testing.T) {
 	out, err := apply(edit("var onetwo = 3\nvar two = 2\n", "var four = 4\n"), edit("var one = 1\n", ""),
 		edit("package a\n", "package b\n"))
 	require.NoError(t, err)
-	require.Equal(t, "package b\n\nvar two = 2\n\nvar four = 4\n", out)
+	require.Equal(t, "package b\n\nvar two = 2\n\nvar four = 4\n// x\n// x\n// x\n", out)
 
 	for name, edits := range map[string][]bugs.Edit{
 		"gone":                                  {edit("var three = 3\n", "")},
 		"twice":                                 {edit("var two = 2\n", "")},
+		"twice, overlapping":                    {edit("// x\n// x\n", "")},
 		"part of a line":                        {edit("two = 2\n", "")},
 		"overlapping":                           {edit("var one = 1\nvar two = 2\n", ""), edit("var one = 1\n", "")},
 		"found only in what another edit wrote": {edit("var one = 1\n", "var five = 5\n"), edit("var five = 5\n", "")},

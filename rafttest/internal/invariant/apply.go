@@ -23,7 +23,8 @@ func (c *Checker) Apply(id uint64, e *pb.Entry) *Violation {
 		return n.violates("S5", "applies entry %d of term %d, the committed one has term %d", e.Index, e.Term, want)
 	}
 	if rec, d := c.log.find(e.Index, want), Digest(e); rec.digest != d {
-		return n.violates("S5", "applies entry %d of term %d with digest %#x, the committed one has %#x", e.Index, e.Term, d, rec.digest)
+		return n.violates("S5", "applies entry %d of term %d with digest %#x, the committed one has %#x",
+			e.Index, e.Term, d, rec.digest)
 	}
 	return nil
 }
@@ -41,7 +42,8 @@ func (c *Checker) Restore(id uint64, meta *pb.SnapshotMetadata) *Violation {
 		return n.violates("S5", "restores a snapshot at %d, %d is committed", meta.Index, c.committed)
 	}
 	if want, known := c.CommittedTerm(meta.Index); known && meta.Term != want {
-		return n.violates("S5", "restores a snapshot at %d of term %d, the committed entry has term %d", meta.Index, meta.Term, want)
+		return n.violates("S5", "restores a snapshot at %d of term %d, the committed entry has term %d",
+			meta.Index, meta.Term, want)
 	}
 	return c.checkSnapshot(n, meta)
 }
@@ -51,7 +53,8 @@ func (c *Checker) Restore(id uint64, meta *pb.SnapshotMetadata) *Violation {
 func (c *Checker) State(id, digest uint64) *Violation {
 	n := c.node(id)
 	if want, known := c.StateDigest(n.applied); known && digest != want {
-		return n.violates("S5", "the state at %d has digest %#x, that of the committed entries %#x", n.applied, digest, want)
+		return n.violates("S5", "the state at %d has digest %#x, that of the committed entries %#x",
+			n.applied, digest, want)
 	}
 	return nil
 }

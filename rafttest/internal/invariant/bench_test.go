@@ -47,7 +47,8 @@ func BenchmarkChecker(b *testing.B) {
 		last := h.rn.BasicStatus().LastIndex
 		ents, _ := h.disk.Entries(last, last+1, 1<<20)
 		term, _ := h.disk.Term(last - 1)
-		m := &pb.Message{Type: pb.MsgApp, From: 1, To: 2, Term: h.rn.BasicStatus().Term, Index: last - 1, LogTerm: term, Entries: ents}
+		m := &pb.Message{Type: pb.MsgApp, From: 1, To: 2, Term: h.rn.BasicStatus().Term, Index: last - 1}
+		m.LogTerm, m.Entries = term, ents
 		require.Nil(b, g.c.Leaves(1, m, false))
 		for b.Loop() {
 			_ = g.c.Leaves(1, m, false)
@@ -67,7 +68,8 @@ func BenchmarkChecker(b *testing.B) {
 		n := g.c.node(1)
 		st := h.rn.BasicStatus()
 		n.st.LastIndex = n.log.last + 1
-		rd := raft.Ready{MustSync: true, Entries: []pb.Entry{{Term: st.Term, Index: n.log.last + 1, Data: []byte("some data of a client")}}}
+		e := pb.Entry{Term: st.Term, Index: n.log.last + 1, Data: []byte("some data of a client")}
+		rd := raft.Ready{MustSync: true, Entries: []pb.Entry{e}}
 		for b.Loop() {
 			n.log.truncate(st.LastIndex)
 			_ = g.c.Ready(1, &rd)

@@ -159,8 +159,10 @@ func TestCatchS7(t *testing.T) {
 			_, edit := asks(f, f.term, f.last)
 			return f.status(f.h2, edit)
 		}},
-		"shorter log": {"S7", "while its own ends with", func(f *fixture) *Violation { return grants(f, f.term, f.last-1) }},
-		"older log":   {"S7", "while its own ends with", func(f *fixture) *Violation { return grants(f, f.term-1, f.last+1) }},
+		"shorter log": {"S7", "while its own ends with",
+			func(f *fixture) *Violation { return grants(f, f.term, f.last-1) }},
+		"older log": {"S7", "while its own ends with",
+			func(f *fixture) *Violation { return grants(f, f.term-1, f.last+1) }},
 		"a second vote in another life": {"S7", "and voted for 1 before", func(f *fixture) *Violation {
 			// A vote of this term that left, and that the disk forgot.
 			f.c.node(2).votes = append(f.c.node(2).votes, vote{f.term + 1, 1, true})

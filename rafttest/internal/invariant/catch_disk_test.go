@@ -30,11 +30,15 @@ func TestCatchS8(t *testing.T) {
 	grant := pb.Message{Type: pb.MsgVoteResp, To: 1}
 	forget := func(hs *pb.HardState) { hs.Term-- }
 	runCatches(t, map[string]catch{
-		"vote before its term is durable":       {"S8", "the durable term is", leaves(grant, forget)},
-		"vote before it is durable":             {"S8", "the durable vote is", leaves(grant, func(hs *pb.HardState) { hs.Vote = 0 })},
-		"refused vote in a term not durable":    {"S8", "the durable term is", leaves(pb.Message{Type: pb.MsgVoteResp, To: 1, Reject: true}, forget)},
-		"acknowledgement in a term not durable": {"S8", "the durable term is", leaves(pb.Message{Type: pb.MsgAppResp, To: 1}, forget)},
-		"acknowledgement of what is not there":  {"S8", "is acknowledged", leaves(pb.Message{Type: pb.MsgAppResp, To: 1, Index: 1}, nil)},
+		"vote before its term is durable": {"S8", "the durable term is", leaves(grant, forget)},
+		"vote before it is durable": {"S8", "the durable vote is",
+			leaves(grant, func(hs *pb.HardState) { hs.Vote = 0 })},
+		"refused vote in a term not durable": {"S8", "the durable term is",
+			leaves(pb.Message{Type: pb.MsgVoteResp, To: 1, Reject: true}, forget)},
+		"acknowledgement in a term not durable": {"S8", "the durable term is",
+			leaves(pb.Message{Type: pb.MsgAppResp, To: 1}, forget)},
+		"acknowledgement of what is not there": {"S8", "is acknowledged",
+			leaves(pb.Message{Type: pb.MsgAppResp, To: 1, Index: 1}, nil)},
 		"acknowledgement of another leader's entry": {"S8", "to the leader of term", func(f *fixture) *Violation {
 			m := pb.Message{Type: pb.MsgAppResp, From: 2, To: 1, Term: f.term, Index: f.last}
 			require.Nil(f.t, f.c.Leaves(2, &m, true))
@@ -48,7 +52,8 @@ func TestCatchS8(t *testing.T) {
 		"request without the own vote": {"S8", "the durable vote is 1", leaves(pb.Message{Type: pb.MsgVote, To: 1}, nil)},
 		"request for a log not there": {"S8", "for a log up to entry", func(f *fixture) *Violation {
 			term := f.candidate(f.h2)
-			return f.c.Leaves(2, &pb.Message{Type: pb.MsgVote, From: 2, To: 1, Term: term, Index: f.last + 1, LogTerm: f.term}, true)
+			m := pb.Message{Type: pb.MsgVote, From: 2, To: 1, Term: term, Index: f.last + 1, LogTerm: f.term}
+			return f.c.Leaves(2, &m, true)
 		}},
 		"acknowledgement among the other messages": {"S8", "before what it rests on", func(f *fixture) *Violation {
 			return f.c.Leaves(2, &pb.Message{Type: pb.MsgAppResp, From: 2, To: 1, Term: f.term}, false)
@@ -86,18 +91,23 @@ func TestCatchS9(t *testing.T) {
 		}
 	}
 	runCatches(t, map[string]catch{
-		"term":                       {"S9", "term went back", status(func(st *raft.BasicStatus) { st.Term-- })},
-		"commit":                     {"S9", "commit went back", status(func(st *raft.BasicStatus) { st.Commit--; st.Applied = 0 })},
-		"applied":                    {"S9", "applied went back", status(func(st *raft.BasicStatus) { st.Applied-- })},
-		"applied first":              {"S9", "out of order", status(func(st *raft.BasicStatus) { st.Applied++ })},
-		"beyond the log":             {"S9", "out of order", status(func(st *raft.BasicStatus) { st.Commit = st.LastIndex + 1 })},
+		"term": {"S9", "term went back", status(func(st *raft.BasicStatus) { st.Term-- })},
+		"commit": {"S9", "commit went back",
+			status(func(st *raft.BasicStatus) { st.Commit--; st.Applied = 0 })},
+		"applied":       {"S9", "applied went back", status(func(st *raft.BasicStatus) { st.Applied-- })},
+		"applied first": {"S9", "out of order", status(func(st *raft.BasicStatus) { st.Applied++ })},
+		"beyond the log": {"S9", "out of order",
+			status(func(st *raft.BasicStatus) { st.Commit = st.LastIndex + 1 })},
 		"truncated below the commit": {"S9", "out of order", status(func(st *raft.BasicStatus) { st.LastIndex-- })},
 		"rewrites what is committed": {"S9", "which was committed", func(f *fixture) *Violation {
 			return f.c.Ready(2, &raft.Ready{Entries: []pb.Entry{f.entry(f.last)}, MustSync: true})
 		}},
-		"durable term":              {"S9", "durable term went back", synced(func(_ *fixture, hs *pb.HardState) { hs.Term-- })},
-		"durable commit":            {"S9", "durable commit went back", synced(func(_ *fixture, hs *pb.HardState) { hs.Commit-- })},
-		"durable commit of nothing": {"S9", "the disk holds entries", synced(func(_ *fixture, hs *pb.HardState) { hs.Commit += 9 })},
+		"durable term": {"S9", "durable term went back",
+			synced(func(_ *fixture, hs *pb.HardState) { hs.Term-- })},
+		"durable commit": {"S9", "durable commit went back",
+			synced(func(_ *fixture, hs *pb.HardState) { hs.Commit-- })},
+		"durable commit of nothing": {"S9", "the disk holds entries",
+			synced(func(_ *fixture, hs *pb.HardState) { hs.Commit += 9 })},
 		"committed entry is gone from a disk": {"S9", "any more", synced(func(f *fixture, _ *pb.HardState) {
 			require.NoError(f.t, f.h2.disk.Append([]pb.Entry{{Index: f.last, Term: f.term + 1}}))
 		})},
@@ -109,11 +119,16 @@ func TestCatchS9(t *testing.T) {
 			f.c.node(2).disk = holed{f.h2.disk, testBase}
 			return f.c.load(f.c.node(2))
 		}},
-		"starts in the past":            {"S9", "starts with term", restart(func(st *raft.BasicStatus, _ *fixture) { st.Term-- })},
-		"starts without its vote":       {"S9", "starts with term", restart(func(st *raft.BasicStatus, _ *fixture) { st.Vote = 0 })},
-		"starts with too long a log":    {"S9", "starts with a log", restart(func(st *raft.BasicStatus, _ *fixture) { st.LastIndex++ })},
-		"starts without its commit":     {"S9", "starts with commit", restart(func(st *raft.BasicStatus, _ *fixture) { st.Commit-- })},
-		"starts applying what it wants": {"S9", "starts with commit", restart(func(st *raft.BasicStatus, _ *fixture) { st.Applied-- })},
+		"starts in the past": {"S9", "starts with term",
+			restart(func(st *raft.BasicStatus, _ *fixture) { st.Term-- })},
+		"starts without its vote": {"S9", "starts with term",
+			restart(func(st *raft.BasicStatus, _ *fixture) { st.Vote = 0 })},
+		"starts with too long a log": {"S9", "starts with a log",
+			restart(func(st *raft.BasicStatus, _ *fixture) { st.LastIndex++ })},
+		"starts without its commit": {"S9", "starts with commit",
+			restart(func(st *raft.BasicStatus, _ *fixture) { st.Commit-- })},
+		"starts applying what it wants": {"S9", "starts with commit",
+			restart(func(st *raft.BasicStatus, _ *fixture) { st.Applied-- })},
 	})
 }
 
@@ -138,7 +153,7 @@ func TestCatchS17(t *testing.T) {
 		return func(f *fixture) *Violation {
 			f.cut(f.h3)
 			cs, _ := f.c.ConfAt(f.last)
-			rd := raft.Ready{MustSync: true, Snapshot: pb.Snapshot{Metadata: pb.SnapshotMetadata{Index: f.last, Term: f.term, ConfState: cs}}}
+			rd := raft.Ready{MustSync: true, Snapshot: f.snap(f.last, cs)}
 			n := f.c.node(3)
 			n.st.Commit, n.st.LastIndex = f.last, f.last
 			rd.HardState = n.st.HardState
@@ -148,26 +163,33 @@ func TestCatchS17(t *testing.T) {
 	}
 	runCatches(t, map[string]catch{
 		"not past the commit": {"S17", "that is committed up to", func(f *fixture) *Violation {
-			return f.c.Ready(2, &raft.Ready{MustSync: true, Snapshot: pb.Snapshot{Metadata: pb.SnapshotMetadata{Index: f.last, Term: f.term}}})
+			return f.c.Ready(2, &raft.Ready{MustSync: true, Snapshot: f.snap(f.last, pb.ConfState{})})
 		}},
 		"of a leader": {"S17", "leads term", func(f *fixture) *Violation {
-			return f.c.Ready(1, &raft.Ready{MustSync: true, Snapshot: pb.Snapshot{Metadata: pb.SnapshotMetadata{Index: f.last + 1, Term: f.term}}})
+			return f.c.Ready(1, &raft.Ready{MustSync: true, Snapshot: f.snap(f.last+1, pb.ConfState{})})
 		}},
-		"not committed":            {"S17", "is committed", ready(func(f *fixture, rd *raft.Ready) { rd.Snapshot.Metadata.Index++ })},
-		"of another term":          {"S17", "the committed entry has term", ready(func(f *fixture, rd *raft.Ready) { rd.Snapshot.Metadata.Term++ })},
-		"another configuration":    {"S17", "the committed changes give voters=(1 2 3)", ready(func(f *fixture, rd *raft.Ready) { rd.Snapshot.Metadata.ConfState.Voters = []uint64{1, 2} })},
-		"a later configuration":    {"S17", "has the configuration of entry", ready(func(f *fixture, rd *raft.Ready) { rd.Snapshot.Metadata.ConfState.Index = f.last + 1 })},
-		"the old suffix stays":     {"S18", "the log ends at", ready(func(f *fixture, rd *raft.Ready) { f.c.node(3).st.LastIndex++ })},
-		"beside committed entries": {"S18", "come beside a snapshot", ready(func(f *fixture, rd *raft.Ready) { rd.CommittedEntries = []pb.Entry{f.entry(f.last)} })},
+		"not committed": {"S17", "is committed",
+			ready(func(f *fixture, rd *raft.Ready) { rd.Snapshot.Metadata.Index++ })},
+		"of another term": {"S17", "the committed entry has term",
+			ready(func(f *fixture, rd *raft.Ready) { rd.Snapshot.Metadata.Term++ })},
+		"another configuration": {"S17", "the committed changes give voters=(1 2 3)",
+			ready(func(f *fixture, rd *raft.Ready) { rd.Snapshot.Metadata.ConfState.Voters = []uint64{1, 2} })},
+		"a later configuration": {"S17", "has the configuration of entry",
+			ready(func(f *fixture, rd *raft.Ready) { rd.Snapshot.Metadata.ConfState.Index = f.last + 1 })},
+		"the old suffix stays": {"S18", "the log ends at",
+			ready(func(f *fixture, rd *raft.Ready) { f.c.node(3).st.LastIndex++ })},
+		"beside committed entries": {"S18", "come beside a snapshot",
+			ready(func(f *fixture, rd *raft.Ready) { rd.CommittedEntries = []pb.Entry{f.entry(f.last)} })},
 		"taken of what is not applied": {"S17", "and applied", func(f *fixture) *Violation {
 			return f.c.SnapshotTaken(2, &pb.SnapshotMetadata{Index: f.last + 1, Term: f.term})
 		}},
 		"taken with another configuration": {"S17", "the committed changes give", func(f *fixture) *Violation {
-			return f.c.SnapshotTaken(2, &pb.SnapshotMetadata{Index: f.last, Term: f.term, ConfState: pb.ConfState{Voters: []uint64{1, 2, 3, 4}}})
+			snap := f.snap(f.last, pb.ConfState{Voters: []uint64{1, 2, 3, 4}})
+			return f.c.SnapshotTaken(2, &snap.Metadata)
 		}},
 		"sent with another configuration": {"S17", "the committed changes give", func(f *fixture) *Violation {
-			snap := &pb.Snapshot{Metadata: pb.SnapshotMetadata{Index: f.last, Term: f.term, ConfState: pb.ConfState{Voters: []uint64{1}}}}
-			return f.c.Leaves(1, &pb.Message{Type: pb.MsgSnap, From: 1, To: 2, Term: f.term, Snapshot: snap}, false)
+			snap := f.snap(f.last, pb.ConfState{Voters: []uint64{1}})
+			return f.c.Leaves(1, &pb.Message{Type: pb.MsgSnap, From: 1, To: 2, Term: f.term, Snapshot: &snap}, false)
 		}},
 	})
 }
@@ -202,20 +224,28 @@ func TestCatchS18(t *testing.T) {
 		}
 	}
 	runCatches(t, map[string]catch{
-		"a gap in what is committed": {"S18", "is handed out after", ready(func(f *fixture, rd *raft.Ready) { f.c.node(2).handed-- })},
-		"handed out twice":           {"S18", "is handed out after", ready(func(f *fixture, rd *raft.Ready) { f.c.node(2).handed++ })},
-		"past the commit":            {"S18", "the commit is", ready(func(f *fixture, rd *raft.Ready) { f.c.node(2).st.Commit--; rd.HardState.Commit-- })},
+		"a gap in what is committed": {"S18", "is handed out after",
+			ready(func(f *fixture, rd *raft.Ready) { f.c.node(2).handed-- })},
+		"handed out twice": {"S18", "is handed out after",
+			ready(func(f *fixture, rd *raft.Ready) { f.c.node(2).handed++ })},
+		"past the commit": {"S18", "the commit is",
+			ready(func(f *fixture, rd *raft.Ready) { f.c.node(2).st.Commit--; rd.HardState.Commit-- })},
 		"not durable": {"S18", "is not on the disk", ready(func(f *fixture, rd *raft.Ready) {
 			require.NoError(f.t, f.h2.disk.Append([]pb.Entry{{Index: f.last, Term: f.term}}))
 		})},
-		"before the snapshot is applied": {"S18", "come before the snapshot", ready(func(f *fixture, rd *raft.Ready) { f.c.node(2).restoring = f.last + 1 })},
-		"MustSync for nothing":           {"S18", "MustSync is true", ready(func(f *fixture, rd *raft.Ready) { rd.MustSync = true })},
-		"no MustSync for a vote":         {"S18", "MustSync is false", ready(func(f *fixture, rd *raft.Ready) { f.c.node(2).hard.Vote = 0 })},
-		"no MustSync for a term":         {"S18", "MustSync is false", ready(func(f *fixture, rd *raft.Ready) { f.c.node(2).hard.Term-- })},
+		"before the snapshot is applied": {"S18", "come before the snapshot",
+			ready(func(f *fixture, rd *raft.Ready) { f.c.node(2).restoring = f.last + 1 })},
+		"MustSync for nothing": {"S18", "MustSync is true",
+			ready(func(f *fixture, rd *raft.Ready) { rd.MustSync = true })},
+		"no MustSync for a vote": {"S18", "MustSync is false",
+			ready(func(f *fixture, rd *raft.Ready) { f.c.node(2).hard.Vote = 0 })},
+		"no MustSync for a term": {"S18", "MustSync is false",
+			ready(func(f *fixture, rd *raft.Ready) { f.c.node(2).hard.Term-- })},
 		"no MustSync for a change": {"S18", "MustSync is false", ready(func(f *fixture, rd *raft.Ready) {
 			f.c.history = append(f.c.history, newConfAt(f.last+1, f.c.history[0].cfg))
 		})},
-		"hard state kept back": {"S18", "the hard state is", ready(func(f *fixture, rd *raft.Ready) { rd.HardState = pb.HardState{} })},
+		"hard state kept back": {"S18", "the hard state is",
+			ready(func(f *fixture, rd *raft.Ready) { rd.HardState = pb.HardState{} })},
 		"entries kept back": {"S18", "the log ends at", func(f *fixture) *Violation {
 			f.propose(f.h1, "three")
 			rd := f.take(f.h1)

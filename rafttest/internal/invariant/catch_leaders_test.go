@@ -86,20 +86,29 @@ func TestCatchS3(t *testing.T) {
 		return f.c.Ready(2, &rd)
 	}
 	leaves := func(f *fixture, edit func(m *pb.Message)) *Violation {
-		m := pb.Message{Type: pb.MsgApp, From: 1, To: 2, Term: f.term, Index: f.last - 1, LogTerm: f.term, Entries: []pb.Entry{f.entry(f.last)}}
+		m := pb.Message{Type: pb.MsgApp, From: 1, To: 2, Term: f.term, Index: f.last - 1, LogTerm: f.term}
+		m.Entries = []pb.Entry{f.entry(f.last)}
 		require.Nil(f.t, f.c.Leaves(1, &m, false))
 		edit(&m)
 		return f.c.Leaves(1, &m, false)
 	}
 	runCatches(t, map[string]catch{
-		"other data":       {"S3", "digest", func(f *fixture) *Violation { return ready(f, func(e *pb.Entry) { e.Data = []byte("four!") }) }},
-		"other type":       {"S3", "digest", func(f *fixture) *Violation { return ready(f, func(e *pb.Entry) { e.Type = pb.EntryConfChange }) }},
-		"unordered terms":  {"S3", "follows one of term", func(f *fixture) *Violation { return ready(f, func(e *pb.Entry) { e.Term = 1 }) }},
-		"term of nobody":   {"S3", "in term", func(f *fixture) *Violation { return ready(f, func(e *pb.Entry) { e.Term++ }) }},
-		"sent other data":  {"S3", "digest", func(f *fixture) *Violation { return leaves(f, func(m *pb.Message) { m.Entries[0].Data = []byte("x") }) }},
-		"sent unknown":     {"S3", "nobody was asked", func(f *fixture) *Violation { return leaves(f, func(m *pb.Message) { m.Entries[0].Term++ }) }},
-		"sent after other": {"S3", "sends an append after", func(f *fixture) *Violation { return leaves(f, func(m *pb.Message) { m.LogTerm-- }) }},
-		"sent with a gap":  {"S3", "sends an append with entry", func(f *fixture) *Violation { return leaves(f, func(m *pb.Message) { m.Entries[0].Index++ }) }},
+		"other data": {"S3", "digest",
+			func(f *fixture) *Violation { return ready(f, func(e *pb.Entry) { e.Data = []byte("four!") }) }},
+		"other type": {"S3", "digest",
+			func(f *fixture) *Violation { return ready(f, func(e *pb.Entry) { e.Type = pb.EntryConfChange }) }},
+		"unordered terms": {"S3", "follows one of term",
+			func(f *fixture) *Violation { return ready(f, func(e *pb.Entry) { e.Term = 1 }) }},
+		"term of nobody": {"S3", "in term",
+			func(f *fixture) *Violation { return ready(f, func(e *pb.Entry) { e.Term++ }) }},
+		"sent other data": {"S3", "digest",
+			func(f *fixture) *Violation { return leaves(f, func(m *pb.Message) { m.Entries[0].Data = []byte("x") }) }},
+		"sent unknown": {"S3", "nobody was asked",
+			func(f *fixture) *Violation { return leaves(f, func(m *pb.Message) { m.Entries[0].Term++ }) }},
+		"sent after other": {"S3", "sends an append after",
+			func(f *fixture) *Violation { return leaves(f, func(m *pb.Message) { m.LogTerm-- }) }},
+		"sent with a gap": {"S3", "sends an append with entry",
+			func(f *fixture) *Violation { return leaves(f, func(m *pb.Message) { m.Entries[0].Index++ }) }},
 		"other entry before": {"S3", "elsewhere one of term", func(f *fixture) *Violation {
 			// As if the follower held an entry of another term at the end.
 			n := f.c.node(2)
@@ -171,7 +180,8 @@ func TestCatchS4(t *testing.T) {
 // leader's own configuration (Raft §5.2, dissertation §4.3).
 func TestCatchS12(t *testing.T) {
 	runCatches(t, map[string]catch{
-		"own vote alone": {"S12", "with 1 durable votes", func(f *fixture) *Violation { return f.leads(f.h2, f.candidate(f.h2)) }},
+		"own vote alone": {"S12", "with 1 durable votes",
+			func(f *fixture) *Violation { return f.leads(f.h2, f.candidate(f.h2)) }},
 		"own vote is not durable": {"S12", "with 1 durable votes", func(f *fixture) *Violation {
 			term := f.candidate(f.h2, 3)
 			require.NoError(f.t, f.h2.disk.SetHardState(pb.HardState{Term: term, Commit: f.last}))

@@ -80,11 +80,14 @@ func TestCatchS11a(t *testing.T) {
 			applied(func(f *fixture, _ *pb.Entry, cs *pb.ConfState) { cs.Index = f.last })},
 		"a change of the future": {"S11a", "ahead of what was in effect",
 			applied(func(_ *fixture, e *pb.Entry, cs *pb.ConfState) { cs.Index = e.Index + 1 })},
-		"an entry that changes nothing":  {"S11a", "and is none of C", applied(func(f *fixture, e *pb.Entry, _ *pb.ConfState) { e.Index-- })},
-		"an entry that is not committed": {"S11a", "and is none of C", applied(func(f *fixture, e *pb.Entry, _ *pb.ConfState) { e.Index++ })},
-		"no configuration":               {"S11a", "gives no configuration", func(f *fixture) *Violation { return f.c.ConfApplied(2, f.changed(learner).Index, nil) }},
-		"pre-candidate over a change":    {"S11a", "changes the configuration", campaign(raft.StatePreCandidate)},
-		"candidate over a change":        {"S11a", "changes the configuration", campaign(raft.StateCandidate)},
+		"an entry that changes nothing": {"S11a", "and is none of C",
+			applied(func(f *fixture, e *pb.Entry, _ *pb.ConfState) { e.Index-- })},
+		"an entry that is not committed": {"S11a", "and is none of C",
+			applied(func(f *fixture, e *pb.Entry, _ *pb.ConfState) { e.Index++ })},
+		"no configuration": {"S11a", "gives no configuration",
+			func(f *fixture) *Violation { return f.c.ConfApplied(2, f.changed(learner).Index, nil) }},
+		"pre-candidate over a change": {"S11a", "changes the configuration", campaign(raft.StatePreCandidate)},
+		"candidate over a change":     {"S11a", "changes the configuration", campaign(raft.StateCandidate)},
 		"the change before is not applied": {"S11a", "when it had applied", func(f *fixture) *Violation {
 			rd := change(f)
 			f.c.node(1).log.confs = []uint64{f.last}
@@ -96,14 +99,15 @@ func TestCatchS11a(t *testing.T) {
 			f.c.node(1).growth[0].commit = f.c.node(1).lead.start - 1
 			return f.c.Ready(1, &rd)
 		}},
-		"a change beside one that is not known to be committed": {"S11a", "and knows of a commit of", func(f *fixture) *Violation {
-			rd := change(f)
-			n := f.c.node(1)
-			n.log.confs = []uint64{f.last}
-			n.st.Commit--
-			rd.HardState, n.hard = pb.HardState{}, n.st.HardState
-			return f.c.Ready(1, &rd)
-		}},
+		"a change beside one that is not known to be committed": {"S11a", "and knows of a commit of",
+			func(f *fixture) *Violation {
+				rd := change(f)
+				n := f.c.node(1)
+				n.log.confs = []uint64{f.last}
+				n.st.Commit--
+				rd.HardState, n.hard = pb.HardState{}, n.st.HardState
+				return f.c.Ready(1, &rd)
+			}},
 		"quorums that can miss each other": {"S11a", "whose quorums need not meet", func(f *fixture) *Violation {
 			f.c.apply = func(confchange.Config, pb.ConfChangeV2) (confchange.Config, error) {
 				return confchange.Config{Voters: quorum.JointConfig{{4, 5}}}, nil
@@ -114,13 +118,14 @@ func TestCatchS11a(t *testing.T) {
 			f.v = nil
 			return v
 		}},
-		"starts with another configuration": {"S11a", "starts with configuration voters=(1 2)", func(f *fixture) *Violation {
-			f.h2.disk.SetConfState(pb.ConfState{Voters: []uint64{1, 2}, Index: testBase})
-			f.crash(f.h2, true)
-			v := f.v
-			f.v = nil
-			return v
-		}},
+		"starts with another configuration": {"S11a", "starts with configuration voters=(1 2)",
+			func(f *fixture) *Violation {
+				f.h2.disk.SetConfState(pb.ConfState{Voters: []uint64{1, 2}, Index: testBase})
+				f.crash(f.h2, true)
+				v := f.v
+				f.v = nil
+				return v
+			}},
 		"starts with a configuration of the future": {"S11a", "C is known from", func(f *fixture) *Violation {
 			f.c.committed--
 			n := f.c.node(2)

@@ -135,6 +135,10 @@ func (f *fixture) entry(i uint64) pb.Entry {
 	return ents[0]
 }
 
+func (f *fixture) snap(index uint64, cs pb.ConfState) pb.Snapshot {
+	return pb.Snapshot{Metadata: pb.SnapshotMetadata{Index: index, Term: f.term, ConfState: cs}}
+}
+
 // cut keeps a node from all messages while the others go on with a proposal.
 func (f *fixture) cut(h *host) {
 	for i, o := range f.hosts {

@@ -37,12 +37,14 @@ func (c *Checker) commitMoved(n *node, in *pb.Message) *Violation {
 		return c.leaderCommits(n, now.Commit)
 	}
 	if now.Commit > c.committed {
-		return n.violates("S6", "takes entry %d for committed in term %d, but leaders committed up to %d", now.Commit, now.Term, c.committed)
+		return n.violates("S6", "takes entry %d for committed in term %d, but leaders committed up to %d",
+			now.Commit, now.Term, c.committed)
 	}
 	if in != nil && in.Type == pb.MsgApp && now.Commit > in.Index+uint64(len(in.Entries)) {
 		// Raft figure 2: up to the last new entry. What lies behind it may be
 		// another leader's.
-		return n.violates("S6", "takes entry %d for committed upon an append of entries up to %d", now.Commit, in.Index+uint64(len(in.Entries)))
+		return n.violates("S6", "takes entry %d for committed upon an append of entries up to %d",
+			now.Commit, in.Index+uint64(len(in.Entries)))
 	}
 	return nil // Ready compares the entry itself, when it is handed out
 }
@@ -55,7 +57,9 @@ func (c *Checker) leaderCommits(n *node, to uint64) *Violation {
 	leads := n.st.Term
 	term, known := n.log.term(to)
 	if !known {
-		return n.violates("S6", "leads term %d and commits entry %d, which was not handed out to anybody; its log was up to %d", leads, to, n.log.last)
+		return n.violates("S6",
+			"leads term %d and commits entry %d, which was not handed out to anybody; its log was up to %d",
+			leads, to, n.log.last)
 	}
 	if term != leads {
 		return n.violates("S6", "leads term %d and commits entry %d of term %d by counting", leads, to, term)
@@ -68,7 +72,8 @@ func (c *Checker) leaderCommits(n *node, to uint64) *Violation {
 			}
 		}
 		if len(ids) > 0 && held <= len(ids)/2 {
-			return n.violates("S6", "commits entry %d of term %d, which %d disks hold of half %d of %v", to, term, held, half, n.conf.cfg)
+			return n.violates("S6", "commits entry %d of term %d, which %d disks hold of half %d of %v",
+				to, term, held, half, n.conf.cfg)
 		}
 	}
 	if to <= c.committed {
@@ -107,13 +112,15 @@ func (c *Checker) extend(n *node, to, term uint64) *Violation {
 		t = rec.prev
 	}
 	if want := c.log.at(c.committed).committed; t != want {
-		return n.violates("S4", "leads term %d with entry %d of term %d, where one of term %d is committed", leads, c.committed, t, want)
+		return n.violates("S4", "leads term %d with entry %d of term %d, where one of term %d is committed",
+			leads, c.committed, t, want)
 	}
 	// A leader of a later term that was elected before this commit has to hold
 	// the entry all the same.
 	for k := len(c.leaders) - 1; k >= 0 && c.leaders[k].term > leads; k-- {
 		if l := &c.leaders[k]; !c.reaches(l.last, entryID{term, to}) {
-			return n.violates("S4", "commits entry %d of term %d, which node %d does not hold, elected in term %d with entry %d of term %d as the last",
+			return n.violates("S4",
+				"commits entry %d of term %d, which node %d does not hold, elected in term %d with entry %d of term %d as the last",
 				to, term, l.node, l.term, l.last.index, l.last.term)
 		}
 	}

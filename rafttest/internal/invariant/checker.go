@@ -182,7 +182,8 @@ func (c *Checker) moved(n *node, was *raft.BasicStatus, in *pb.Message) *Violati
 		}
 	}
 	if now.LeadTransferee != raft.None && !n.conf.isVoter(now.LeadTransferee) {
-		return n.violates("S16", "leads term %d and hands over to %d, which is no voter of %v", now.Term, now.LeadTransferee, n.conf.cfg)
+		return n.violates("S16", "leads term %d and hands over to %d, which is no voter of %v",
+			now.Term, now.LeadTransferee, n.conf.cfg)
 	}
 	return nil
 }
@@ -211,7 +212,8 @@ func (n *node) logMoved(was *raft.BasicStatus) *Violation {
 		return nil
 	}
 	if now.LastIndex < was.LastIndex {
-		return n.violates("S2", "leads term %d, and its log went back from %d to %d", now.Term, was.LastIndex, now.LastIndex)
+		return n.violates("S2", "leads term %d, and its log went back from %d to %d",
+			now.Term, was.LastIndex, now.LastIndex)
 	}
 	n.inner = innerEnd{entryID{now.Term, now.LastIndex}, true}
 	n.growth = append(n.growth, growth{now.Term, now.LastIndex, now.Applied, now.Commit})

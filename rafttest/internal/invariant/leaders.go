@@ -37,7 +37,8 @@ func (c *Checker) roleChanged(n *node, was *raft.BasicStatus) *Violation {
 	// switched yet, and then elects by quorums of the past. Inputs do not apply
 	// anything, so the state after tells the state before.
 	if i := c.confIn(now.Applied, now.Commit); i != 0 {
-		return n.violates("S11a", "becomes %v in term %d with applied %d and commit %d, between which entry %d changes the configuration",
+		return n.violates("S11a",
+			"becomes %v in term %d with applied %d and commit %d, between which entry %d changes the configuration",
 			now.RaftState, now.Term, now.Applied, now.Commit, i)
 	}
 	return nil
@@ -88,7 +89,8 @@ func (c *Checker) checkComplete(n *node) *Violation {
 	}
 	got, has := n.log.term(must)
 	if must > n.log.last || has && got != want {
-		return n.violates("S4", "leads term %d with a log that ends at %d and has term %d at entry %d, which was committed with term %d in term %d",
+		return n.violates("S4",
+			"leads term %d with a log that ends at %d and has term %d at entry %d, which was committed with term %d in term %d",
 			term, n.log.last, got, must, want, c.segments[k].term)
 	}
 	return nil

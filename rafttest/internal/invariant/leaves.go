@@ -53,7 +53,8 @@ func (c *Checker) ledBy(n *node, m *pb.Message, rule string) *Violation {
 // no later than they are sent.
 func (c *Checker) appendLeaves(n *node, m *pb.Message) *Violation {
 	if m.Index > c.log.low && c.log.find(m.Index, m.LogTerm) == nil {
-		return n.violates("S3", "sends an append after entry %d of term %d, which nobody was asked to write", m.Index, m.LogTerm)
+		return n.violates("S3", "sends an append after entry %d of term %d, which nobody was asked to write",
+			m.Index, m.LogTerm)
 	}
 	prev := m.LogTerm
 	for i := range m.Entries {
@@ -109,7 +110,8 @@ func (c *Checker) promiseLeaves(n *node, m *pb.Message, promise bool) *Violation
 		// In a later term the entries may be replaced already; the leader whom
 		// it would concern has lost its majority then.
 		if m.Index > last {
-			return n.violates("S8", "entry %d is acknowledged in term %d, the disk holds %d to %d", m.Index, m.Term, base, last)
+			return n.violates("S8", "entry %d is acknowledged in term %d, the disk holds %d to %d",
+				m.Index, m.Term, base, last)
 		}
 		return c.acknowledged(n, m, base)
 	}
@@ -127,7 +129,8 @@ func (c *Checker) acknowledged(n *node, m *pb.Message, base uint64) *Violation {
 	own, held := n.disk.DurableTerm(m.Index)
 	theirs, known := to.log.term(m.Index)
 	if m.Index > to.log.last || known && held && own != theirs {
-		return n.violates("S8", "entry %d of term %d is acknowledged to the leader of term %d, who has term %d there and entries up to %d",
+		return n.violates("S8",
+			"entry %d of term %d is acknowledged to the leader of term %d, who has term %d there and entries up to %d",
 			m.Index, own, m.Term, theirs, to.log.last)
 	}
 	return nil
@@ -146,7 +149,8 @@ func (n *node) requestLeaves(m *pb.Message, hs *pb.HardState) *Violation {
 	}
 	if !holds(n.disk, m.Index, m.LogTerm) {
 		_, base, last := n.disk.Durable()
-		return n.violates("S8", "a request for votes of term %d for a log up to entry %d of term %d leaves, the disk holds %d to %d",
+		return n.violates("S8",
+			"a request for votes of term %d for a log up to entry %d of term %d leaves, the disk holds %d to %d",
 			m.Term, m.Index, m.LogTerm, base, last)
 	}
 	return nil

@@ -82,7 +82,8 @@ func (c *Checker) checkStart(n *node) *Violation {
 	// An empty hard state beside a snapshot is a group that was seeded by hand.
 	switch {
 	case st.Term != max(hs.Term, end.term) || st.Term == hs.Term && st.Vote != hs.Vote:
-		return n.violates("S9", "starts with term %d and vote %d, the disk holds %d and %d", st.Term, st.Vote, hs.Term, hs.Vote)
+		return n.violates("S9", "starts with term %d and vote %d, the disk holds %d and %d",
+			st.Term, st.Vote, hs.Term, hs.Vote)
 	case st.LastIndex != end.index:
 		return n.violates("S9", "starts with a log up to %d, the disk holds it up to %d", st.LastIndex, end.index)
 	case st.Commit != max(hs.Commit, n.startApplied) || st.Applied != n.startApplied:
@@ -147,7 +148,8 @@ func (c *Checker) Synced(id uint64) *Violation {
 	}
 	if i := n.heldC; i >= base {
 		if want, known := c.CommittedTerm(i); known && !holds(n.disk, i, want) {
-			return n.violates("S9", "the disk does not hold the committed entry %d of term %d any more; it holds %d to %d", i, want, base, last)
+			return n.violates("S9", "the disk does not hold the committed entry %d of term %d any more; it holds %d to %d",
+				i, want, base, last)
 		}
 	}
 	// Only in the term of the commit or later is a node safe from leaders that

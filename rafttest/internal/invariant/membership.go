@@ -153,7 +153,8 @@ func (c *Checker) confAppended(n *node, e *pb.Entry) *Violation {
 	// every append with this one tells that that one is committed. Whoever holds
 	// this change and campaigns must know (roleChanged).
 	if prev > n.st.Commit {
-		return n.violates("S11a", "writes the change of entry %d beside that of entry %d, and knows of a commit of %d only", e.Index, prev, n.st.Commit)
+		return n.violates("S11a", "writes the change of entry %d beside that of entry %d, and knows of a commit of %d only",
+			e.Index, prev, n.st.Commit)
 	}
 	for i := range n.growth {
 		g := &n.growth[i]
@@ -162,10 +163,12 @@ func (c *Checker) confAppended(n *node, e *pb.Entry) *Violation {
 		}
 		switch {
 		case prev > g.applied:
-			return n.violates("S11a", "leads term %d and took up the change of entry %d when it had applied %d, not the change of entry %d",
+			return n.violates("S11a",
+				"leads term %d and took up the change of entry %d when it had applied %d, not the change of entry %d",
 				g.term, e.Index, g.applied, prev)
 		case g.commit < n.lead.start:
-			return n.violates("S11a", "leads term %d from entry %d on and took up the change of entry %d when it had committed %d",
+			return n.violates("S11a",
+				"leads term %d from entry %d on and took up the change of entry %d when it had committed %d",
 				g.term, n.lead.start, e.Index, g.commit)
 		}
 		break
@@ -188,11 +191,13 @@ func (c *Checker) checkApplied(n *node, index uint64, cs *pb.ConfState) *Violati
 		return n.violates("S11a", "entry %d gives no configuration", index)
 	}
 	if index > c.committed || index > c.log.low && c.confIn(index-1, index) == 0 {
-		return n.violates("S11a", "entry %d is applied as a change of configuration, and is none of C, which ends at %d", index, c.committed)
+		return n.violates("S11a", "entry %d is applied as a change of configuration, and is none of C, which ends at %d",
+			index, c.committed)
 	}
 	switch {
 	case cs.Index > index && n.ahead < cs.Index:
-		return n.violates("S11a", "entry %d gives the configuration of entry %d, ahead of what was in effect, %d", index, cs.Index, n.ahead)
+		return n.violates("S11a", "entry %d gives the configuration of entry %d, ahead of what was in effect, %d",
+			index, cs.Index, n.ahead)
 	case cs.Index < index && (n.snapshot == 0 || n.st.Durable >= n.snapshot):
 		// While a received snapshot is not durable nothing is applied to what it
 		// replaces.

@@ -18,8 +18,9 @@ func TestPruneKeepsMemoryFlat(t *testing.T) {
 	g.c.opt.Drifting = false
 	h := g.elect(1)
 	for round := range 300 {
+		old := h
 		h = g.host(uint64(1 + (round+1)%3))
-		_ = g.input(g.host(uint64(1+round%3)), nil, func() error { return g.host(uint64(1 + round%3)).rn.TransferLeader(h.id) })
+		_ = g.input(old, nil, func() error { return old.rn.TransferLeader(h.id) })
 		g.settle()
 		for range 10 {
 			g.propose(h, "data")
@@ -171,4 +172,42 @@ func TestDigest(t *testing.T) {
 	require.Equal(t, uint64(0x609bb16959b490b1), Digest(&pb.Entry{Data: []byte("data of a client")}))
 	a, b := pb.Entry{Index: 1, Term: 1}, pb.Entry{Index: 2, Term: 1}
 	require.NotEqual(t, Fold(Fold(0, &a), &b), Fold(Fold(0, &b), &a))
+}
+
+// Elections may be seen out of the order of their terms: who won the earlier one
+// is told apart from who won the later one, and needs only what was committed
+// before it (Raft §5.2, §5.4.3).
+func TestElectionsOutOfOrder(t *testing.T) {
+	f := newFixture(t)
+	_ = f.leads(f.h3, f.candidate(f.h3, 2)) // it has no progress to show
+	first := f.term
+	f.term--
+	f.c.leaders = f.c.leaders[1:] // as if nobody had led that term
+	f.c.node(2).votes, f.c.node(2).st.Term = nil, f.term
+	for id, to := range map[uint64]uint64{1: 2, 3: 2} {
+		f.c.node(id).votes = []vote{{term: first, to: to, left: true}}
+	}
+	_ = f.leads(f.h2, f.candidate(f.h2))
+	require.EqualValues(t, 3, f.c.leaderOf(first+1).node)
+	require.EqualValues(t, 2, f.c.leaderOf(first).node)
+	require.Nil(t, f.c.leaderOf(first+2))
+}
+
+// Whether a log that ends with one entry holds another is found by the terms of
+// the entries between (Raft §5.3).
+func TestReaches(t *testing.T) {
+	c := New(Options{Base: 1, BaseTerm: 1, Conf: pb.ConfState{Voters: []uint64{1}}})
+	// 2/2 3/2 4/4 on one log, 3/3 4/3 on another.
+	for _, e := range []struct {
+		i   uint64
+		rec record
+	}{{2, record{term: 2, prev: 1}}, {3, record{term: 2, prev: 2}}, {3, record{term: 3, prev: 2}}, {4, record{term: 4, prev: 2}}, {4, record{term: 3, prev: 3}}} {
+		c.log.put(e.i, e.rec)
+	}
+	require.True(t, c.reaches(entryID{4, 4}, entryID{2, 3}))
+	require.True(t, c.reaches(entryID{3, 4}, entryID{2, 2}))
+	require.True(t, c.reaches(entryID{3, 4}, entryID{3, 4}))
+	require.False(t, c.reaches(entryID{3, 4}, entryID{2, 3}))
+	require.False(t, c.reaches(entryID{4, 4}, entryID{3, 3}))
+	require.False(t, c.reaches(entryID{4, 4}, entryID{4, 5}))
 }

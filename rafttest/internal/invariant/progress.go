@@ -35,7 +35,8 @@ func (c *Checker) seeProgress(n *node) *Violation {
 	c.cur, c.peerAt, c.bad = n, 0, nil
 	n.rn.WithProgress(c.seePeer)
 	if c.bad == nil && c.peerAt != len(n.conf.ids) {
-		return n.violates("S11a", "leads term %d with progress of %d members, %v has %d", n.st.Term, c.peerAt, n.conf.cfg, len(n.conf.ids))
+		return n.violates("S11a", "leads term %d with progress of %d members, %v has %d",
+			n.st.Term, c.peerAt, n.conf.cfg, len(n.conf.ids))
 	}
 	return c.bad
 }
@@ -95,12 +96,14 @@ func (c *Checker) checkMatch(n *node, id, match uint64) *Violation {
 	own, known := n.log.term(match)
 	if !known {
 		if match > n.log.last {
-			return n.violates("S10", "leads term %d with match %d of %d, and handed out entries up to %d itself", n.st.Term, match, id, n.log.last)
+			return n.violates("S10", "leads term %d with match %d of %d, and handed out entries up to %d itself",
+				n.st.Term, match, id, n.log.last)
 		}
 		return nil
 	}
 	if theirs, _ := p.disk.DurableTerm(match); theirs != own {
-		return n.violates("S10", "leads term %d with match %d of %d, where it holds term %d and %d's disk term %d", n.st.Term, match, id, own, id, theirs)
+		return n.violates("S10", "leads term %d with match %d of %d, where it holds term %d and %d's disk term %d",
+			n.st.Term, match, id, own, id, theirs)
 	}
 	return nil
 }

@@ -60,7 +60,8 @@ func (c *Checker) ReadReady(id, key, index uint64) *Violation {
 	// Between the answer and its Ready the configuration may have changed.
 	confirmed := n.confirmed(n.conf, r.round) || n.switched > 1 || n.switched == 1 && n.confirmed(n.before, r.round)
 	if !confirmed {
-		return n.violates("S14", "leads term %d and answers a read with index %d, while no quorum of %v answered a heartbeat after round %d",
+		return n.violates("S14",
+			"leads term %d and answers a read with index %d, while no quorum of %v answered a heartbeat after round %d",
 			r.term, index, n.conf.cfg, r.round)
 	}
 	return nil
@@ -113,7 +114,8 @@ func (c *Checker) LeaseRead(id, index uint64) *Violation {
 		c.stats.StaleLeases++
 		return nil
 	}
-	return n.violates("S15", "a lease read in term %d is answered with index %d, %d is committed", n.st.Term, index, c.committed)
+	return n.violates("S15", "a lease read in term %d is answered with index %d, %d is committed",
+		n.st.Term, index, c.committed)
 }
 
 // Proposed is called when node id, leader or not, returned err for a proposal:

@@ -59,7 +59,8 @@ func (c *Checker) Ready(id uint64, rd *raft.Ready) *Violation {
 func (c *Checker) checkMustSync(n *node, rd *raft.Ready) *Violation {
 	must := len(rd.Entries) > 0 || !raft.IsEmptySnap(rd.Snapshot)
 	if hs := &rd.HardState; !raft.IsEmptyHardState(*hs) {
-		must = must || hs.Term != n.hard.Term || hs.Vote != n.hard.Vote || c.confIn(max(n.hard.Commit, n.startApplied), hs.Commit) != 0
+		known := max(n.hard.Commit, n.startApplied)
+		must = must || hs.Term != n.hard.Term || hs.Vote != n.hard.Vote || c.confIn(known, hs.Commit) != 0
 	}
 	if must != rd.MustSync {
 		return n.violates("S18", "MustSync is %t for %d entries, snapshot %d and hard state %v after %v",
@@ -79,7 +80,8 @@ func (c *Checker) snapshotReady(n *node, rd *raft.Ready, leads bool) *Violation 
 	case meta.Index <= committed:
 		return n.violates("S17", "a snapshot at %d replaces a log that is committed up to %d", meta.Index, committed)
 	case len(rd.CommittedEntries) > 0:
-		return n.violates("S18", "committed entries from %d on come beside a snapshot at %d", rd.CommittedEntries[0].Index, meta.Index)
+		return n.violates("S18", "committed entries from %d on come beside a snapshot at %d",
+			rd.CommittedEntries[0].Index, meta.Index)
 	}
 	if v := c.checkSnapshot(n, meta); v != nil {
 		return v
@@ -100,14 +102,16 @@ func (c *Checker) checkSnapshot(n *node, meta *pb.SnapshotMetadata) *Violation {
 		return n.violates("S17", "a snapshot is at %d, %d is committed", meta.Index, c.committed)
 	}
 	if term, known := c.CommittedTerm(meta.Index); known && term != meta.Term {
-		return n.violates("S17", "a snapshot at %d has term %d, the committed entry has term %d", meta.Index, meta.Term, term)
+		return n.violates("S17", "a snapshot at %d has term %d, the committed entry has term %d",
+			meta.Index, meta.Term, term)
 	}
 	cs := &meta.ConfState
 	if cs.Index > meta.Index {
 		return n.violates("S17", "a snapshot at %d has the configuration of entry %d", meta.Index, cs.Index)
 	}
 	if at := c.confAt(meta.Index); at != nil && !at.is(cs) {
-		return n.violates("S17", "a snapshot at %d has configuration %v, the committed changes give %v", meta.Index, *cs, at.cfg)
+		return n.violates("S17", "a snapshot at %d has configuration %v, the committed changes give %v",
+			meta.Index, *cs, at.cfg)
 	}
 	return nil
 }
@@ -118,9 +122,11 @@ func (c *Checker) entriesReady(n *node, ents []pb.Entry, leads bool) *Violation 
 	committed := max(n.hard.Commit, n.startApplied)
 	switch {
 	case first > n.log.last+1 || first <= n.log.runs[0].start:
-		return n.violates("S18", "entries from %d on do not continue a log of entries %d to %d", first, n.log.runs[0].start, n.log.last)
+		return n.violates("S18", "entries from %d on do not continue a log of entries %d to %d",
+			first, n.log.runs[0].start, n.log.last)
 	case leads && first != n.log.last+1:
-		return n.violates("S2", "leads term %d and writes entry %d again, its log was up to %d", n.st.Term, first, n.log.last)
+		return n.violates("S2", "leads term %d and writes entry %d again, its log was up to %d",
+			n.st.Term, first, n.log.last)
 	case first <= n.log.last && first <= committed:
 		return n.violates("S9", "writes entry %d again, which was committed, up to %d", first, committed)
 	}
@@ -132,7 +138,8 @@ func (c *Checker) entriesReady(n *node, ents []pb.Entry, leads bool) *Violation 
 		case e.Index != first+uint64(i):
 			return n.violates("S18", "entry %d is handed out after entry %d", e.Index, first+uint64(i)-1)
 		case e.Term < prev || e.Term > n.st.Term:
-			return n.violates("S3", "entry %d of term %d follows one of term %d in term %d", e.Index, e.Term, prev, n.st.Term)
+			return n.violates("S3", "entry %d of term %d follows one of term %d in term %d",
+				e.Index, e.Term, prev, n.st.Term)
 		case leads && e.Term != n.st.Term:
 			return n.violates("S2", "leads term %d and appends entry %d of term %d", n.st.Term, e.Index, e.Term)
 		}
@@ -163,7 +170,8 @@ func (c *Checker) register(n *node, e *pb.Entry, prev uint64, conf bool) *Violat
 		return compare(n, e, prev, d, rec)
 	}
 	if e.Index-1 > c.log.low && c.log.find(e.Index-1, prev) == nil {
-		return n.violates("S3", "entry %d of term %d follows one of term %d, which nobody was asked to write", e.Index, e.Term, prev)
+		return n.violates("S3", "entry %d of term %d follows one of term %d, which nobody was asked to write",
+			e.Index, e.Term, prev)
 	}
 	c.log.put(e.Index, record{e.Term, prev, d, conf})
 	if conf {
@@ -174,7 +182,8 @@ func (c *Checker) register(n *node, e *pb.Entry, prev uint64, conf bool) *Violat
 
 func compare(n *node, e *pb.Entry, prev, digest uint64, rec *record) *Violation {
 	if rec.prev != prev {
-		return n.violates("S3", "entry %d of term %d follows one of term %d, elsewhere one of term %d", e.Index, e.Term, prev, rec.prev)
+		return n.violates("S3", "entry %d of term %d follows one of term %d, elsewhere one of term %d",
+			e.Index, e.Term, prev, rec.prev)
 	}
 	if rec.digest != digest {
 		return n.violates("S3", "entry %d of term %d has digest %#x, elsewhere %#x", e.Index, e.Term, digest, rec.digest)
@@ -190,7 +199,8 @@ func (c *Checker) commitReady(n *node) *Violation {
 	got, has := n.log.term(commit)
 	want, known := c.CommittedTerm(commit)
 	if has && known && got != want {
-		return n.violates("S6", "takes its entry %d of term %d for committed, the committed one has term %d", commit, got, want)
+		return n.violates("S6", "takes its entry %d of term %d for committed, the committed one has term %d",
+			commit, got, want)
 	}
 	return nil
 }
@@ -200,7 +210,8 @@ func (c *Checker) commitReady(n *node) *Violation {
 func (n *node) committedReady(rd *raft.Ready) *Violation {
 	ents := rd.CommittedEntries
 	if n.restoring != 0 && n.st.Applied < n.restoring {
-		return n.violates("S18", "committed entries from %d on come before the snapshot at %d is applied, up to %d", ents[0].Index, n.restoring, n.st.Applied)
+		return n.violates("S18", "committed entries from %d on come before the snapshot at %d is applied, up to %d",
+			ents[0].Index, n.restoring, n.st.Applied)
 	}
 	for i := range ents {
 		if ents[i].Index != n.handed+1 {
@@ -214,7 +225,9 @@ func (n *node) committedReady(rd *raft.Ready) *Violation {
 	}
 	if !holds(n.disk, last.Index, last.Term) {
 		_, base, end := n.disk.Durable()
-		return n.violates("S18", "committed entry %d of term %d is handed out, and is not on the disk, which holds %d to %d", last.Index, last.Term, base, end)
+		return n.violates("S18",
+			"committed entry %d of term %d is handed out, and is not on the disk, which holds %d to %d",
+			last.Index, last.Term, base, end)
 	}
 	return nil
 }
@@ -229,11 +242,13 @@ func (n *node) messagesReady(msgs []pb.Message) *Violation {
 		case m.Type == pb.MsgHeartbeat:
 			n.lead.round = max(n.lead.round, m.Round)
 			if match := valueOf(n.lead.matched, m.To); m.Commit > match {
-				return n.violates("S10", "leads term %d and tells %d with match %d of the commit %d", m.Term, m.To, match, m.Commit)
+				return n.violates("S10", "leads term %d and tells %d with match %d of the commit %d",
+					m.Term, m.To, match, m.Commit)
 			}
 		case m.Type == pb.MsgApp && m.NoAnswer && len(m.Entries) == 0:
 			if match := valueOf(n.lead.matched, m.To); m.Index > match {
-				return n.violates("S10", "leads term %d and wants no answer of %d with match %d to entry %d", m.Term, m.To, match, m.Index)
+				return n.violates("S10", "leads term %d and wants no answer of %d with match %d to entry %d",
+					m.Term, m.To, match, m.Index)
 			}
 		}
 	}

@@ -36,7 +36,8 @@ func (c *Checker) voted(n *node, was *raft.BasicStatus, in *pb.Message) *Violati
 	// An input that grants a vote does not change the log.
 	own, asks := n.inner, entryID{in.LogTerm, in.Index}
 	if own.known && (asks.term < own.term || asks.term == own.term && asks.index < own.index) {
-		return n.violates("S7", "votes in term %d for %d, whose log ends with entry %d of term %d, while its own ends with entry %d of term %d",
+		return n.violates("S7",
+			"votes in term %d for %d, whose log ends with entry %d of term %d, while its own ends with entry %d of term %d",
 			now.Term, now.Vote, asks.index, asks.term, own.index, own.term)
 	}
 	return nil
@@ -70,7 +71,8 @@ func (n *node) restoreVotes() *Violation {
 	for _, v := range n.votes {
 		lost := v.term > hs.Term || v.term == hs.Term && v.to != hs.Vote
 		if lost && v.left {
-			return n.violates("S7", "granted a vote to %d in term %d, and starts with term %d and vote %d", v.to, v.term, hs.Term, hs.Vote)
+			return n.violates("S7", "granted a vote to %d in term %d, and starts with term %d and vote %d",
+				v.to, v.term, hs.Term, hs.Vote)
 		}
 		if !lost {
 			kept = append(kept, v)
@@ -97,7 +99,8 @@ func (c *Checker) checkElected(n *node) *Violation {
 			}
 		}
 		if len(ids) > 0 && granted <= len(ids)/2 {
-			return n.violates("S12", "leads term %d with %d durable votes of half %d of %v", term, granted, half, n.conf.cfg)
+			return n.violates("S12", "leads term %d with %d durable votes of half %d of %v",
+				term, granted, half, n.conf.cfg)
 		}
 	}
 	return nil
