@@ -41,6 +41,7 @@ type healing struct {
 	phase    healPhase
 	random   random
 	nextLook int64
+	began    int64
 	since    int64 // when the phase began, or something last moved
 	calm     int64 // when the last message from before has arrived
 	moved    uint64
@@ -53,6 +54,7 @@ type healing struct {
 const (
 	recoverWithin = 50
 	moveWithin    = 50
+	restWithin    = 2000 // everything; much of it only in runs with slow replication
 )
 
 func (s *simulation) timeouts(n int64) int64 { return n * int64(s.set.electionTick) * tickLength }
@@ -63,6 +65,7 @@ func (s *simulation) heal() bool {
 	if h.phase == notHealing {
 		s.mend()
 		s.enter(waitForLeader)
+		h.began = s.now
 	}
 	if s.now < h.nextLook {
 		return true
@@ -70,6 +73,10 @@ func (s *simulation) heal() bool {
 	h.nextLook = s.now + tickLength/2
 	if !s.judgeable() {
 		s.stats.Unjudged++
+		return false
+	}
+	if s.now > h.began+s.timeouts(restWithin) {
+		s.fail("L1", 0, fmt.Sprintf("the group has not come to rest within %d election timeouts: %s", restWithin, s.describe()))
 		return false
 	}
 	switch h.phase {
@@ -356,7 +363,7 @@ func (s *simulation) watchReturn() {
 	case h.phase == returnFollower && s.now > h.since+s.timeouts(2):
 		leader, _, agree := s.members()
 		if !agree {
-			return // as long as watchRest allows
+			return // as long as all of it may take
 		}
 		if leader.term != h.term && s.protected() {
 			s.fail("L6", h.who.id, fmt.Sprintf("it was cut off and returned, and the term went from %d to %d: %s", h.term, leader.term, s.describe()))
