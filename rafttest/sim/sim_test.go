@@ -2,235 +2,326 @@ package sim
 
 import (
 	"fmt"
+	"runtime"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/quorate-raft/raft"
-	pb "github.com/quorate-raft/raft/raftpb"
-	"github.com/quorate-raft/raft/rafttest"
 	"github.com/quorate-raft/raft/rafttest/trace"
 )
 
+// underRace says that the race detector is on, which makes runs some ten times as
+// long.
+var underRace bool
+
+// seeds returns how many seeds a test looks at that would look at n.
+func seeds(n uint64) uint64 {
+	if underRace || testing.Short() {
+		return max(1, n/8)
+	}
+	return n
+}
+
+// each makes the runs of seeds 1 to n, some at the same time, and returns their
+// options and results in order.
+func each(n uint64, options func(seed uint64) Options) ([]Options, []Result) {
+	o, r := make([]Options, n), make([]Result, n)
+	var workers sync.WaitGroup
+	todo := make(chan uint64)
+	for range runtime.GOMAXPROCS(0) {
+		workers.Go(func() {
+			for i := range todo {
+				o[i] = options(i + 1)
+				r[i] = Run(o[i])
+			}
+		})
+	}
+	for i := range n {
+		todo <- i
+	}
+	close(todo)
+	workers.Wait()
+	return o, r
+}
+
+// clean makes the runs of seeds 1 to n, fails the test if one of them violates
+// anything, and returns what they counted.
+func clean(t *testing.T, n uint64, options func(seed uint64) Options) *Stats {
+	t.Helper()
+	var total Stats
+	o, r := each(n, options)
+	for i := range r {
+		if v := r[i].Violation; v != nil {
+			t.Fatalf("%v\nreplay: %s", v, ReplayCommand(o[i]))
+		}
+		total.Add(&r[i].Stats)
+	}
+	return &total
+}
+
 // traced makes a run and returns all that an observer sees of it.
 func traced(o Options) (Result, string) {
+	r, events := recorded(o)
 	var b strings.Builder
-	o.Observer = func(e *trace.Event) { fmt.Fprintln(&b, e) }
-	return Run(o), b.String()
+	for i := range events {
+		fmt.Fprintln(&b, &events[i])
+	}
+	return r, b.String()
+}
+
+func recorded(o Options) (Result, []trace.Event) {
+	var events []trace.Event
+	o.Observer = func(e *trace.Event) { events = append(events, *e) }
+	return Run(o), events
 }
 
 // One seed is one run: the same options give the same events, byte for byte, the
-// same hash and the same counts, watched or not, alone or beside others.
+// same hash and the same counts, however many other runs there are beside it.
 func TestSameSeedSameRun(t *testing.T) {
-	for seed := uint64(1); seed <= 5; seed++ {
-		o := Options{Seed: seed, Steps: 5000, Faults: All}
-		first, text := traced(o)
-		done := make(chan Result, 2)
-		for range 2 {
-			go func() { done <- Run(o) }()
+	t.Parallel()
+	type run struct {
+		result Result
+		text   string
+	}
+	n := 2 + seeds(8)
+	options := func(i uint64) Options {
+		o := Options{Seed: i/2 + 1, Steps: 6000, Faults: All}
+		if i%2 == 1 { // what an embedder brings keeps to it too
+			o.OpenStorage = newStorages().open
+			o.NewMachine, o.Commands = newLedger, ledgerCommand
+			o.NewTransport = func(uint64) Transport { return codec{} }
 		}
-		second, again := traced(o)
-		require.Equal(t, text, again)
-		require.Equal(t, first, second)
-		require.Equal(t, first, <-done)
-		require.Equal(t, first, <-done)
+		return o
+	}
+	var alone, beside []run
+	for i := range n {
+		r, text := traced(options(i))
+		require.Nil(t, r.Violation)
+		require.NotEmpty(t, text)
+		alone = append(alone, run{r, text})
+	}
+	beside = make([]run, 2*n)
+	var all sync.WaitGroup
+	for i := range beside {
+		all.Go(func() { beside[i].result, beside[i].text = traced(options(uint64(i) % n)) })
+	}
+	all.Wait()
+	for i := range beside {
+		same := alone[uint64(i)%n]
+		require.Equal(t, same.result, beside[i].result)
+		if same.text != beside[i].text { // too long for a message
+			t.Fatalf("seed %d: the traces differ", uint64(i)%n/2+1)
+		}
 	}
 }
 
-// Different seeds are different runs.
-func TestOtherSeedOtherRun(t *testing.T) {
-	seen := map[uint64]uint64{}
-	for seed := uint64(1); seed <= 50; seed++ {
-		hash := Run(Options{Seed: seed, Steps: 200, Faults: All}).Hash
-		require.Zero(t, seen[hash], "seeds %d and %d", seen[hash], seed)
-		seen[hash] = seed
+// Who watches a run does not change it.
+func TestObserverChangesNothing(t *testing.T) {
+	t.Parallel()
+	for seed := range seeds(8) {
+		o := Options{Seed: seed, Steps: 6000, Faults: All}
+		unseen := Run(o)
+		seen, _ := recorded(o)
+		require.Equal(t, unseen, seen)
 	}
 }
 
-// Under every profile alone, under none and under all, with groups of all sizes,
-// no invariant is violated.
-func TestProfiles(t *testing.T) {
-	check := func(o Options) {
-		t.Helper()
-		if v := Run(o).Violation; v != nil {
-			t.Fatalf("%v\nreplay: %s", v, ReplayCommand(o))
+// Different seeds are different runs, and so are a run with a fault and one
+// without it: the hash tells them apart.
+func TestHashTellsRunsApart(t *testing.T) {
+	t.Parallel()
+	seen := map[uint64]string{}
+	for seed := uint64(1); seed <= 40; seed++ {
+		for _, faults := range []Faults{None, All} {
+			o := Options{Seed: seed, Steps: 200, Faults: faults}
+			hash := Run(o).Hash
+			require.Empty(t, seen[hash], "%s", ReplayCommand(o))
+			seen[hash] = ReplayCommand(o)
 		}
 	}
+	o := Options{Seed: 1, Steps: 3000, Faults: Transfer}
+	whole, events := recorded(o)
+	o.Skip = SpansOf(plannedFaults(events)[3:4])
+	require.NotEqual(t, whole.Hash, Run(o).Hash)
+}
+
+// An observer sees all that is counted, steps and time never go back, and a node's
+// lives and roles follow one another.
+func TestObserverSeesEverything(t *testing.T) {
+	t.Parallel()
+	var total Stats
+	counts := map[trace.Kind]uint64{}
 	for seed := uint64(1); seed <= 4; seed++ {
-		check(Options{Seed: seed, Steps: 5000, Faults: None})
-		for one := Faults(1); one < endOfFaults; one <<= 1 {
-			check(Options{Seed: seed, Steps: 5000, Faults: one})
+		r, events := recorded(Options{Seed: seed, Steps: 6000, Faults: All})
+		total.Add(&r.Stats)
+		up := map[uint64]bool{}
+		var last trace.Event
+		for _, e := range events {
+			counts[e.Kind]++
+			require.GreaterOrEqual(t, e.Step, last.Step)
+			require.GreaterOrEqual(t, e.At, last.At)
+			last = e
+			switch e.Kind {
+			case trace.Start:
+				require.False(t, up[e.Node], "%v", &e)
+				up[e.Node] = true
+			case trace.Crash, trace.Stop:
+				up[e.Node] = false
+			case trace.Deliver, trace.Role, trace.Commit, trace.Apply, trace.Write, trace.Sync, trace.Client:
+				require.True(t, up[e.Node], "%v", &e)
+			}
 		}
-		for nodes := 1; nodes <= maxFirst; nodes++ {
-			check(Options{Seed: seed, Steps: 5000, Nodes: nodes, Faults: All})
+		require.LessOrEqual(t, last.Step, r.Stats.Steps)
+	}
+	require.Equal(t, total.Messages, counts[trace.Send])
+	require.Equal(t, total.Lost, counts[trace.Drop])
+	require.Equal(t, total.Faults, counts[trace.Fault])
+	require.Equal(t, total.Crashes, counts[trace.Crash])
+	require.Equal(t, total.Starts, counts[trace.Start])
+	require.Equal(t, total.Stops+total.Replaced, counts[trace.Stop])
+	require.Equal(t, total.ConfChanges, counts[trace.Conf])
+	require.NotZero(t, counts[trace.Cut])
+	require.NotZero(t, counts[trace.Client])
+	require.Zero(t, counts[trace.Violation])
+}
+
+// plannedFaults returns the numbers of the faults that were carried out.
+func plannedFaults(events []trace.Event) []uint64 {
+	var numbers []uint64
+	for i := range events {
+		if events[i].Kind == trace.Fault {
+			numbers = append(numbers, events[i].Index)
 		}
+	}
+	return numbers
+}
+
+// A group survives every profile alone, and a profile alone plans its own faults,
+// all of them, and no others.
+func TestProfiles(t *testing.T) {
+	t.Parallel()
+	shows := map[Faults]func(s *Stats) uint64{
+		Network:    func(s *Stats) uint64 { return s.Lost },
+		Crash:      func(s *Stats) uint64 { return s.Crashes },
+		Disk:       func(s *Stats) uint64 { return s.Stops },
+		Snapshot:   func(s *Stats) uint64 { return s.Snapshots },
+		Transfer:   func(s *Stats) uint64 { return s.Transfers },
+		Membership: func(s *Stats) uint64 { return s.ConfChanges },
+		Lease:      func(s *Stats) uint64 { return s.LeaseReads },
+		Drift:      func(s *Stats) uint64 { return s.LeaseReads },
+	}
+	for one := Faults(1); one < endOfFaults; one <<= 1 {
+		t.Run(one.String(), func(t *testing.T) {
+			total := clean(t, seeds(12), func(seed uint64) Options { return Options{Seed: seed, Faults: one} })
+			for i := range faults {
+				count := total.Marks[markFaults+Mark(i)]
+				if faults[i].of != one {
+					require.Zero(t, count, faults[i].name)
+				} else if seeds(12) == 12 {
+					require.NotZero(t, count, faults[i].name)
+				}
+			}
+			if count := shows[one]; count != nil {
+				require.NotZero(t, count(total))
+			}
+			require.NotZero(t, total.Commits)
+			require.NotZero(t, total.Operations)
+		})
 	}
 }
 
-// With clocks far outside the declared bound leases do not hold, and the check
-// of lease reads sees it: it is not vacuous (S15). Inside the bound they hold.
+// Without faults nothing goes wrong: nothing is planned, nothing stops, and
+// nobody's disk is lost.
+func TestNoFaults(t *testing.T) {
+	t.Parallel()
+	total := clean(t, seeds(12), func(seed uint64) Options { return Options{Seed: seed, Faults: None} })
+	require.Zero(t, total.Faults)
+	require.Zero(t, total.Stops)
+	require.Zero(t, total.Replaced)
+	require.Zero(t, total.ConfChanges)
+	require.Zero(t, total.StaleLeases)
+	require.NotZero(t, total.Commits)
+}
+
+// Groups of every size survive all faults at once, and recover.
+func TestSizes(t *testing.T) {
+	t.Parallel()
+	for nodes := range maxFirst + 1 {
+		n := seeds(16)
+		total := clean(t, n, func(seed uint64) Options {
+			return Options{Seed: 100*uint64(nodes) + seed, Nodes: nodes, Faults: All}
+		})
+		require.GreaterOrEqual(t, total.Steps, n*defaultSteps)
+		require.NotZero(t, total.Faults)
+		require.NotZero(t, total.Marks[markRecovered], "%d nodes", nodes)
+		require.LessOrEqual(t, total.Recovery, uint64(recoverWithin*1000+100))
+	}
+}
+
+// With clocks far outside the declared bound leases do not hold, and the check of
+// lease reads sees it: it is not vacuous (S15). Inside the bound they hold.
 func TestLeasesNeedTheirBound(t *testing.T) {
-	var drifting, bounded Stats
-	for seed := uint64(1); seed <= 60; seed++ {
-		for stats, faults := range map[*Stats]Faults{&drifting: Drift | Network | Crash | Transfer, &bounded: Lease | Clock | Network} {
-			r := Run(Options{Seed: seed, Steps: 20_000, Nodes: 3, Faults: faults})
-			require.Nil(t, r.Violation, "seed %d", seed)
-			stats.Add(&r.Stats)
-		}
+	t.Parallel()
+	// Neither depends on a draw: a set of which each seed takes a part would.
+	set := func(seed uint64, faults Faults) Options {
+		return Options{Seed: seed, Nodes: 3, Faults: faults}
+	}
+	var drifting Stats
+	for first := uint64(0); drifting.StaleLeases == 0 && first < 400; first += 20 {
+		drifting.Add(clean(t, 20, func(seed uint64) Options { return set(first+seed, Drift|Network|Crash|Transfer) }))
 	}
 	require.NotZero(t, drifting.StaleLeases)
+	bounded := clean(t, seeds(40), func(seed uint64) Options { return set(seed, Lease|Clock|Network|Crash|Transfer) })
 	require.NotZero(t, bounded.LeaseReads)
 	require.Zero(t, bounded.StaleLeases)
 }
 
-// Leaving a planned fault out changes nothing before it, and leaving out all
-// leaves none.
-func TestSkip(t *testing.T) {
-	o := Options{Seed: 7, Steps: 5000, Faults: All}
-	_, whole := traced(o)
-	at := strings.Index(whole, " fault index=")
-	at += 1 + strings.Index(whole[at+1:], " fault index=") // the second
-	line := strings.LastIndex(whole[:at], "\n") + 1
-	var number uint64
-	_, err := fmt.Sscanf(whole[at:], " fault index=%d", &number)
-	require.NoError(t, err)
-	before := whole[:strings.LastIndex(whole[:line-1], "\n")+1]
-
-	o.Skip = SpansOf([]uint64{number})
-	_, text := traced(o)
-	require.NotEqual(t, whole, text)
-	require.True(t, strings.HasPrefix(text, before[:len(before)/2]), "what came before is the same")
-	o.Skip = Spans{{1, 1 << 40}}
+// A broken core or checker must not pass for a clean run: a panic is a violation
+// that names where it happened, and ends the run.
+func TestPanicIsAViolation(t *testing.T) {
+	t.Parallel()
+	o := Options{Seed: 1, Steps: 500, Faults: None}
+	o.NewMachine = func(uint64) StateMachine { return panicking{} }
+	o.Commands = ledgerCommand
 	r := Run(o)
-	require.Zero(t, r.Stats.Faults)
+	require.NotNil(t, r.Violation)
+	require.Equal(t, "S20", r.Violation.Rule)
+	require.Contains(t, r.Violation.Detail, "out of order")
+	require.Contains(t, r.Violation.Detail, "rafttest/sim.(*simulation).apply")
+	require.Equal(t, r.Stats.Steps, r.Violation.Step)
+	require.Equal(t, r, Run(o))
 }
 
-// A storage of an embedder's takes the place of the disk's log and survives all
-// faults; one that loses what it was given to save is found out.
-func TestEmbeddersStorage(t *testing.T) {
-	run := func(seed uint64, wrap func(rafttest.Storage) rafttest.Storage) Result {
-		storages := map[uint64]*raft.MemoryStorage{}
-		return Run(Options{Seed: seed, Steps: 5000, Nodes: 3, Faults: All, OpenStorage: func(id uint64, created bool) (rafttest.Storage, error) {
-			if created {
-				storages[id] = raft.NewMemoryStorage()
-			}
-			return wrap(rafttest.Memory(storages[id])), nil
-		}})
+type panicking struct{ StateMachine }
+
+func (panicking) Apply(uint64, []byte) []byte { panic("out of order") }
+func (panicking) Snapshot() []byte            { return nil }
+func (panicking) Restore([]byte) error        { return nil }
+
+// Statistics add up, but for the recovery, of which the longest counts.
+func TestStatsAdd(t *testing.T) {
+	t.Parallel()
+	a := Run(Options{Seed: 1, Steps: 1000, Faults: All}).Stats
+	b := Run(Options{Seed: 2, Steps: 1000, Faults: All}).Stats
+	sum := a
+	sum.Add(&b)
+	require.Equal(t, a.Steps+b.Steps, sum.Steps)
+	require.Equal(t, a.Messages+b.Messages, sum.Messages)
+	require.Equal(t, max(a.Recovery, b.Recovery), sum.Recovery)
+	require.Equal(t, a.Marks[markRecovered]+b.Marks[markRecovered], sum.Marks[markRecovered])
+	twice := a
+	twice.Add(&a)
+	fields := []func(s *Stats) uint64{
+		func(s *Stats) uint64 { return s.Lost }, func(s *Stats) uint64 { return s.Elections },
+		func(s *Stats) uint64 { return s.Commits }, func(s *Stats) uint64 { return s.Applied },
+		func(s *Stats) uint64 { return s.Faults }, func(s *Stats) uint64 { return s.Crashes },
+		func(s *Stats) uint64 { return s.Starts }, func(s *Stats) uint64 { return s.Operations },
 	}
-	found := 0
-	for seed := uint64(1); seed <= 20; seed++ {
-		r := run(seed, func(s rafttest.Storage) rafttest.Storage { return s })
-		require.Nil(t, r.Violation, "seed %d", seed)
-		if v := run(seed, func(s rafttest.Storage) rafttest.Storage { return forgetful{s} }).Violation; v != nil {
-			found++
-		}
+	for i, of := range fields {
+		require.Equal(t, 2*of(&a), of(&twice), "field %d", i)
 	}
-	require.Greater(t, found, 4)
+	require.True(t, slices.ContainsFunc(fields, func(of func(*Stats) uint64) bool { return of(&a) > 0 }))
 }
-
-// forgetful forgets the hard state where entries come with it.
-type forgetful struct{ rafttest.Storage }
-
-func (f forgetful) Save(rd raft.Ready) error {
-	if len(rd.Entries) > 0 {
-		rd.HardState = raft.Ready{}.HardState
-	}
-	return f.Storage.Save(rd)
-}
-
-// A violation shrinks to a run that violates the same rule, is no longer, and
-// repeats from its options alone; a clean run stays as it is.
-func TestShrink(t *testing.T) {
-	o := Options{Seed: 3, Steps: 5000, Nodes: 3, Faults: All}
-	same, r := Shrink(o, 10)
-	require.Nil(t, r.Violation)
-	require.Equal(t, o.Skip, same.Skip)
-
-	o.OpenStorage = func(id uint64, created bool) (rafttest.Storage, error) {
-		return forgetful{rafttest.Memory(raft.NewMemoryStorage())}, nil // a new one for each life
-	}
-	whole := Run(o)
-	require.NotNil(t, whole.Violation)
-	short, r := Shrink(o, 100)
-	require.Equal(t, whole.Violation.Rule, r.Violation.Rule)
-	require.LessOrEqual(t, r.Stats.Steps, whole.Stats.Steps)
-	require.LessOrEqual(t, r.Stats.Faults, whole.Stats.Faults)
-	require.Equal(t, r, Run(short))
-}
-
-// What is written by a profile's or a set's String is read back as it was, and
-// what cannot be read is an error that names it.
-func TestParse(t *testing.T) {
-	for _, f := range []Faults{None, All, Network | Disk, All &^ Disk, Drift} {
-		parsed, err := ParseFaults(f.String())
-		require.NoError(t, err)
-		require.Equal(t, f, parsed)
-	}
-	f, err := ParseFaults("all,-disk")
-	require.NoError(t, err)
-	require.Equal(t, All&^Disk, f)
-	_, err = ParseFaults("netwrok")
-	require.ErrorContains(t, err, `"netwrok"`)
-
-	s := SpansOf([]uint64{9, 1, 2, 3, 7, 2})
-	require.Equal(t, "1-3,7,9", s.String())
-	parsed, err := ParseSpans(s.String())
-	require.NoError(t, err)
-	require.Equal(t, s, parsed)
-	for _, bad := range []string{"x", "3-1", "5,2", "1-x"} {
-		_, err := ParseSpans(bad)
-		require.Error(t, err, bad)
-	}
-	require.True(t, s.Contains(2) && s.Contains(9) && !s.Contains(8))
-}
-
-// Impossible options are an error, not a run.
-func TestValidate(t *testing.T) {
-	require.Error(t, (&Options{Nodes: 8}).Validate())
-	require.Error(t, (&Options{Faults: endOfFaults}).Validate())
-	require.Error(t, (&Options{Commands: func(uint64) []byte { return nil }}).Validate())
-	require.Equal(t, "options", Run(Options{Nodes: -1}).Violation.Rule)
-}
-
-// Of writes that were not synced a crash leaves a beginning; what was synced
-// stays, and what was handed out before never changes.
-func TestDiskCrash(t *testing.T) {
-	d := newDisk()
-	for i := uint64(1); i <= 6; i++ {
-		d.write(record{ents: entries(1, i)})
-		if i == 3 {
-			d.syncTo(d.count)
-		}
-	}
-	d.write(record{ents: entries(2, 5)}) // replaces 5 and 6
-	handed, err := d.Entries(1, 6, 1<<20)
-	require.NoError(t, err)
-	d.fail(2)
-	last, _ := d.LastIndex()
-	require.Equal(t, uint64(5), last)
-	term, _ := d.Term(5)
-	require.Equal(t, uint64(1), term)
-	require.Equal(t, uint64(2), handed[4].Term)
-	d.fail(0)
-	last, _ = d.LastIndex()
-	require.Equal(t, uint64(5), last, "what recovery read is durable")
-}
-
-// What is due comes in the order of its time, and at one time in the order in
-// which it was scheduled.
-func TestQueue(t *testing.T) {
-	var q queue
-	r := newRandom(1, 1)
-	for i := range 1000 {
-		q.push(event{at: int64(r.below(50)), arg: uint64(i)})
-	}
-	last := q.pop()
-	for range 999 {
-		e := q.pop()
-		require.True(t, last.at < e.at || (last.at == e.at && last.arg < e.arg))
-		last = e
-	}
-}
-
-func entries(term, index uint64) []pb.Entry { return []pb.Entry{{Term: term, Index: index}} }

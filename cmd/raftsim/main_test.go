@@ -1,0 +1,115 @@
+package main
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/quorate-raft/raft/rafttest/sim"
+)
+
+func call(args ...string) (status int, stdout, stderr string) {
+	var out, errs bytes.Buffer
+	status = command(append([]string{"-quiet"}, args...), &out, &errs)
+	return status, out.String(), errs.String()
+}
+
+// Wrong flags end with status 2, a line that names the flag or the value, and no
+// run.
+func TestWrongFlags(t *testing.T) {
+	for _, c := range []struct{ args, says string }{
+		{"-faults netwrok", `"netwrok"`},
+		{"-skip 3-1", `"3-1"`},
+		{"-nodes 9", "Nodes (9)"},
+		{"-runs 0", "-runs 0 needs -duration"},
+		{"-steps 0", "-steps"},
+		{"-parallel 0", "-parallel (0)"},
+		{"-stop 0", "-stop"},
+		{"-storage disk", "-storage (disk)"},
+		{"-runs many", "-runs"},
+		{"-unheard-of", "unheard-of"},
+		{"more", `"more"`},
+	} {
+		status, stdout, stderr := call(strings.Fields(c.args)...)
+		require.Equal(t, 2, status, c.args)
+		require.Empty(t, stdout, c.args)
+		require.Contains(t, stderr, c.says, c.args)
+	}
+	status, _, stderr := call("-h")
+	require.Zero(t, status)
+	require.Contains(t, stderr, "usage:")
+}
+
+// Clean runs end with status 0 and a last line that counts them; the same flags
+// give the same output whatever runs at the same time.
+func TestCleanRuns(t *testing.T) {
+	args := []string{"-seed", "5", "-runs", "6", "-steps", "2000"}
+	status, stdout, _ := call(args...)
+	require.Zero(t, status)
+	lines := strings.Split(strings.TrimSpace(stdout), "\n")
+	require.Regexp(t, `^runs=6 steps=\d+ violations=0$`, lines[len(lines)-1])
+	_, again, _ := call(append(args, "-parallel", "1")...)
+	require.Equal(t, stdout, again)
+}
+
+// The trace and the diagram of a run are the same each time, and a file that
+// cannot be written is an error.
+func TestFiles(t *testing.T) {
+	write := func(name string) (trace, page string) {
+		dir := t.TempDir()
+		status, _, stderr := call("-steps", "500", "-trace", filepath.Join(dir, name), "-html", filepath.Join(dir, name+".html"))
+		require.Zero(t, status, stderr)
+		text, err := os.ReadFile(filepath.Join(dir, name))
+		require.NoError(t, err)
+		html, err := os.ReadFile(filepath.Join(dir, name+".html"))
+		require.NoError(t, err)
+		return string(text), string(html)
+	}
+	trace, page := write("a")
+	trace2, page2 := write("a")
+	require.Equal(t, trace, trace2)
+	require.Equal(t, page, page2)
+	require.Regexp(t, `hash [0-9a-f]{16}\n$`, trace)
+	require.Contains(t, page, "<!DOCTYPE html>")
+
+	status, _, stderr := call("-steps", "500", "-trace", filepath.Join(t.TempDir(), "none", "a"))
+	require.Equal(t, 2, status)
+	require.Contains(t, stderr, "writing the trace")
+}
+
+// The printed command makes the same run: its flags are read back to the same
+// options.
+func TestReplayCommand(t *testing.T) {
+	for _, o := range []sim.Options{
+		{Seed: 3, Steps: 20_000, Faults: sim.All},
+		{Seed: 4, Steps: 99, Nodes: 5, Faults: sim.Network | sim.Drift, Skip: sim.Spans{{First: 1, Last: 4}, {First: 9, Last: 9}}},
+	} {
+		text, found := strings.CutPrefix(sim.ReplayCommand(o), "go run ./cmd/raftsim ")
+		require.True(t, found)
+		f, err := parse(strings.Fields(text), &bytes.Buffer{})
+		require.NoError(t, err)
+		require.Equal(t, o, f.options(f.first))
+	}
+}
+
+// A run that violates an invariant is reported with the command that repeats it,
+// and its shortened run is shown.
+func TestReport(t *testing.T) {
+	f, err := parse([]string{"-seed", "8", "-shrink", "0", "-faults", "none"}, &bytes.Buffer{})
+	require.NoError(t, err)
+	b := newBatch(f, &bytes.Buffer{})
+	bad := &sim.Violation{Rule: "S1", Step: 7, Node: 2, Detail: "made up"}
+	b.ended(9, sim.Result{Violation: bad})
+	b.ended(8, sim.Result{Violation: bad})
+	b.ended(10, sim.Result{Violation: bad})
+	require.Equal(t, uint64(3), b.violations)
+	var out bytes.Buffer
+	o := b.report(&out)
+	require.Equal(t, uint64(8), o.Seed, "the lowest seed")
+	require.Equal(t, "violation in the run of seed 8: S1 at step 7, node 2: made up\n"+
+		"replay: go run ./cmd/raftsim -seed 8 -faults none\n", out.String())
+}
