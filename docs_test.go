@@ -13,9 +13,12 @@ import (
 // Go code in the README and in docs is code that compiles: every block stands,
 // but for white space, in example_test.go.
 func TestDocumentedCodeCompiles(t *testing.T) {
-	src, err := os.ReadFile("example_test.go")
-	require.NoError(t, err)
-	compiled := squeeze(string(src))
+	compiled := ""
+	for _, name := range []string{"example_test.go", "rafttest/checkhost_example_test.go"} {
+		src, err := os.ReadFile(name)
+		require.NoError(t, err)
+		compiled += squeeze(string(src)) + " "
+	}
 	pages, err := filepath.Glob("docs/*.md")
 	require.NoError(t, err)
 	blocks := 0

@@ -94,6 +94,7 @@ func (s *simulation) apply(n *node, e *pb.Entry) bool {
 	if !s.ok(s.check.Apply(n.id, e)) {
 		return false
 	}
+	s.stats.Applied++
 	n.sm.applied = e.Index
 	n.sm.digest = mix(n.sm.digest ^ e.Index ^ e.Term<<32)
 	if e.Type != pb.EntryNormal {

@@ -57,26 +57,57 @@ func (n *node) sameStorage() error {
 	if err != nil {
 		return fmt.Errorf("LastIndex: %w", err)
 	}
-	hs, _, err := n.own.InitialState()
+	im := &n.disk.durable
+	if last != im.last() || first > im.base+1 {
+		return fmt.Errorf("the log is [%d, %d], saved was [%d, %d]", first, last, im.base+1, im.last())
+	}
+	for i := im.base; i <= last; i++ {
+		want, _ := im.term(i)
+		if term, err := n.own.Term(i); err != nil || term != want {
+			return fmt.Errorf("the term of entry %d is %d, error %v; saved was %d", i, term, err, want)
+		}
+	}
+	for i := range im.ents {
+		want := &im.ents[i]
+		got, err := n.own.Entries(want.Index, want.Index+1, 0)
+		if err != nil {
+			return fmt.Errorf("entry %d: %w", want.Index, err)
+		}
+		if len(got) != 1 || !sameEntry(&got[0], want) {
+			return fmt.Errorf("entry %d is %v, saved was %v", want.Index, got, want)
+		}
+	}
+	return n.sameState()
+}
+
+func sameEntry(a, b *pb.Entry) bool {
+	return a.Index == b.Index && a.Term == b.Term && a.Type == b.Type && bytes.Equal(a.Data, b.Data)
+}
+
+// sameState compares what a storage has beside the log.
+func (n *node) sameState() error {
+	hs, cs, err := n.own.InitialState()
 	if err != nil {
 		return fmt.Errorf("InitialState: %w", err)
 	}
-	im := &n.disk.durable
-	if last != im.last() || first > im.last()+1 {
-		return fmt.Errorf("the log is [%d, %d], saved was [%d, %d]", first, last, im.base+1, im.last())
+	snap, err := n.own.Snapshot()
+	if err != nil {
+		return fmt.Errorf("Snapshot: %w", err)
 	}
-	if hs != im.hs {
-		return fmt.Errorf("the hard state is %v, saved was %v", hs, im.hs)
+	want := &n.disk.durable
+	if hs != want.hs {
+		return fmt.Errorf("the hard state is %v, saved was %v", hs, want.hs)
 	}
-	for i := max(first, im.base+1); i <= last; i++ {
-		got, err := n.own.Entries(i, i+1, 0)
-		if err != nil {
-			return fmt.Errorf("entry %d: %w", i, err)
-		}
-		want := &im.ents[i-im.base-1]
-		if len(got) != 1 || got[0].Term != want.Term || got[0].Index != i || got[0].Type != want.Type || !bytes.Equal(got[0].Data, want.Data) {
-			return fmt.Errorf("entry %d is %v, saved was %v", i, got, want)
-		}
+	if err := cs.Equivalent(want.conf); err != nil {
+		return fmt.Errorf("that in InitialState and the saved: %w", err)
+	}
+	got, saved := &snap.Metadata, &want.snap.Metadata
+	if got.Index != saved.Index || got.Term != saved.Term || !bytes.Equal(snap.Data, want.snap.Data) {
+		return fmt.Errorf("the snapshot is that at %d of term %d with %d bytes, saved was that at %d of term %d with %d bytes",
+			got.Index, got.Term, len(snap.Data), saved.Index, saved.Term, len(want.snap.Data))
+	}
+	if err := got.ConfState.Equivalent(saved.ConfState); err != nil {
+		return fmt.Errorf("that in Snapshot and the saved: %w", err)
 	}
 	return nil
 }

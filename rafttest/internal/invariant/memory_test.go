@@ -201,7 +201,10 @@ func TestReaches(t *testing.T) {
 	for _, e := range []struct {
 		i   uint64
 		rec record
-	}{{2, record{term: 2, prev: 1}}, {3, record{term: 2, prev: 2}}, {3, record{term: 3, prev: 2}}, {4, record{term: 4, prev: 2}}, {4, record{term: 3, prev: 3}}} {
+	}{
+		{2, record{term: 2, prev: 1}}, {3, record{term: 2, prev: 2}}, {3, record{term: 3, prev: 2}},
+		{4, record{term: 4, prev: 2}}, {4, record{term: 3, prev: 3}},
+	} {
 		c.log.put(e.i, e.rec)
 	}
 	require.True(t, c.reaches(entryID{4, 4}, entryID{2, 3}))
