@@ -77,7 +77,7 @@ func (s *simulation) restore(n *node, snap *pb.Snapshot) bool {
 	n.sm.applied = snap.Metadata.Index
 	n.captured = capture{}
 	s.mark(markRestored)
-	if n.user != nil {
+	if n.user != nil && len(snap.Data) > 0 { // the first snapshot of a group has none
 		if err := n.user.Restore(userPart(snap.Data)); err != nil {
 			s.fail("machine", n.id, fmt.Sprintf("Restore of the snapshot at %d: %v", snap.Metadata.Index, err))
 			return false

@@ -102,11 +102,11 @@ func TestBrokenStateMachines(t *testing.T) {
 		rule    string
 		machine func(id uint64) StateMachine
 	}{
-		"answers by its node": {"S5", func(id uint64) StateMachine { return byNode{&ledger{}, id} }},
-		"counts its own life": {"S5", func(uint64) StateMachine { return &sinceStart{ledger: &ledger{}} }},
-		"forgets part of its state in a snapshot":     {"S5", func(uint64) StateMachine { return forgetsAccount{&ledger{}} }},
-		"restores beside what it had":                 {"S5", func(uint64) StateMachine { return &addsUp{ledger: &ledger{}} }},
-		"does not take its own snapshot":              {"machine", func(uint64) StateMachine { return cutsSnapshot{&ledger{}} }},
+		"answers by its node":                          {"S5", func(id uint64) StateMachine { return byNode{&ledger{}, id} }},
+		"counts its own life":                          {"S5", func(uint64) StateMachine { return &sinceStart{ledger: &ledger{}} }},
+		"forgets part of its state in a snapshot":      {"S5", func(uint64) StateMachine { return forgetsAccount{&ledger{}} }},
+		"restores beside what it had":                  {"S5", func(uint64) StateMachine { return &addsUp{ledger: &ledger{}} }},
+		"does not take its own snapshot":               {"machine", func(uint64) StateMachine { return cutsSnapshot{&ledger{}} }},
 		"applies commands on a map in the map's order": {"S5", func(uint64) StateMachine { return unordered{} }},
 	} {
 		t.Run(name, func(t *testing.T) {
