@@ -1,0 +1,48 @@
+package replica
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/quorate-raft/raft"
+)
+
+// What the outcome of a proposal can be, beside success. Every error of Propose and
+// ProposeConfChange matches exactly one of ErrNotApplied and ErrAmbiguous.
+var (
+	// ErrNotApplied: the command has not taken effect and never will. It is safe
+	// to propose it again.
+	ErrNotApplied = errors.New("replica: not applied")
+	// ErrAmbiguous: nobody knows yet whether the command takes effect. Proposing
+	// it again may apply it twice, unless the state machine tells that.
+	ErrAmbiguous = errors.New("replica: it is not known whether it was applied")
+
+	// ErrOverloaded: too much is waiting already (Config.MaxPending,
+	// MaxPendingBytes). Back off and try again. As a refused proposal it
+	// matches ErrNotApplied too.
+	ErrOverloaded = errors.New("replica: overloaded")
+	// ErrStopped: the replica was stopped, or stopped itself; Err says why.
+	ErrStopped = errors.New("replica: stopped")
+	// ErrInvalidConfig matches every error of a Config that Start refuses.
+	ErrInvalidConfig = errors.New("replica: invalid config")
+	// ErrSnapshotMissing: the log begins after what the state machine holds, and
+	// the snapshot in between is not there.
+	ErrSnapshotMissing = errors.New("replica: snapshot is missing")
+)
+
+// outcome is the error of a proposal: ErrNotApplied or ErrAmbiguous, and why.
+type outcome struct{ kind, why error }
+
+func (e *outcome) Error() string   { return fmt.Sprintf("%v: %v", e.kind, e.why) }
+func (e *outcome) Unwrap() []error { return []error{e.kind, e.why} }
+
+func notApplied(why error) error { return &outcome{ErrNotApplied, why} }
+func ambiguous(why error) error  { return &outcome{ErrAmbiguous, why} }
+
+var (
+	errReplaced  = errors.New("another leader's entry took its place in the log")
+	errForwarded = errors.New("it was passed on to a leader that is none any more")
+	errSkipped   = errors.New("its place in the log came with a snapshot")
+)
+
+func isNoLeader(err error) bool { return errors.Is(err, raft.ErrNoLeader) }

@@ -1,0 +1,269 @@
+package replica
+
+import (
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/quorate-raft/raft"
+	pb "github.com/quorate-raft/raft/raftpb"
+)
+
+// run is the loop: it alone touches the node. It ends when the replica stops.
+func (r *Replica) run() {
+	defer close(r.writes)
+	ticker := time.NewTicker(r.cfg.TickInterval)
+	defer ticker.Stop()
+	var w work
+	for {
+		select {
+		case <-r.in.wake:
+		case <-ticker.C:
+		case <-r.stopping:
+			r.finish()
+			return
+		}
+		r.in.take(&w)
+		ticked := r.tickDue()
+		r.handle(&w)
+		urgent := ticked || len(w.messages) > 0 || len(w.reads) > 0
+		w.reset()
+		r.drain(urgent)
+		if err := r.node.Err(); err != nil {
+			r.fail(err)
+		}
+	}
+}
+
+// tickDue delivers the ticks that are due by the monotonic clock. One that does
+// not lead and was asleep for long gets only some: what its leader said meanwhile
+// may still be in the inbox. A leader gets all, since its lease depends on it.
+func (r *Replica) tickDue() bool {
+	if r.cfg.hooks.manualTicks {
+		return false
+	}
+	due := uint64(time.Since(r.began) / r.cfg.TickInterval)
+	if due <= r.clock {
+		return false
+	}
+	n := due - r.clock
+	r.clock = due
+	if r.soft.RaftState != raft.StateLeader {
+		n = min(n, max(1, uint64(r.electionTick)/2))
+	}
+	for range n {
+		r.tick()
+	}
+	return true
+}
+
+func (r *Replica) tick() {
+	r.ticks++
+	r.node.Tick()
+	if r.ticks > uint64(r.electionTick) {
+		r.reaskReads(r.ticks - uint64(r.electionTick))
+	}
+	if r.ticks%uint64(r.electionTick) == 0 {
+		r.snapshots.expireViews()
+	}
+	r.checkTransfers()
+}
+
+// handle gives the node what came in.
+func (r *Replica) handle(w *work) {
+	if w.hasAck {
+		r.unacked -= int(r.takeAcked(w.acked))
+		r.note(r.node.AckAppend(w.acked))
+	}
+	if w.applied > 0 {
+		r.note(r.node.AckApply(w.applied))
+	}
+	for i := range w.messages {
+		m := &w.messages[i]
+		if err := r.node.Step(*m); err != nil {
+			r.refusedMessage(m, err)
+		}
+	}
+	for _, call := range w.calls {
+		call()
+	}
+	if len(w.proposals) > 0 {
+		r.waitingProposals = append(r.waitingProposals, w.proposals...)
+	}
+	r.propose()
+	for _, rd := range w.reads {
+		if !rd.lease || !r.serveByLease(rd) {
+			r.readBook.waiting = append(r.readBook.waiting, rd)
+		}
+	}
+	r.askReads()
+}
+
+// note logs an error of the node that only a fault of this package, or of the
+// storage, can bring about.
+func (r *Replica) note(err error) {
+	if err != nil && r.node.Err() == nil {
+		r.log.Error("the node refuses an acknowledgement", zap.Error(err))
+	}
+}
+
+func (r *Replica) refusedMessage(m *pb.Message, err error) {
+	if ce := r.log.Check(zap.DebugLevel, "message refused"); ce != nil {
+		ce.Write(zap.Uint64("from", m.From), zap.Stringer("type", m.Type), zap.Error(err))
+	}
+}
+
+// propose hands the proposals that wait to the node, until there is no leader.
+func (r *Replica) propose() {
+	for len(r.waitingProposals) > 0 {
+		p := r.waitingProposals[0]
+		if r.pending.isWaiting(p) && !r.proposeOne(p) {
+			return
+		}
+		r.waitingProposals[0] = nil
+		r.waitingProposals = r.waitingProposals[1:]
+	}
+	r.waitingProposals = nil
+}
+
+// proposeOne reports whether the node took p or refused it, rather than knowing
+// no leader.
+func (r *Replica) proposeOne(p *proposal) bool {
+	var err error
+	if p.conf != nil {
+		err = r.node.ProposeConfChange(*p.conf)
+	} else {
+		err = r.node.Propose(p.data)
+	}
+	switch {
+	case err == nil:
+		st := r.node.BasicStatus()
+		index := uint64(0)
+		if st.RaftState == raft.StateLeader {
+			index = st.LastIndex
+		}
+		r.pending.handed(p, index, st.Term)
+	case isNoLeader(err):
+		return false
+	default:
+		r.pending.refused(p, err)
+	}
+	return true
+}
+
+// serveByLease serves a read under the leader's lease, if there is one. All ticks
+// that are due were delivered; if that was long ago by now the lease may be over.
+func (r *Replica) serveByLease(rd *read) bool {
+	before := time.Now()
+	r.tickDue()
+	index, err := r.node.LeaseRead()
+	if err != nil || time.Since(before) > r.cfg.TickInterval/2 {
+		return false
+	}
+	r.apply.put(applyWork{readIndex: index, reads: []*read{rd}})
+	return true
+}
+
+// drain takes Readys and starts what they ask for. While two are being written and
+// nothing is urgent, more work gathers for the next one instead.
+func (r *Replica) drain(urgent bool) {
+	for r.node.HasReady() && r.unacked < r.cfg.hooks.overlaps && (urgent || r.unacked < 2) {
+		rd := r.node.Ready()
+		if r.node.Err() != nil {
+			return
+		}
+		if rd.AppendToken() == (raft.AppendToken{}) {
+			return // nothing came of it
+		}
+		r.start(rd)
+	}
+}
+
+// start starts what a Ready asks for.
+func (r *Replica) start(rd raft.Ready) {
+	r.send(rd.Messages)
+	if rd.SoftState != nil {
+		r.softChanged(*rd.SoftState)
+	}
+	if rd.HardState.Term > r.term {
+		r.term = rd.HardState.Term
+		r.pending.newTerm(r.term)
+	}
+	if len(rd.ReadStates) > 0 {
+		r.readStates(rd.ReadStates)
+	}
+	if len(rd.CommittedEntries) > 0 {
+		r.apply.put(applyWork{entries: rd.CommittedEntries})
+	}
+	if r.unacked == 0 && !writes(&rd) {
+		// Nothing is being written that it could overtake.
+		r.transport.Send(rd.MessagesAfterAppend)
+		r.note(r.node.AckAppend(rd.AppendToken()))
+		return
+	}
+	r.unacked++
+	r.handedOut = append(r.handedOut, rd.AppendToken())
+	r.writes <- rd
+}
+
+// writes reports whether a Ready asks to persist anything.
+func writes(rd *raft.Ready) bool {
+	return len(rd.Entries) > 0 || !raft.IsEmptyHardState(rd.HardState) || !raft.IsEmptySnap(rd.Snapshot)
+}
+
+// takeAcked returns how many Readys the token covers.
+func (r *Replica) takeAcked(token raft.AppendToken) int {
+	for i, t := range r.handedOut {
+		if t == token {
+			r.handedOut = append(r.handedOut[:0], r.handedOut[i+1:]...)
+			return i + 1
+		}
+	}
+	return 0
+}
+
+// send puts messages on their way; snapshots go a way of their own.
+func (r *Replica) send(ms []pb.Message) {
+	from := 0
+	for i := range ms {
+		if ms[i].Type != pb.MsgSnap {
+			continue
+		}
+		r.transport.Send(ms[from:i])
+		from = i + 1
+		r.snapshots.send(ms[i])
+	}
+	if from < len(ms) {
+		r.transport.Send(ms[from:])
+	}
+}
+
+// softChanged is called when the leader or this node's role changes.
+func (r *Replica) softChanged(soft raft.SoftState) {
+	was := r.soft
+	r.soft = soft
+	if was.RaftState == raft.StateLeader && soft.RaftState != raft.StateLeader {
+		r.snapshots.cancelSends()
+	}
+	r.lead.Store(soft.Lead)
+	r.leads.Store(soft.RaftState == raft.StateLeader)
+	if soft.Lead != was.Lead {
+		r.reaskReads(r.ticks + 1)
+		r.propose()
+	}
+	r.publish(Event{Kind: LeaderChanged, Leader: soft.Lead, Role: soft.RaftState, Term: r.node.BasicStatus().Term})
+	r.checkTransfers()
+}
+
+// finish ends what waits for the loop.
+func (r *Replica) finish() {
+	var w work
+	r.in.take(&w)
+	for _, rd := range w.reads {
+		rd.finish(r.stopError())
+	}
+	r.failReads(r.stopError())
+	for _, t := range r.transfers {
+		t.finish(r.stopError())
+	}
+}

@@ -1,0 +1,96 @@
+package replica
+
+import (
+	"encoding/binary"
+	"sync"
+
+	"github.com/quorate-raft/raft"
+)
+
+// read waits until what it has to see is applied.
+type read struct {
+	lease bool
+	once  sync.Once
+	err   error
+	done  chan struct{}
+}
+
+func (rd *read) finish(err error) {
+	rd.once.Do(func() {
+		rd.err = err
+		close(rd.done)
+	})
+}
+
+// readBatch is reads that share a request to the node.
+type readBatch struct {
+	reads []*read
+	tick  uint64 // when it was asked
+}
+
+// readBook is the loop's account of reads.
+type readBook struct {
+	waiting []*read // to be asked: there was no leader
+	asked   map[uint64]*readBatch
+	next    uint64
+}
+
+func readContext(n uint64) []byte { return binary.LittleEndian.AppendUint64(nil, n) }
+
+// ask asks the node for all reads that wait, in one request.
+func (r *Replica) askReads() {
+	b := &r.readBook
+	if len(b.waiting) == 0 {
+		return
+	}
+	b.next++
+	if err := r.node.ReadIndex(readContext(b.next)); err != nil {
+		return // no leader, or too many wait in the node: when something changes, or at the next tick
+	}
+	b.asked[b.next] = &readBatch{reads: b.waiting, tick: r.ticks}
+	b.waiting = nil
+}
+
+// answered takes the node's answers: what they let be read waits for the
+// applier.
+func (r *Replica) readStates(states []raft.ReadState) {
+	for i := range states {
+		w := applyWork{readIndex: states[i].Index, context: states[i].RequestCtx}
+		if len(w.context) == 8 {
+			n := binary.LittleEndian.Uint64(w.context)
+			if batch := r.readBook.asked[n]; batch != nil { // else it was asked again meanwhile
+				delete(r.readBook.asked, n)
+				w.reads = batch.reads
+			}
+		}
+		if len(w.reads) > 0 || r.cfg.hooks.served != nil {
+			r.apply.put(w)
+		}
+	}
+}
+
+// reask asks again what was asked before the given tick: the node loses reads
+// when leadership changes, and the network loses messages.
+func (r *Replica) reaskReads(before uint64) {
+	b := &r.readBook
+	for n, batch := range b.asked {
+		if batch.tick < before {
+			b.waiting = append(b.waiting, batch.reads...)
+			delete(b.asked, n)
+		}
+	}
+	r.askReads()
+}
+
+func (r *Replica) failReads(err error) {
+	for _, rd := range r.readBook.waiting {
+		rd.finish(err)
+	}
+	for _, batch := range r.readBook.asked {
+		for _, rd := range batch.reads {
+			rd.finish(err)
+		}
+	}
+	r.readBook.waiting = nil
+	clear(r.readBook.asked)
+}

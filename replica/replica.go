@@ -1,0 +1,386 @@
+package replica
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/quorate-raft/raft"
+	pb "github.com/quorate-raft/raft/raftpb"
+)
+
+// Replica is one running member of a raft group. Its methods may be called
+// concurrently.
+type Replica struct {
+	cfg          Config // defaults filled
+	log          *zap.Logger
+	transport    Transport
+	electionTick int
+
+	in        *inbox
+	apply     *applyQueue
+	pending   *pending
+	snapshots *snapshots
+	watchers
+	writes chan raft.Ready
+	// storageMu orders the writes to Storage, which different goroutines make.
+	storageMu sync.Mutex
+
+	applied      atomic.Uint64
+	appliedBytes atomic.Uint64
+	lead         atomic.Uint64
+	leads        atomic.Bool
+
+	stopping chan struct{} // closed when the replica is to stop
+	done     chan struct{} // closed when it has
+	stopOnce sync.Once
+	err      error // why it stopped by itself; set before stopping is closed
+	closing  sync.Once
+
+	// What follows belongs to the loop.
+	node             *raft.RawNode
+	began            time.Time
+	clock            uint64 // ticks that were due
+	ticks            uint64 // ticks that were delivered
+	soft             raft.SoftState
+	term             uint64
+	unacked          int // Readys that are being written
+	handedOut        []raft.AppendToken
+	waitingProposals []*proposal
+	readBook         readBook
+	transfers        []*transfer
+	peers            map[uint64]string // as Transport knows them
+}
+
+// Start starts a replica from what its Storage and StateMachine hold. The error
+// matches ErrInvalidConfig, ErrSnapshotMissing, or raft.ErrStorage; nothing runs
+// then, and the Transport is left as it was.
+func Start(c Config) (*Replica, error) {
+	if err := c.Validate(); err != nil {
+		return nil, err
+	}
+	r := &Replica{
+		cfg: c.withDefaults(), transport: c.Transport, in: newInbox(0), apply: newApplyQueue(),
+		stopping: make(chan struct{}), done: make(chan struct{}),
+		readBook: readBook{asked: map[uint64]*readBatch{}}, peers: map[uint64]string{},
+	}
+	r.in.maxMessages = r.cfg.MaxInbox
+	r.writes = make(chan raft.Ready, r.cfg.hooks.overlaps)
+	r.log = r.cfg.Logger.With(zap.Uint64("id", c.ID))
+	r.pending = newPending(&r.cfg, rand.Uint64())
+	r.snapshots = newSnapshots(r)
+	index, err := r.snapshots.prepare()
+	if err != nil {
+		return nil, err
+	}
+	if err := r.newNode(index); err != nil {
+		return nil, err
+	}
+	r.applied.Store(index)
+	for id, address := range r.cfg.Peers {
+		r.setPeer(id, address)
+	}
+	r.confChanged()
+	if err := r.transport.Start(r.deliver, r.unreachable, r.snapshots.receive); err != nil {
+		return nil, fmt.Errorf("replica: transport: %w", err)
+	}
+	r.began = time.Now()
+	var running sync.WaitGroup
+	a := &applier{r: r, applied: index}
+	for _, f := range []func(){r.run, r.write, a.run} {
+		running.Go(f)
+	}
+	go r.end(&running)
+	r.in.put(func(*work) {}) // what the node has to do at once
+	return r, nil
+}
+
+func (r *Replica) newNode(applied uint64) error {
+	cfg := r.cfg.Raft
+	cfg.Storage, cfg.Applied = r.snapshots.storage(), applied
+	node, err := raft.NewRawNode(&cfg)
+	if err != nil {
+		return fmt.Errorf("replica: %w", err)
+	}
+	r.node = node
+	st := node.BasicStatus()
+	r.term = st.Term
+	r.electionTick = cfg.ElectionTick
+	setDefault(&r.electionTick, 10)
+	if len(r.cfg.Bootstrap) > 0 && st.LastIndex == 0 && st.Term == 0 {
+		if err := node.Bootstrap(r.cfg.Bootstrap); err != nil {
+			return fmt.Errorf("replica: %w", err)
+		}
+	}
+	return nil
+}
+
+// deliver takes a message from the transport.
+func (r *Replica) deliver(m *pb.Message) {
+	if m.Type == pb.MsgSnap {
+		r.log.Warn("a snapshot came as a message; dropped", zap.Uint64("from", m.From))
+		return
+	}
+	r.in.message(m)
+}
+
+func (r *Replica) unreachable(peer uint64) {
+	r.call(func() { _ = r.node.ReportUnreachable(peer) })
+}
+
+// call lets the loop call f, some time.
+func (r *Replica) call(f func()) {
+	r.in.put(func(w *work) { w.calls = append(w.calls, f) })
+}
+
+// onLoop lets the loop call f and waits for it. It reports false if the replica
+// stops instead.
+func (r *Replica) onLoop(f func()) bool {
+	called := make(chan struct{})
+	r.call(func() {
+		f()
+		close(called)
+	})
+	select {
+	case <-called:
+		return true
+	case <-r.stopping:
+		return false
+	}
+}
+
+// Propose appends a command to the log and returns what the state machine said of
+// it. While no leader is known it waits for one. A follower passes the command on
+// to its leader. The caller must not change data afterwards.
+//
+// The error matches ErrNotApplied or ErrAmbiguous, and why: ErrOverloaded,
+// ErrStopped, that of ctx, or one of package raft.
+func (r *Replica) Propose(ctx context.Context, data []byte) (any, error) {
+	p := &proposal{done: make(chan struct{}), data: make([]byte, headerSize+len(data))}
+	copy(p.data[headerSize:], data)
+	return r.await(ctx, p)
+}
+
+// ProposeConfChange changes the membership and returns the configuration that took
+// effect here. The Context of cc is used by the replica; those of its members are
+// their addresses. Errors are those of Propose; a refusal by the leader is a
+// raft.ConfChangeError if this replica leads.
+func (r *Replica) ProposeConfChange(ctx context.Context, cc pb.ConfChangeI) (pb.ConfState, error) {
+	change := cc.AsV2()
+	p := &proposal{done: make(chan struct{}), conf: &change}
+	result, err := r.await(ctx, p)
+	cs, _ := result.(pb.ConfState)
+	return cs, err
+}
+
+func (r *Replica) await(ctx context.Context, p *proposal) (any, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, notApplied(err)
+	}
+	if err := r.pending.add(p); err != nil {
+		return nil, err
+	}
+	if p.conf != nil {
+		p.conf.Context = encodeCommand(p.id, nil)
+	} else {
+		putHeader(p.data, p.id)
+	}
+	r.in.put(func(w *work) { w.proposals = append(w.proposals, p) })
+	select {
+	case <-p.done:
+		return p.result, p.err
+	case <-ctx.Done():
+		return r.pending.giveUp(p, ctx.Err())
+	}
+}
+
+// Read returns when everything that was acknowledged before the call is applied
+// here: what the state machine is asked then is linearizable (dissertation §6.4).
+// Reads share rounds of messages. While no leader is known it waits for one. A
+// lost read is asked again. The error is that of ctx, ErrOverloaded or ErrStopped.
+func (r *Replica) Read(ctx context.Context) error { return r.read(ctx, &read{}) }
+
+// ReadLease is Read without messages while this replica leads and holds a lease
+// (raft.ReadOnlyLeaseBased, dissertation §6.4.1): it is as safe as
+// raft.Config.MaxClockDrift is true. Else it is Read.
+func (r *Replica) ReadLease(ctx context.Context) error { return r.read(ctx, &read{lease: true}) }
+
+func (r *Replica) read(ctx context.Context, rd *read) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	rd.done = make(chan struct{})
+	if !r.pending.admitRead() {
+		return r.refused()
+	}
+	defer r.pending.readEnded()
+	r.in.put(func(w *work) { w.reads = append(w.reads, rd) })
+	select {
+	case <-rd.done:
+		return rd.err
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-r.done:
+		return r.stopError()
+	}
+}
+
+func (r *Replica) refused() error {
+	if r.stopped() {
+		return r.stopError()
+	}
+	return ErrOverloaded
+}
+
+// Status is the state of a replica.
+type Status struct {
+	raft.Status
+	// Explain says in words what stands in the way, if anything does.
+	Explain string
+	// Pending is how many proposals wait for their outcome, and PendingBytes
+	// their size.
+	Pending      int
+	PendingBytes uint64
+	// DroppedMessages counts messages that found the inbox full.
+	DroppedMessages uint64
+}
+
+// Status returns the replica's state. The error is that of ctx or ErrStopped.
+func (r *Replica) Status(ctx context.Context) (Status, error) {
+	answer := make(chan Status, 1)
+	r.call(func() {
+		answer <- Status{Status: r.node.Status(), Explain: fmt.Sprint(r.node.Explain())}
+	})
+	select {
+	case s := <-answer:
+		s.Pending, s.PendingBytes = r.pending.counts()
+		r.in.mu.Lock()
+		s.DroppedMessages = r.in.dropped
+		r.in.mu.Unlock()
+		return s, nil
+	case <-ctx.Done():
+		return Status{}, ctx.Err()
+	case <-r.stopping:
+		return Status{}, r.stopError()
+	}
+}
+
+// Leader returns the leader that this replica knows, raft.None if none, and whether
+// it is itself the leader. It costs next to nothing.
+func (r *Replica) Leader() (id uint64, self bool) { return r.lead.Load(), r.leads.Load() }
+
+// Applied returns the index of the last entry that is applied here.
+func (r *Replica) Applied() uint64 { return r.applied.Load() }
+
+// Watch returns a Watcher with room for so many events that nobody has received
+// yet; of more, the oldest are dropped and counted. The first event is a
+// LeaderChanged with the present state.
+func (r *Replica) Watch(room int) *Watcher {
+	w := r.watch(room)
+	r.call(func() {
+		r.watchers.mu.Lock()
+		defer r.watchers.mu.Unlock()
+		if !w.stopped {
+			w.deliver(Event{Kind: LeaderChanged, Leader: r.soft.Lead, Role: r.soft.RaftState, Term: r.term})
+		}
+	})
+	return w
+}
+
+// TakeSnapshot compacts the log now, as the policy of SnapshotEntries and
+// SnapshotBytes does by itself. It returns when that has begun, false if it is under
+// way already or the replica stops.
+func (r *Replica) TakeSnapshot() bool {
+	began := make(chan bool, 1)
+	r.apply.put(applyWork{call: func() { began <- r.snapshots.take(r.applied.Load()) }})
+	select {
+	case ok := <-began:
+		return ok
+	case <-r.stopping:
+		return false
+	}
+}
+
+// Done is closed when the replica has stopped.
+func (r *Replica) Done() <-chan struct{} { return r.done }
+
+// Err returns why the replica stopped by itself: a fault of the storage or the state
+// machine. It is nil while it runs and if it was told to stop.
+func (r *Replica) Err() error {
+	select {
+	case <-r.stopping:
+		return r.err
+	default:
+		return nil
+	}
+}
+
+// Stop stops the replica and returns when nothing of it runs any more. With
+// Config.HandOverOnStop a leader hands over first, for as long as ctx and two
+// election timeouts allow. What is pending gets ErrStopped. It returns Err.
+func (r *Replica) Stop(ctx context.Context) error {
+	if r.cfg.HandOverOnStop && !r.stopped() && r.leads.Load() {
+		limit := time.Duration(2*r.electionTick) * r.cfg.TickInterval
+		within, cancel := context.WithTimeout(ctx, limit)
+		if err := r.TransferLeadership(within, raft.None); err != nil {
+			r.log.Info("leadership was not handed over", zap.Error(err))
+		}
+		cancel()
+	}
+	r.stop(nil)
+	<-r.done
+	return r.Err()
+}
+
+// fail stops the replica because of a fault.
+func (r *Replica) fail(err error) {
+	if !errors.Is(err, ErrStopped) {
+		r.stop(err)
+	}
+}
+
+func (r *Replica) stop(err error) {
+	r.stopOnce.Do(func() {
+		if r.err = err; err != nil {
+			r.log.Error("the replica stops", zap.Error(err))
+		}
+		close(r.stopping)
+		r.apply.close()
+	})
+}
+
+func (r *Replica) stopped() bool {
+	select {
+	case <-r.stopping:
+		return true
+	default:
+		return false
+	}
+}
+
+// stopError is what those get who wait for something.
+func (r *Replica) stopError() error {
+	if err := r.Err(); err != nil {
+		return fmt.Errorf("%w: %w", ErrStopped, err)
+	}
+	return ErrStopped
+}
+
+// end waits for the end and cleans up.
+func (r *Replica) end(running *sync.WaitGroup) {
+	<-r.stopping
+	running.Wait()
+	r.snapshots.close()
+	if err := r.transport.Close(); err != nil {
+		r.log.Warn("closing the transport", zap.Error(err))
+	}
+	r.pending.stop(r.stopError())
+	r.publish(Event{Kind: Stopped, Err: r.err})
+	close(r.done)
+}
