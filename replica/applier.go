@@ -81,7 +81,6 @@ type applier struct {
 
 // run applies until the replica stops.
 func (a *applier) run() {
-	defer a.finish()
 	var w []applyWork
 	for {
 		if w = a.r.apply.take(w); w == nil {
@@ -96,19 +95,6 @@ func (a *applier) run() {
 		}
 		a.serve()
 		a.r.snapshots.maybeTake(a.applied)
-	}
-}
-
-func (a *applier) finish() {
-	for _, w := range a.waiting {
-		for _, rd := range w.reads {
-			rd.finish(a.r.stopError())
-		}
-	}
-	for _, w := range a.r.apply.work { // nobody else looks at it any more
-		for _, rd := range w.reads {
-			rd.finish(a.r.stopError())
-		}
 	}
 }
 
@@ -133,7 +119,7 @@ func (a *applier) served(w *applyWork) {
 		f(raft.ReadState{Index: w.readIndex, RequestCtx: w.context})
 	}
 	for _, rd := range w.reads {
-		rd.finish(nil)
+		close(rd.done)
 	}
 }
 

@@ -73,6 +73,7 @@ type Config struct {
 // hooks are for the package's own tests.
 type hooks struct {
 	manualTicks bool // ticks come from the test alone
+	noTrailing  bool // compactions leave nothing
 	overlaps    int  // Readys that may be written at the same time
 	// applied is told of each entry, restored of each received snapshot, when it is
 	// done; served of each answer to a read, also to one that the test asked.
@@ -94,6 +95,9 @@ func (c Config) withDefaults() Config {
 	setDefault(&c.Raft.MaxApplyingSize, 64<<20)
 	setDefault(&c.Raft.MaxInflightBytes, 64<<20)
 	setDefault(&c.hooks.overlaps, 8)
+	if c.hooks.noTrailing {
+		c.TrailingEntries = 0
+	}
 	if c.Logger == nil {
 		c.Logger = zap.NewNop()
 	}

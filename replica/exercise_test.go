@@ -149,7 +149,7 @@ func (h exercised) ProposeConfChange(cc pb.ConfChangeI) {
 func (h exercised) ReadIndex(rctx []byte) {
 	h.do(func() { _ = h.node.ReadIndex(rctx) })
 }
-func (h exercised) TakeSnapshot() { h.Replica.TakeSnapshot() }
+func (h exercised) TakeSnapshot() { go func() { _ = h.Replica.TakeSnapshot(context.Background()) }() }
 func (h exercised) Stop()         { _ = h.Replica.Stop(context.Background()) }
 
 // The replica keeps the host contract (docs/host-contract.md) through elections,
@@ -163,9 +163,9 @@ func TestReplicaKeepsTheHostContract(t *testing.T) {
 		restored := env.Check.Restore(func(pb.Snapshot) {})
 		cfg := Config{
 			ID: env.Config.ID, Storage: env.Storage, Transport: tr, StateMachine: &sumMachine{}, SnapshotDir: dir,
-			Bootstrap: env.Peers, Raft: env.Config, TrailingEntries: 1,
+			Bootstrap: env.Peers, Raft: env.Config,
 			hooks: hooks{
-				manualTicks: true, applied: applied, served: env.Check.Served,
+				manualTicks: true, noTrailing: true, applied: applied, served: env.Check.Served,
 				restored: func(meta pb.SnapshotMetadata) { restored(pb.Snapshot{Metadata: meta}) },
 			},
 		}

@@ -20,7 +20,6 @@ func (r *Replica) run() {
 		case <-r.in.wake:
 		case <-ticker.C:
 		case <-r.stopping:
-			r.finish()
 			return
 		}
 		r.in.take(&w)
@@ -253,17 +252,4 @@ func (r *Replica) softChanged(soft raft.SoftState) {
 	}
 	r.publish(Event{Kind: LeaderChanged, Leader: soft.Lead, Role: soft.RaftState, Term: r.node.BasicStatus().Term})
 	r.checkTransfers()
-}
-
-// finish ends what waits for the loop.
-func (r *Replica) finish() {
-	var w work
-	r.in.take(&w)
-	for _, rd := range w.reads {
-		rd.finish(r.stopError())
-	}
-	r.failReads(r.stopError())
-	for _, t := range r.transfers {
-		t.finish(r.stopError())
-	}
 }

@@ -2,7 +2,6 @@ package replica
 
 import (
 	"encoding/binary"
-	"sync"
 
 	"github.com/quorate-raft/raft"
 )
@@ -10,16 +9,7 @@ import (
 // read waits until what it has to see is applied.
 type read struct {
 	lease bool
-	once  sync.Once
-	err   error
-	done  chan struct{}
-}
-
-func (rd *read) finish(err error) {
-	rd.once.Do(func() {
-		rd.err = err
-		close(rd.done)
-	})
+	done  chan struct{} // closed when it may be served
 }
 
 // readBatch is reads that share a request to the node.
@@ -80,17 +70,4 @@ func (r *Replica) reaskReads(before uint64) {
 		}
 	}
 	r.askReads()
-}
-
-func (r *Replica) failReads(err error) {
-	for _, rd := range r.readBook.waiting {
-		rd.finish(err)
-	}
-	for _, batch := range r.readBook.asked {
-		for _, rd := range batch.reads {
-			rd.finish(err)
-		}
-	}
-	r.readBook.waiting = nil
-	clear(r.readBook.asked)
 }

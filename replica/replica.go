@@ -223,7 +223,7 @@ func (r *Replica) read(ctx context.Context, rd *read) error {
 	r.in.put(func(w *work) { w.reads = append(w.reads, rd) })
 	select {
 	case <-rd.done:
-		return rd.err
+		return nil
 	case <-ctx.Done():
 		return ctx.Err()
 	case <-r.done:
@@ -293,17 +293,20 @@ func (r *Replica) Watch(room int) *Watcher {
 	return w
 }
 
-// TakeSnapshot compacts the log now, as the policy of SnapshotEntries and
-// SnapshotBytes does by itself. It returns when that has begun, false if it is under
-// way already or the replica stops.
-func (r *Replica) TakeSnapshot() bool {
-	began := make(chan bool, 1)
-	r.apply.put(applyWork{call: func() { began <- r.snapshots.take(r.applied.Load()) }})
+// TakeSnapshot compacts the log up to what is applied now, but for TrailingEntries,
+// as the policy of SnapshotEntries and SnapshotBytes does by itself, and returns when
+// that is done. The error is that of the state machine, the storage or the disk,
+// that of ctx, or ErrStopped; the replica goes on all the same.
+func (r *Replica) TakeSnapshot(ctx context.Context) error {
+	done := make(chan error, 1)
+	r.apply.put(applyWork{call: func() { r.snapshots.take([]chan<- error{done}) }})
 	select {
-	case ok := <-began:
-		return ok
-	case <-r.stopping:
-		return false
+	case err := <-done:
+		return err
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-r.done:
+		return r.stopError()
 	}
 }
 

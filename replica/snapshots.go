@@ -30,12 +30,13 @@ type snapshots struct {
 	capturing bool
 	sends     map[uint64]context.CancelFunc // by peer
 	receiving int
+	taking    bool
+	next      []chan<- error // wait for the snapshot after the one being taken
 	running   sync.WaitGroup
 
 	// Of the applier alone.
 	lastIndex uint64 // of the last compaction
 	lastBytes uint64
-	taking    bool // guarded by mu
 }
 
 // heldView is a view that may be sent to several peers.
@@ -354,46 +355,65 @@ func (s *snapshots) maybeTake(index uint64) {
 	if index < s.lastIndex+s.r.cfg.SnapshotEntries && s.r.appliedBytes.Load() < s.lastBytes+s.r.cfg.SnapshotBytes {
 		return
 	}
-	s.take(index)
+	s.take(nil)
 }
 
-// take begins a snapshot at index, which is what is applied, and reports whether it
-// did.
-func (s *snapshots) take(index uint64) bool {
+// take takes a snapshot of what is applied now, or right after the one that is
+// being taken if somebody waits for it, and tells those who wait how it went. It
+// runs on the applier.
+func (s *snapshots) take(waiting []chan<- error) {
 	s.mu.Lock()
-	busy := s.taking || s.closed
-	if !busy {
-		s.taking = true
-		s.running.Add(1)
+	defer s.mu.Unlock()
+	if s.taking {
+		s.next = append(s.next, waiting...)
+		return
 	}
-	s.mu.Unlock()
-	if busy {
-		return false
+	if s.closed {
+		return
 	}
+	index := s.r.applied.Load()
 	s.lastIndex, s.lastBytes = index, s.r.appliedBytes.Load()
+	s.taking = true
+	s.running.Add(1)
+	s.mu.Unlock()
 	meta, err := s.metadata(index)
 	var view View
 	if err == nil && s.durable == nil {
 		view, err = s.r.cfg.StateMachine.View()
 	}
+	s.mu.Lock()
 	go func() {
 		defer s.running.Done()
 		if err == nil {
 			err = s.finishTaking(&meta, view)
 		}
-		s.mu.Lock()
-		s.taking = false
-		s.mu.Unlock()
-		switch {
-		case errors.Is(err, raft.ErrCompacted), errors.Is(err, raft.ErrSnapOutOfDate), s.r.stopped():
-			// A received one has come before.
-		case err != nil:
-			s.r.log.Error("no snapshot was taken, the log grows on", zap.Uint64("index", index), zap.Error(err))
-		default:
-			s.r.publish(Event{Kind: SnapshotTaken, Index: index})
-		}
+		s.taken(index, waiting, err)
 	}()
-	return true
+}
+
+// taken ends the taking of a snapshot.
+func (s *snapshots) taken(index uint64, waiting []chan<- error, err error) {
+	switch {
+	case errors.Is(err, raft.ErrCompacted), errors.Is(err, raft.ErrSnapOutOfDate):
+		err = nil // a newer one was received, or nothing has happened since the last
+	case s.r.stopped():
+		err = s.r.stopError()
+	case err != nil:
+		err = fmt.Errorf("replica: snapshot at %d: %w", index, err)
+		s.r.log.Error("no snapshot was taken, the log grows on", zap.Error(err))
+	default:
+		s.r.publish(Event{Kind: SnapshotTaken, Index: index})
+	}
+	for _, c := range waiting {
+		c <- err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.taking = false
+	if next := s.next; len(next) > 0 {
+		s.next = nil
+		s.r.apply.put(applyWork{call: func() { s.take(next) }})
+	}
 }
 
 // finishTaking makes the state at meta durable, records that, and drops the entries
