@@ -362,26 +362,16 @@ func (s *snapshots) maybeTake(index uint64) {
 // being taken if somebody waits for it, and tells those who wait how it went. It
 // runs on the applier.
 func (s *snapshots) take(waiting []chan<- error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.taking {
-		s.next = append(s.next, waiting...)
-		return
-	}
-	if s.closed {
+	if !s.begin(waiting) {
 		return
 	}
 	index := s.r.applied.Load()
 	s.lastIndex, s.lastBytes = index, s.r.appliedBytes.Load()
-	s.taking = true
-	s.running.Add(1)
-	s.mu.Unlock()
 	meta, err := s.metadata(index)
 	var view View
 	if err == nil && s.durable == nil {
 		view, err = s.r.cfg.StateMachine.View()
 	}
-	s.mu.Lock()
 	go func() {
 		defer s.running.Done()
 		if err == nil {
@@ -389,6 +379,22 @@ func (s *snapshots) take(waiting []chan<- error) {
 		}
 		s.taken(index, waiting, err)
 	}()
+}
+
+// begin reports whether a snapshot can be taken now. If one is being taken, those
+// who wait get the one after it.
+func (s *snapshots) begin(waiting []chan<- error) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.taking {
+		s.next = append(s.next, waiting...)
+	}
+	if s.taking || s.closed {
+		return false
+	}
+	s.taking = true
+	s.running.Add(1)
+	return true
 }
 
 // taken ends the taking of a snapshot.

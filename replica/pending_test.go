@@ -1,0 +1,153 @@
+package replica
+
+import (
+	"errors"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	pb "github.com/quorate-raft/raft/raftpb"
+)
+
+func newTestPending(t *testing.T) (*pending, func() *proposal) {
+	c := Config{}.withDefaults()
+	c.MaxPending = 4
+	c.MaxPendingBytes = 100
+	ps := newPending(&c, 99)
+	return ps, func() *proposal {
+		p := &proposal{done: make(chan struct{}), data: make([]byte, headerSize)}
+		require.NoError(t, ps.add(p))
+		return p
+	}
+}
+
+func isDecided(p *proposal) bool {
+	select {
+	case <-p.done:
+		return true
+	default:
+		return false
+	}
+}
+
+// A proposal's outcome is its own result, whatever else is applied, in whatever
+// place its entry is.
+func TestPendingResult(t *testing.T) {
+	ps, add := newTestPending(t)
+	mine, passedOn, other := add(), add(), add()
+	ps.handed(mine, 10, 2)
+	ps.handed(passedOn, 0, 2)
+	ps.handed(other, 12, 2)
+	ps.settle([]applied{{id: mine.id, index: 10, result: "a"}, {id: passedOn.id, index: 11, result: "b"}})
+	require.True(t, isDecided(mine) && isDecided(passedOn))
+	require.Equal(t, []any{"a", "b"}, []any{mine.result, passedOn.result})
+	require.NoError(t, errors.Join(mine.err, passedOn.err))
+	require.False(t, isDecided(other))
+	count, bytes := ps.counts()
+	require.Equal(t, 1, count)
+	require.EqualValues(t, headerSize, bytes)
+}
+
+// An entry whose place another one took is certain never to be applied, as this
+// node appended it nowhere else (Raft §5.3, log matching); that goes for its own
+// entries alone.
+func TestPendingReplaced(t *testing.T) {
+	ps, add := newTestPending(t)
+	mine, passedOn := add(), add()
+	ps.handed(mine, 10, 2)
+	ps.handed(passedOn, 0, 2)
+	ps.settle([]applied{{id: proposalID{98, mine.id.seq}, index: 10, result: "of another origin"}})
+	require.ErrorIs(t, mine.err, ErrNotApplied)
+	require.NotErrorIs(t, mine.err, ErrAmbiguous)
+	require.False(t, isDecided(passedOn))
+	ps.newTerm(2)
+	require.False(t, isDecided(passedOn), "its leader leads on")
+	ps.newTerm(3)
+	require.ErrorIs(t, passedOn.err, ErrAmbiguous)
+}
+
+// Who gives up before the node has taken a proposal knows that it is not applied;
+// afterwards nobody knows.
+func TestPendingGiveUp(t *testing.T) {
+	ps, add := newTestPending(t)
+	why := errors.New("why")
+	early, late, decided := add(), add(), add()
+	ps.handed(late, 10, 2)
+	ps.handed(decided, 11, 2)
+	_, err := ps.giveUp(early, why)
+	require.ErrorIs(t, err, ErrNotApplied)
+	require.ErrorIs(t, err, why)
+	require.False(t, ps.isWaiting(early), "the loop must not propose it")
+	_, err = ps.giveUp(late, why)
+	require.ErrorIs(t, err, ErrAmbiguous)
+	ps.settle([]applied{{id: late.id, index: 10}, {id: decided.id, index: 11, result: 5}})
+	result, err := ps.giveUp(decided, why)
+	require.NoError(t, err, "it was decided just before")
+	require.Equal(t, 5, result)
+	count, bytes := ps.counts()
+	require.Zero(t, count)
+	require.Zero(t, bytes)
+}
+
+// A snapshot that covers a proposal's place hides whether it was applied.
+func TestPendingSkipped(t *testing.T) {
+	ps, add := newTestPending(t)
+	before, after := add(), add()
+	ps.handed(before, 10, 2)
+	ps.handed(after, 11, 2)
+	ps.skipped(10)
+	require.ErrorIs(t, before.err, ErrAmbiguous)
+	require.False(t, isDecided(after))
+}
+
+// Too much that waits is refused with an error that says so, and is certain not to
+// be applied; one proposal of any size always passes.
+func TestPendingOverload(t *testing.T) {
+	ps, add := newTestPending(t)
+	for range 4 {
+		add()
+	}
+	err := ps.add(&proposal{done: make(chan struct{})})
+	require.ErrorIs(t, err, ErrOverloaded)
+	require.ErrorIs(t, err, ErrNotApplied)
+	require.False(t, ps.admitRead(), "reads count too")
+
+	ps, _ = newTestPending(t)
+	big := &proposal{done: make(chan struct{}), data: make([]byte, 1000)}
+	require.NoError(t, ps.add(big))
+	require.ErrorIs(t, ps.add(&proposal{done: make(chan struct{}), data: make([]byte, 1)}), ErrOverloaded)
+	ps.refused(big, errors.New("no"))
+	require.NoError(t, ps.add(&proposal{done: make(chan struct{}), data: make([]byte, 1)}))
+}
+
+// A stopped replica leaves nobody waiting, and says what it knows.
+func TestPendingStop(t *testing.T) {
+	ps, add := newTestPending(t)
+	early, late := add(), add()
+	ps.handed(late, 10, 2)
+	ps.stop(ErrStopped)
+	require.ErrorIs(t, early.err, ErrNotApplied)
+	require.ErrorIs(t, late.err, ErrAmbiguous)
+	require.ErrorIs(t, late.err, ErrStopped)
+	require.ErrorIs(t, ps.add(&proposal{done: make(chan struct{})}), ErrNotApplied)
+}
+
+// The header names the proposal; bytes of other hosts have none and stay whole.
+func TestCommandHeader(t *testing.T) {
+	id := proposalID{1 << 63, 7}
+	got, data := decodeHeader(encodeCommand(id, []byte("command")))
+	require.Equal(t, id, got)
+	require.Equal(t, "command", string(data))
+	for _, foreign := range []string{"", "x", "a longer command without any header", "\x9eqr\x02 another version of the header"} {
+		got, data = decodeHeader([]byte(foreign))
+		require.Zero(t, got)
+		require.Equal(t, foreign, string(data))
+	}
+	cc := pb.ConfChangeV2{Context: encodeCommand(id, nil)}
+	b, err := cc.Marshal()
+	require.NoError(t, err)
+	got, _ = idOf(&pb.Entry{Type: pb.EntryConfChangeV2, Data: b})
+	require.Equal(t, id, got)
+	got, _ = idOf(&pb.Entry{Type: pb.EntryConfChangeV2, Data: []byte("\xff")})
+	require.Zero(t, got)
+}
