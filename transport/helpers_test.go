@@ -210,3 +210,22 @@ func stranger(t testing.TB, to *endpoint) net.Conn {
 	t.Cleanup(func() { _ = c.Close() })
 	return c
 }
+
+type message = raftpb.Message
+
+// rawPeer shakes hands as a node and returns the connection, to do with it what no
+// transport would.
+func rawPeer(t testing.TB, to *endpoint, id uint64, lane Lane) *conn {
+	t.Helper()
+	raw := stranger(t, to)
+	h := hello{version: protocolVersion, minVersion: minProtocolVersion, lane: lane, cluster: 1, from: id, to: to.id}
+	_, err := raw.Write(h.encode())
+	require.NoError(t, err)
+	w, err := readWelcome(raw)
+	require.NoError(t, err)
+	require.NoError(t, w.check(to.id))
+	cfg := testConfig(id).withDefaults()
+	c := newConn(raw, raw, &cfg, maxSmallFrame)
+	t.Cleanup(c.close)
+	return c
+}

@@ -190,6 +190,8 @@ func (s *sending) exchange(ctx context.Context, c *conn, heard <-chan feedback) 
 	for err == nil {
 		// Until the first acknowledgement it is not known where to go on.
 		switch {
+		case ctx.Err() != nil:
+			err = ctx.Err()
 		case s.resumed && (s.next < s.read || s.hasRoom()):
 			err = s.sendChunk(ctx, c)
 		case s.resumed && s.eof && !s.ended:
