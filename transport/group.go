@@ -2,22 +2,11 @@ package transport
 
 import (
 	"context"
-	"errors"
 	"io"
-	"sync"
 	"sync/atomic"
 
 	"github.com/quorate-raft/raft/raftpb"
 )
-
-// Sink takes a snapshot that arrives. Write is called with its bytes in order; then
-// exactly one of Commit, when all of it arrived as it was sent, and Abort. All are
-// called from one goroutine; Close of the group waits for the call under way.
-type Sink = interface {
-	io.Writer
-	Commit() error
-	Abort()
-}
 
 // Group is one raft group's part of a Transport. Its methods may be called
 // concurrently.
@@ -25,19 +14,10 @@ type Group struct {
 	t     *Transport
 	id    uint64
 	peers atomic.Pointer[map[uint64]*peer] // replaced under Transport.mu
+	calls
 
-	ctx     context.Context // done once the group is closed
-	cancel  context.CancelFunc
-	sending sync.WaitGroup // calls of SendSnapshot
-
-	// mu is held for reading while deliver or unreachable runs, so that none does
-	// after Close.
-	mu              sync.RWMutex
-	running         atomic.Bool // started and not closed
-	started, closed bool
-	deliver         func(m *raftpb.Message)
-	unreachable     func(peer uint64)
-	snapshot        func(from uint64, meta []byte) (Sink, error)
+	ctx    context.Context // done once the group is closed
+	cancel context.CancelFunc
 }
 
 // Group makes the part of one raft group. IDs are the caller's; a group has the
@@ -81,20 +61,7 @@ func (g *Group) Start(
 		Abort()
 	}, error),
 ) error {
-	if deliver == nil {
-		return errors.New("transport: Start without deliver")
-	}
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if g.closed {
-		return ErrClosed
-	}
-	if g.started {
-		return ErrStarted
-	}
-	g.started, g.deliver, g.unreachable, g.snapshot = true, deliver, unreachable, snapshot
-	g.running.Store(true)
-	return nil
+	return g.start(deliver, unreachable, snapshot)
 }
 
 // SetPeer gives the address, "host:port", of a node that the group sends to, and
@@ -186,30 +153,8 @@ func (g *Group) Close() error {
 	}
 	g.t.mu.Unlock()
 
-	g.mu.Lock()
-	g.closed = true
-	g.running.Store(false)
-	g.mu.Unlock()
+	g.end()
 	g.t.incoming.closeGroup(g)
-	g.sending.Wait()
+	g.users.Wait()
 	return nil
-}
-
-// receive hands over a message. It reports false if nobody wants it.
-func (g *Group) receive(m *raftpb.Message) bool {
-	g.mu.RLock()
-	defer g.mu.RUnlock()
-	if !g.running.Load() {
-		return false
-	}
-	g.deliver(m)
-	return true
-}
-
-func (g *Group) reportUnreachable(peer uint64) {
-	g.mu.RLock()
-	defer g.mu.RUnlock()
-	if g.running.Load() && g.unreachable != nil {
-		g.unreachable(peer)
-	}
 }

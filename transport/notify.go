@@ -11,11 +11,11 @@ type notices struct {
 }
 
 type notice struct {
-	group *Group
+	group interface{ reportUnreachable(peer uint64) }
 	peer  uint64
 }
 
-func (n *notices) add(g *Group, peer uint64) {
+func (n *notices) add(g interface{ reportUnreachable(peer uint64) }, peer uint64) {
 	n.mu.Lock()
 	if n.pending == nil {
 		n.pending = make(map[notice]struct{})

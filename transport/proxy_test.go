@@ -57,8 +57,8 @@ func (p *proxy) run() {
 			continue
 		}
 		if p.link != nil { // so that what waits, waits where the link can be seen
-			_ = c.(*net.TCPConn).SetReadBuffer(16 << 10)
-			_ = d.(*net.TCPConn).SetWriteBuffer(16 << 10)
+			_ = c.(*net.TCPConn).SetReadBuffer(8 << 10)
+			_ = d.(*net.TCPConn).SetWriteBuffer(8 << 10)
 		}
 		p.mu.Lock()
 		p.conns[c], p.conns[d] = struct{}{}, struct{}{}
@@ -70,7 +70,10 @@ func (p *proxy) run() {
 
 func (p *proxy) copy(to, from net.Conn, forward bool) {
 	defer func() { _, _ = to.Close(), from.Close() }()
-	b := make([]byte, 8<<10)
+	b := make([]byte, 64<<10)
+	if p.link != nil {
+		b = b[:4<<10]
+	}
 	total := 0
 	for {
 		n, err := from.Read(b)

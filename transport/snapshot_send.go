@@ -31,14 +31,10 @@ func (g *Group) SendSnapshot(ctx context.Context, to uint64, meta []byte, body i
 	if len(meta) > maxMeta {
 		return fmt.Errorf("%w: meta of %d bytes, the limit is %d", ErrTooLarge, len(meta), maxMeta)
 	}
-	g.mu.RLock()
-	if g.closed {
-		g.mu.RUnlock()
-		return ErrClosed
+	if err := g.enter(); err != nil {
+		return err
 	}
-	g.sending.Add(1)
-	g.mu.RUnlock()
-	defer g.sending.Done()
+	defer g.users.Done()
 
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)

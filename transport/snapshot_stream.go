@@ -243,19 +243,3 @@ func (s *stream) expire() bool {
 	}
 	return true
 }
-
-// openSink asks the group where a snapshot is to go. Close waits for the stream,
-// and with it for the callback.
-func (g *Group) openSink(from uint64, meta []byte) (Sink, error) {
-	if !g.running.Load() {
-		return nil, ErrClosed
-	}
-	if g.snapshot == nil {
-		return nil, fmt.Errorf("transport: group %d takes no snapshots", g.id)
-	}
-	sink, err := g.snapshot(from, meta)
-	if err == nil && sink == nil {
-		err = fmt.Errorf("transport: group %d has no sink for the snapshot", g.id)
-	}
-	return sink, err
-}
