@@ -57,7 +57,7 @@ var importTable = map[string]importLayer{
 	"cmd/raftsim":                 {packages: []string{".", "rafttest", "rafttest/sim", "rafttest/spacetime", "rafttest/trace"}},
 	"examples/memory":             {packages: []string{"."}},
 	"replica":                     {packages: []string{"."}},
-	"transport":                   {packages: []string{"raftpb"}},
+	"transport":                   {packages: []string{"raftpb"}, modules: []string{zapModule}},
 }
 
 // impureImports are what the protocol may not import, with the packages below them.
@@ -231,6 +231,7 @@ func TestImportRule(t *testing.T) {
 		{"rafttest/lincheck/a.go", importing(porcupineModule), ""},
 		{"cmd/raftsim/a.go", importing(rootModule + "/rafttest"), ""},
 		{"transport/a.go", importing(rootModule + "/raftpb"), ""},
+		{"transport/a.go", importing(zapModule), ""},
 		{"transport/a.go", importing(rootModule), "may not import"},
 		{"transport/a.go", importing(gogoModule + "/proto"), "may not import"},
 		{"novel/a.go", importing("fmt"), "package novel is not in importTable: add it"},

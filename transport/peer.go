@@ -1,0 +1,122 @@
+package transport
+
+import (
+	"context"
+	"maps"
+	"sync/atomic"
+)
+
+// peer is another node that some group sends to. It is shared by all groups that
+// do, and goes with the last.
+type peer struct {
+	t      *Transport
+	id     uint64
+	addr   atomic.Pointer[string]
+	lanes  [messageLanes]*lane
+	cancel context.CancelFunc
+
+	// claims says which groups have the peer. Guarded by Transport.mu.
+	claims map[*Group]claim
+}
+
+// claim is one group's hold on a peer.
+type claim struct {
+	// addr is the address by the group's configuration; "" if the group has none
+	// and answers at the address that the peer itself has told.
+	addr string
+	// seq orders the claims: among addresses that differ, as they do while a change
+	// of address spreads, the last one that was set counts.
+	seq uint64
+}
+
+func (p *peer) address() string { return *p.addr.Load() }
+
+// setClaim gives a group a hold on a peer, or a new address. The caller holds
+// t.mu.
+func (t *Transport) setClaim(g *Group, id uint64, addr string) *peer {
+	p, known := t.peers[id]
+	if !known {
+		p = &peer{t: t, id: id, claims: make(map[*Group]claim)}
+		for kind := range p.lanes {
+			p.lanes[kind] = newLane(p, Lane(kind))
+		}
+		t.peers[id] = p
+	}
+	if old, had := p.claims[g]; had && old.addr == addr {
+		return p
+	}
+	t.seq++
+	p.claims[g] = claim{addr, t.seq}
+	t.updateAddress(p)
+	if !known {
+		ctx, cancel := context.WithCancel(t.ctx)
+		p.cancel = cancel
+		for _, l := range p.lanes {
+			t.wg.Go(func() { l.run(ctx) })
+		}
+	}
+	g.setPeer(id, p)
+	return p
+}
+
+// dropClaim ends a group's hold on a peer. The caller holds t.mu.
+func (t *Transport) dropClaim(g *Group, p *peer) {
+	delete(p.claims, g)
+	g.setPeer(p.id, nil)
+	if len(p.claims) > 0 {
+		t.updateAddress(p)
+		return
+	}
+	p.cancel()
+	delete(t.peers, p.id)
+}
+
+// updateAddress settles on the address that was configured last, or else on the one
+// that the peer told. The caller holds t.mu.
+func (t *Transport) updateAddress(p *peer) {
+	addr, seq := "", uint64(0)
+	for _, c := range p.claims {
+		if c.addr != "" && c.seq > seq {
+			addr, seq = c.addr, c.seq
+		}
+	}
+	if n := t.nodes[p.id]; addr == "" && n != nil {
+		addr = n.address
+	}
+	if old := p.addr.Swap(&addr); old != nil && *old != addr {
+		for _, l := range p.lanes {
+			l.redial()
+		}
+	}
+}
+
+// report tells one group that the peer may have missed a message.
+func (p *peer) report(group uint64) {
+	p.t.mu.RLock()
+	g := p.t.groups[group]
+	p.t.mu.RUnlock()
+	if g != nil {
+		p.t.notices.add(g, p.id)
+	}
+}
+
+// reportAll tells all groups that have the peer.
+func (p *peer) reportAll() {
+	p.t.mu.RLock()
+	defer p.t.mu.RUnlock()
+	for g := range p.claims {
+		p.t.notices.add(g, p.id)
+	}
+}
+
+// setPeer adds a peer to what Send looks up, or removes it if p is nil. The
+// caller holds t.mu.
+func (g *Group) setPeer(id uint64, p *peer) {
+	next := maps.Clone(*g.peers.Load())
+	if p == nil {
+		delete(next, id)
+	} else {
+		next[id] = p
+	}
+	g.peers.Store(&next)
+}
