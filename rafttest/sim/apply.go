@@ -143,6 +143,7 @@ func (s *simulation) applyConf(n *node, e *pb.Entry) bool {
 		return false
 	}
 	s.before(n, nil)
+	n.conf.known = false
 	cs := n.ApplyConfChange(cc)
 	if n.Err() == nil && !s.ok(s.check.ConfApplied(n.id, e.Index, cs)) {
 		return false

@@ -78,6 +78,14 @@ func (im *image) term(i uint64) (uint64, bool) {
 	return im.ents[i-im.base-1].Term, true
 }
 
+// after returns the entries past index i.
+func (im *image) after(i uint64) []pb.Entry {
+	if i >= im.last() {
+		return nil
+	}
+	return im.ents[max(i, im.base)-im.base:]
+}
+
 func (im *image) apply(r *record) {
 	if r.snap != nil {
 		im.saveSnapshot(r.snap, r.received)

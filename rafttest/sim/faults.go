@@ -59,7 +59,8 @@ var faults = [numFaults]fault{
 // own, so that leaving one out does not change the others.
 func (s *simulation) planNext() {
 	s.planned++
-	r := newRandom(s.o.Seed, streamPlan+s.planned<<8)
+	var r random
+	r.seed(s.o.Seed, streamPlan+s.planned<<8)
 	s.queue.push(event{at: s.now + r.between(s.set.planMin, s.set.planMax), kind: evPlan})
 }
 

@@ -143,21 +143,21 @@ func (s *simulation) mend() {
 // that counts: the newest committed one, and those that a node may have to elect
 // or commit under first.
 func (s *simulation) judgeable() bool {
-	cs, ok := s.check.ConfAt(s.check.Committed())
-	if !ok || !s.lives(cs.Voters) || !s.lives(cs.VotersOutgoing) {
+	if cfg, ok := s.check.Config(s.check.Committed()); !ok || !s.livesUnder(cfg) {
 		return false
 	}
 	for _, n := range s.nodes {
 		if n == nil || !n.up {
 			continue
 		}
-		cfg := n.Status().Config
+		cfg, _ := n.active()
 		if !s.livesUnder(cfg) {
 			return false
 		}
-		for i := range n.disk.written.ents {
-			e := &n.disk.written.ents[i]
-			if e.Index <= n.sm.applied || e.Type == pb.EntryNormal {
+		ents := n.disk.written.after(n.sm.applied)
+		for i := range ents {
+			e := &ents[i]
+			if e.Type == pb.EntryNormal {
 				continue
 			}
 			cc, err := pb.UnmarshalConfChange(*e)
@@ -200,8 +200,9 @@ func (s *simulation) members() (leader *node, cfg confchange.Config, agree bool)
 	if leader = s.leader(); leader == nil {
 		return nil, cfg, false
 	}
-	cfg, agree = leader.Status().Config, true
-	for _, id := range cfg.IDs() {
+	cfg, ids := leader.active()
+	agree = true
+	for _, id := range ids {
 		n := s.byID(id)
 		if n == nil || n.gone() {
 			continue
@@ -278,13 +279,14 @@ func (s *simulation) watchRest() {
 		fail("L1", "not all members have one leader")
 		return
 	}
-	st := leader.Status()
-	for _, id := range cfg.IDs() {
-		if n := s.byID(id); n != nil && !n.gone() && (n.sm.applied != st.LastIndex || n.BasicStatus().LastIndex != st.LastIndex) {
-			fail("L2", fmt.Sprintf("%d has applied %d, the leader's log ends at %d", id, n.sm.applied, st.LastIndex))
+	last := leader.BasicStatus().LastIndex
+	for _, id := range leader.conf.ids {
+		if n := s.byID(id); n != nil && !n.gone() && (n.sm.applied != last || n.BasicStatus().LastIndex != last) {
+			fail("L2", fmt.Sprintf("%d has applied %d, the leader's log ends at %d", id, n.sm.applied, last))
 			return
 		}
 	}
+	st := leader.Status()
 	if cfg.Joint() || st.PendingConfIndex != 0 {
 		if !cfg.AutoLeave && st.PendingConfIndex == 0 {
 			s.proposeChange(leader, leaveJoint, nil)

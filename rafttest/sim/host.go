@@ -103,6 +103,9 @@ func (s *simulation) tickOnce(n *node) {
 // step hands a message to the node.
 func (s *simulation) step(n *node, m *pb.Message, id uint64) {
 	s.before(n, m)
+	if m.Type == pb.MsgSnap {
+		n.conf.known = false
+	}
 	err := n.Step(*m)
 	if s.observe != nil {
 		text := ""
@@ -166,7 +169,8 @@ func (s *simulation) pump(n *node) {
 		}
 	}
 	if h.snapshot {
-		n.applying = append(n.applying, toApply{snap: &rd.Snapshot})
+		snap := rd.Snapshot // a copy, so that rd stays on the stack
+		n.applying = append(n.applying, toApply{snap: &snap})
 	}
 	if len(rd.CommittedEntries) > 0 {
 		n.applying = append(n.applying, toApply{ents: rd.CommittedEntries})

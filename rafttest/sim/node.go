@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"github.com/quorate-raft/raft"
+	"github.com/quorate-raft/raft/confchange"
 	pb "github.com/quorate-raft/raft/raftpb"
 	"github.com/quorate-raft/raft/rafttest"
 	"github.com/quorate-raft/raft/rafttest/trace"
@@ -25,6 +26,7 @@ type node struct {
 	stayDown int
 
 	*raft.RawNode
+	conf      knownConf
 	disk      *disk
 	own       rafttest.Storage // the embedder's, or nil
 	sm        machine
@@ -97,6 +99,24 @@ const (
 type report struct {
 	peer uint64
 	kind reportKind
+}
+
+// knownConf is a node's active configuration as last asked for. Status copies all
+// that a leader knows, while configurations change rarely: when a node starts,
+// applies a change or takes a snapshot.
+type knownConf struct {
+	known bool
+	cfg   confchange.Config
+	ids   []uint64
+}
+
+// active returns the node's active configuration and its members.
+func (n *node) active() (confchange.Config, []uint64) {
+	if !n.conf.known {
+		cfg := n.Status().Config
+		n.conf = knownConf{true, cfg, cfg.IDs()}
+	}
+	return n.conf.cfg, n.conf.ids
 }
 
 // gone reports whether the node does not come back.
@@ -249,7 +269,7 @@ func (s *simulation) start(n *node) {
 		s.fail("start", n.id, fmt.Sprintf("a node does not start from what it persisted: %v", err))
 		return
 	}
-	n.RawNode, n.up = rn, true
+	n.RawNode, n.up, n.conf.known = rn, true, false
 	n.overlap = s.set.overlap
 	if n.overlap > 1 {
 		n.overlap = pick(&n.random, 1, n.overlap, n.overlap)

@@ -57,6 +57,14 @@ func (c *Checker) ConfAt(i uint64) (pb.ConfState, bool) {
 	return cs, true
 }
 
+// Config is ConfAt without a copy: what it returns must not be changed.
+func (c *Checker) Config(i uint64) (confchange.Config, bool) {
+	if at := c.confAt(i); at != nil && i <= c.committed {
+		return at.cfg, true
+	}
+	return confchange.Config{}, false
+}
+
 // confAt returns C's configuration at index i, nil if it was pruned.
 func (c *Checker) confAt(i uint64) *confAt {
 	for k := len(c.history) - 1; k >= 0; k-- {
