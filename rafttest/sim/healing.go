@@ -286,12 +286,11 @@ func (s *simulation) watchRest() {
 			return
 		}
 	}
-	st := leader.Status()
-	if cfg.Joint() || st.PendingConfIndex != 0 {
-		if !cfg.AutoLeave && st.PendingConfIndex == 0 {
+	if pending := leader.pendingConf(); cfg.Joint() || pending != 0 {
+		if !cfg.AutoLeave && pending == 0 {
 			s.proposeChange(leader, leaveJoint, nil)
 		}
-		fail("L3", fmt.Sprintf("configuration %v, pending change %d", cfg, st.PendingConfIndex))
+		fail("L3", fmt.Sprintf("configuration %v, pending change %d", cfg, pending))
 		return
 	}
 	if s.retireNodes(&s.healing.random) != "" || s.now < s.healing.calm {

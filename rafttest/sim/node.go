@@ -101,22 +101,44 @@ type report struct {
 	kind reportKind
 }
 
-// knownConf is a node's active configuration as last asked for. Status copies all
+// knownConf is what Status said last of a node's configuration. Status copies all
 // that a leader knows, while configurations change rarely: when a node starts,
 // applies a change or takes a snapshot.
 type knownConf struct {
 	known bool
 	cfg   confchange.Config
+	index uint64
 	ids   []uint64
+
+	pending uint64 // PendingConfIndex
+	at      raft.BasicStatus
 }
 
 // active returns the node's active configuration and its members.
 func (n *node) active() (confchange.Config, []uint64) {
 	if !n.conf.known {
-		cfg := n.Status().Config
-		n.conf = knownConf{true, cfg, cfg.IDs()}
+		n.askConf()
 	}
 	return n.conf.cfg, n.conf.ids
+}
+
+// pendingConf is PendingConfIndex. A leader's log only grows, so that it has not
+// changed as long as nothing else has.
+func (n *node) pendingConf() uint64 {
+	if st := n.BasicStatus(); !n.conf.known || st.RaftState != raft.StateLeader || st != n.conf.at {
+		n.askConf()
+	}
+	return n.conf.pending
+}
+
+func (n *node) askConf() {
+	st := n.Status()
+	c := &n.conf
+	if !c.known {
+		c.ids = st.Config.IDs()
+	}
+	c.known, c.cfg, c.index = true, st.Config, st.ConfigIndex
+	c.pending, c.at = st.PendingConfIndex, st.BasicStatus
 }
 
 // gone reports whether the node does not come back.

@@ -185,31 +185,21 @@ func (s *simulation) settledConf() (confchange.Config, bool) {
 		if !n.up {
 			return cfg, false
 		}
-		st := n.Status()
-		if st.PendingConfIndex != 0 || len(n.applying) > 0 {
+		if n.pendingConf() != 0 || len(n.applying) > 0 {
 			return cfg, false
 		}
-		if len(st.Config.Voters[0]) == 0 {
+		if len(n.conf.ids) == 0 {
 			continue // nobody has told it anything yet
 		}
-		if !member(st.Config, n.id) {
+		if !n.conf.cfg.Contains(n.id) {
 			continue // removed, and may be behind
 		}
-		if found && st.ConfigIndex != index {
+		if found && n.conf.index != index {
 			return cfg, false
 		}
-		cfg, index, found = st.Config, st.ConfigIndex, true
+		cfg, index, found = n.conf.cfg, n.conf.index, true
 	}
 	return cfg, found
-}
-
-func member(cfg confchange.Config, id uint64) bool {
-	for _, m := range cfg.IDs() {
-		if m == id {
-			return true
-		}
-	}
-	return false
 }
 
 // canLose reports whether the group can do without a node's disk.
@@ -220,7 +210,7 @@ func (s *simulation) canLose(n *node) bool {
 	}
 	lost := 1
 	for _, o := range s.nodes {
-		if o != nil && o != n && o.exists && (o.dead || o.disk.wiped || o.disk.rotten != 0) && member(cfg, o.id) {
+		if o != nil && o != n && o.exists && (o.dead || o.disk.wiped || o.disk.rotten != 0) && cfg.Contains(o.id) {
 			lost++
 		}
 	}
@@ -238,10 +228,10 @@ func (s *simulation) retireNodes(r *random) string {
 			continue
 		}
 		switch {
-		case settled && !member(cfg, n.id):
+		case settled && !cfg.Contains(n.id):
 			s.destroy(n)
 			return fmt.Sprintf("destroy %d, which is no member", n.id)
-		case n.up && n.BasicStatus().LastStepDown == raft.StepDownRemoved && !member(n.Status().Config, n.id) && r.oneIn(2):
+		case n.up && n.BasicStatus().LastStepDown == raft.StepDownRemoved && !n.Status().Config.Contains(n.id) && r.oneIn(2):
 			// It said that a majority of those who remain know.
 			s.destroy(n)
 			return fmt.Sprintf("destroy %d, which led until it was removed", n.id)
