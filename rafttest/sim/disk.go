@@ -129,12 +129,13 @@ func (im *image) append(ents []pb.Entry) {
 	if keep > uint64(len(im.ents)) {
 		panic(fmt.Sprintf("sim: entry %d written after %d", ents[0].Index, im.last()))
 	}
-	if keep < uint64(len(im.ents)) {
-		if im.shared {
-			im.ents = append(make([]pb.Entry, 0, keep+uint64(len(ents))+16), im.ents[:keep]...)
-		} else {
-			im.ents = im.ents[:keep]
-		}
+	switch kept := im.ents[:keep]; {
+	case im.shared && (len(kept) < len(im.ents) || len(kept)+len(ents) > cap(kept)):
+		// In pieces: compaction leaves the array behind, so that doubling it
+		// would never end.
+		im.ents = append(make([]pb.Entry, 0, len(kept)+len(ents)+256), kept...)
+	default:
+		im.ents = kept
 	}
 	im.ents = append(im.ents, ents...)
 }

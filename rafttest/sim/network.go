@@ -39,8 +39,8 @@ type packet struct {
 	m      pb.Message
 	id     uint64
 	sender uint64 // whose host sent it; m.From may be another
-	from   int32  // the link's ends
-	to     int32
+	from   int16  // the link's ends
+	to     int16
 }
 
 // link is one direction between two nodes.
@@ -94,7 +94,7 @@ func (s *simulation) send(n *node, m *pb.Message) {
 }
 
 // carry lets a message arrive after the link's delay.
-func (s *simulation) carry(n *node, to int32, m *pb.Message, id uint64, later int64) {
+func (s *simulation) carry(n *node, to int16, m *pb.Message, id uint64, later int64) {
 	net, from := &s.net, n.slot
 	l := &net.links[from][to]
 	delay := later + net.random.between(s.set.delayMin, s.set.delayMax)

@@ -14,7 +14,7 @@ import (
 // it, and its disk.
 type node struct {
 	id      uint64
-	slot    int32 // its place among the nodes
+	slot    int16 // its place among the nodes
 	life    uint32
 	created bool // its storage was never opened
 	// exists is false once it was destroyed; dead says that its disk is lost, so
@@ -77,8 +77,14 @@ type handed struct {
 	end      uint64 // of the records up to its own
 	sync     bool
 	snapshot bool
-	rd       raft.Ready // for the embedder's storage
-	write    record     // beside that
+	own      *ownWrite // for the embedder's storage, or nil
+}
+
+// ownWrite is a write that goes to the embedder's storage, and beside it to the
+// simulated disk.
+type ownWrite struct {
+	rd     raft.Ready
+	record record
 }
 
 type toApply struct {

@@ -105,7 +105,7 @@ func (s *simulation) create(first *pb.Snapshot) *node {
 		if old := s.nodes[slot]; old != nil && old.exists {
 			continue
 		}
-		n := &node{id: uint64(len(s.ids)), slot: int32(slot), exists: true, disk: newDisk(), created: true}
+		n := &node{id: uint64(len(s.ids)), slot: int16(slot), exists: true, disk: newDisk(), created: true}
 		if first != nil {
 			n.disk.format(*first)
 		}
