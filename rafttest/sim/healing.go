@@ -140,17 +140,24 @@ func (s *simulation) mend() {
 }
 
 // judgeable reports whether a majority has its disks, in every configuration
-// that counts: the newest committed one, and those that a node may have to elect
-// or commit under first.
+// that counts: the newest committed one, and those that one of its members may
+// have to elect or commit under first, which is nobody's task once enough know the
+// newest. Those behind and those removed may know only configurations whose
+// members are long since destroyed.
 func (s *simulation) judgeable() bool {
-	if cfg, ok := s.check.Config(s.check.Committed()); !ok || !s.livesUnder(cfg) {
+	newest, index := s.check.Newest()
+	if !s.livesUnder(newest) {
 		return false
 	}
+	known := s.isKnown(newest, index)
 	for _, n := range s.nodes {
-		if n == nil || !n.up {
+		if n == nil || !n.up || !newest.Contains(n.id) {
 			continue
 		}
 		cfg, _ := n.active()
+		if known && n.conf.index < index {
+			continue
+		}
 		if !s.livesUnder(cfg) {
 			return false
 		}
@@ -170,6 +177,27 @@ func (s *simulation) judgeable() bool {
 			if !s.livesUnder(cfg) {
 				return false
 			}
+		}
+	}
+	return true
+}
+
+// isKnown reports whether a majority of each half of a configuration know, also
+// after a crash, that its entry is committed.
+func (s *simulation) isKnown(cfg confchange.Config, index uint64) bool {
+	for _, half := range cfg.Voters {
+		know := 0
+		for _, id := range half {
+			n := s.byID(id)
+			if n == nil || n.gone() || n.disk.openable() != nil {
+				continue
+			}
+			if im := &n.disk.written; max(im.hs.Commit, im.snap.Metadata.Index) >= index {
+				know++
+			}
+		}
+		if len(half) > 0 && know <= len(half)/2 {
+			return false
 		}
 	}
 	return true

@@ -262,6 +262,7 @@ func (s *simulation) start(n *node) {
 	if err := n.disk.openable(); err != nil {
 		// It must not go on: what it promised may be lost. It is replaced.
 		n.dead = true
+		s.check.Forget(n.id)
 		s.stats.Replaced++
 		s.mark(markDiskLost)
 		if s.observe != nil {

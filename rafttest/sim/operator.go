@@ -2,6 +2,8 @@ package sim
 
 import (
 	"fmt"
+	"slices"
+	"strings"
 
 	"github.com/quorate-raft/raft"
 	"github.com/quorate-raft/raft/confchange"
@@ -173,33 +175,46 @@ func describeChange(cc pb.ConfChangeV2) string {
 	return text
 }
 
-// settledConf returns the configuration that all nodes which run have applied,
-// and whether there is one, with nothing else in any log.
+// settledConf returns the newest committed configuration, and whether all of its
+// members that are not gone for good run and have applied it, with no other
+// change in any log that may still be committed. Who is no member has no say:
+// it may never hear of what became of the changes in its log.
 func (s *simulation) settledConf() (confchange.Config, bool) {
-	var cfg confchange.Config
-	index, found := uint64(0), false
+	cfg, index := s.check.Newest()
 	for _, n := range s.nodes {
 		if n == nil || !n.exists || n.gone() {
 			continue
 		}
-		if !n.up {
+		if !cfg.Contains(n.id) {
+			if s.holdsChange(n) {
+				return cfg, false
+			}
+			continue
+		}
+		if !n.up || n.pendingConf() != 0 || n.restoring() {
 			return cfg, false
 		}
-		if n.pendingConf() != 0 || len(n.applying) > 0 {
+		if len(n.conf.ids) > 0 && n.conf.index != index { // nobody has told anything to one that has none
 			return cfg, false
 		}
-		if len(n.conf.ids) == 0 {
-			continue // nobody has told it anything yet
-		}
-		if !n.conf.cfg.Contains(n.id) {
-			continue // removed, and may be behind
-		}
-		if found && n.conf.index != index {
-			return cfg, false
-		}
-		cfg, index, found = n.conf.cfg, n.conf.index, true
 	}
-	return cfg, found
+	return cfg, true
+}
+
+// restoring reports whether a received snapshot is not in effect yet.
+func (n *node) restoring() bool {
+	return slices.ContainsFunc(n.applying, func(a toApply) bool { return a.snap != nil })
+}
+
+// holdsChange reports whether the log of a node has a change of configuration
+// past the end of what is committed.
+func (s *simulation) holdsChange(n *node) bool {
+	committed := s.check.Committed()
+	if n.up && n.pendingConf() > committed {
+		return true
+	}
+	ents := n.disk.written.after(committed)
+	return slices.ContainsFunc(ents, func(e pb.Entry) bool { return e.Type != pb.EntryNormal })
 }
 
 // canLose reports whether the group can do without a node's disk.
@@ -223,14 +238,19 @@ func (s *simulation) canLose(n *node) bool {
 // order. A dead member is asked to be removed.
 func (s *simulation) retireNodes(r *random) string {
 	cfg, settled := s.settledConf()
+	what := ""
 	for _, n := range s.nodes {
 		if n == nil || !n.exists {
 			continue
 		}
 		switch {
 		case settled && !cfg.Contains(n.id):
-			s.destroy(n)
-			return fmt.Sprintf("destroy %d, which is no member", n.id)
+			// One at least; others may go on to disturb for a while.
+			if what == "" || r.oneIn(2) {
+				s.destroy(n)
+				what += fmt.Sprintf("destroy %d, which is no member; ", n.id)
+			}
+		case what != "":
 		case n.up && n.BasicStatus().LastStepDown == raft.StepDownRemoved && !n.Status().Config.Contains(n.id) && r.oneIn(2):
 			// It said that a majority of those who remain know.
 			s.destroy(n)
@@ -241,5 +261,5 @@ func (s *simulation) retireNodes(r *random) string {
 			}
 		}
 	}
-	return ""
+	return strings.TrimSuffix(what, "; ")
 }

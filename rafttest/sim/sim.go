@@ -125,7 +125,9 @@ func (s *simulation) destroy(n *node) {
 	}
 	s.mark(markNodeDestroyed)
 	n.exists = false
-	s.check.Forget(n.id)
+	if !n.dead {
+		s.check.Forget(n.id)
+	}
 	s.ids[n.id] = nil
 }
 
@@ -147,18 +149,23 @@ func (s *simulation) run() {
 		if s.stats.Steps >= s.o.Steps && !s.heal() {
 			break
 		}
-		e := s.queue.pop()
-		s.now = e.at
-		s.stats.Steps++
-		s.mix(uint64(e.at)<<8 ^ uint64(e.kind)<<4 ^ uint64(uint32(e.node)))
-		s.handle(e)
-		if s.stats.Steps&1023 == 0 {
-			s.check.Prune()
-		}
+		s.next()
 	}
 	s.finishHistory()
 	counts := s.check.Stats()
 	s.stats.Commits, s.stats.StaleLeases = counts.Committed, counts.StaleLeases
+}
+
+// next lets happen what is due next.
+func (s *simulation) next() {
+	e := s.queue.pop()
+	s.now = e.at
+	s.stats.Steps++
+	s.mix(uint64(e.at)<<8 ^ uint64(e.kind)<<4 ^ uint64(uint32(e.node)))
+	s.handle(e)
+	if s.stats.Steps&1023 == 0 {
+		s.check.Prune()
+	}
 }
 
 func (s *simulation) handle(e event) {

@@ -57,12 +57,11 @@ func (c *Checker) ConfAt(i uint64) (pb.ConfState, bool) {
 	return cs, true
 }
 
-// Config is ConfAt without a copy: what it returns must not be changed.
-func (c *Checker) Config(i uint64) (confchange.Config, bool) {
-	if at := c.confAt(i); at != nil && i <= c.committed {
-		return at.cfg, true
-	}
-	return confchange.Config{}, false
+// Newest returns the newest configuration of C, not to be changed, and the index
+// of its entry.
+func (c *Checker) Newest() (confchange.Config, uint64) {
+	at := c.history[len(c.history)-1]
+	return at.cfg, at.index
 }
 
 // confAt returns C's configuration at index i, nil if it was pruned.
