@@ -96,6 +96,7 @@ func (s *simulation) tick(n *node) {
 
 func (s *simulation) tickOnce(n *node) {
 	s.before(n, nil)
+	s.check.Tick(n.id, n.electionTick)
 	n.Tick()
 	s.after(n, nil, nil)
 }

@@ -32,18 +32,19 @@ type node struct {
 	transport Transport    // the embedder's, or nil
 	captured  capture
 
-	random    random // of this node's hosts
-	period    int64  // of its clock's ticks
-	overlap   int    // Readys under way at once
-	noTicks   int    // faults that hold the clock
-	slowApply int64
-	snapBlock int
-	paused    int
-	missed    int     // ticks that were due while paused
-	deferred  []event // what happened while paused
-	pumpDue   bool
-	ackDue    bool
-	applyDue  bool
+	random       random // of this node's hosts
+	electionTick int    // of its Config in this life
+	period       int64  // of its clock's ticks
+	overlap      int    // Readys under way at once
+	noTicks      int    // faults that hold the clock
+	slowApply    int64
+	snapBlock    int
+	paused       int
+	missed       int     // ticks that were due while paused
+	deferred     []event // what happened while paused
+	pumpDue      bool
+	ackDue       bool
+	applyDue     bool
 
 	// handed are the Readys that are not acknowledged yet, oldest first; of the
 	// first written the writes are done and all messages sent.
@@ -227,6 +228,9 @@ func (s *simulation) start(n *node) {
 	cfg.ID, cfg.Storage = n.id, n.disk
 	if s.o.Configure != nil {
 		s.o.Configure(n.id, &cfg)
+	}
+	if n.electionTick = cfg.ElectionTick; n.electionTick == 0 {
+		n.electionTick = 10 // the default
 	}
 	if err := s.openOwn(n, &cfg); err != nil {
 		s.fail("storage", n.id, err.Error())
