@@ -127,7 +127,7 @@ func (s *simulation) mend() {
 		n.crashAt, n.period = nowhere, tickLength
 		d := n.disk
 		d.stalledUntil, d.full, d.noSnapshot = 0, false, false
-		d.readFails, d.writeFails, d.syncFails = false, false, false
+		d.readFails, d.writeFails, d.syncFails, d.misread = false, false, false, false
 	}
 	if s.healing.random.oneIn(2) {
 		s.freeze()

@@ -24,6 +24,7 @@ func (s *simulation) after(n *node, in *pb.Message, err error) {
 		s.stop(n, failed)
 		return
 	}
+	s.notMisled(n)
 	s.wake(n)
 }
 
@@ -136,6 +137,9 @@ func (s *simulation) pump(n *node) {
 	rd := n.Ready()
 	if err := n.Err(); err != nil {
 		s.stop(n, err)
+		return
+	}
+	if s.notMisled(n); s.stopped() {
 		return
 	}
 	if rd.AppendToken() == (raft.AppendToken{}) {

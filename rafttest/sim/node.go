@@ -169,6 +169,7 @@ func (s *simulation) crash(n *node, power bool, why string) {
 func (s *simulation) end(n *node, keep int) {
 	n.disk.fail(keep)
 	n.disk.readFails, n.disk.writeFails, n.disk.syncFails = false, false, false
+	n.disk.misread, n.disk.misled = false, false
 	n.up, n.crashAt = false, nowhere
 	for _, e := range n.deferred {
 		if e.kind == evDeliver {
@@ -197,6 +198,9 @@ func (s *simulation) end(n *node, keep int) {
 func (s *simulation) stop(n *node, err error) {
 	s.stats.Stops++
 	s.mark(markStopped)
+	if n.disk.misled {
+		s.mark(markMisread)
+	}
 	if s.observe != nil {
 		s.emit(trace.Event{Kind: trace.Stop, Node: n.id, Text: err.Error()})
 	}
@@ -248,6 +252,9 @@ func (s *simulation) start(n *node) {
 		}
 	}
 	cfg.Applied = n.sm.applied
+	if !s.lie(n, cfg) {
+		return
+	}
 	rn, err := raft.NewRawNode(&cfg)
 	if err != nil {
 		s.fail("start", n.id, fmt.Sprintf("a node does not start from what it persisted: %v", err))

@@ -95,7 +95,8 @@ func drawSettings(o *Options) settings {
 
 // drawFaults decides which of the faults the run has, and how many.
 func (s *settings) drawFaults(r *random, allowed Faults) {
-	for one := Faults(1); one < endOfFaults; one <<= 1 {
+	allowed &^= Hostile
+	for one := Faults(1); one < Hostile; one <<= 1 { // that has a stream of its own
 		// Alone it is always there; among others a part of them is.
 		if drawn := r.chance(650); allowed.has(one) && (drawn || allowed == one) {
 			s.faults |= one
