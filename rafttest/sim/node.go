@@ -55,6 +55,8 @@ type node struct {
 	reads    []raft.ReadState // waiting for what they have to see
 	reports  []report
 
+	losesAck bool // of the snapshot that it got last
+
 	stale   raft.AppendToken // of an earlier life, whose write may end late
 	crashAt point            // where it crashes next, after crashIn more passes
 	crashIn int

@@ -37,6 +37,10 @@ type settings struct {
 	inOrder               bool // links keep the order, as a stream does
 	linkLimit             int  // messages under way on one link; more are refused
 	reportLoss            int  // how many of 1000 lost messages the transport notices
+	// reportSnapshots says of how many of 1000 snapshots the transport tells how they
+	// fared; loseSnapshotAcks, that the first acknowledgement of each gets lost.
+	reportSnapshots  int
+	loseSnapshotAcks bool
 
 	// Disks: time for a write, and how many of 1000 take much longer.
 	writeMin, writeMax int64
@@ -148,6 +152,10 @@ func (s *settings) drawFaults(r *random, allowed Faults) {
 		s.mixed = config.chance(250)
 	}
 	s.disableForwarding = config.chance(150)
+	s.reportSnapshots = pick(config, 0, 700, 700, 1000) // a host need not
+	if s.faults.has(Snapshot) && config.chance(250) {
+		s.reportSnapshots, s.loseSnapshotAcks = 0, true
+	}
 	plan := newRandom(r.Uint64(), 7)
 	s.planMin = plan.spread(2*millisecond, 30*tickLength)
 	s.planMax = s.planMin + plan.spread(2*millisecond, 30*tickLength)
