@@ -53,7 +53,9 @@ const (
 	markMutant      = markUndecodable + 1
 	markLies        = markMutant + 1 // one for each that a restart has to refuse
 	markMisread     = markLies + Mark(numLies)
-	numMarks        = markMisread + 1
+	// The last is beside them.
+	markSnapshotAckLost = markMisread + 1
+	numMarks            = markSnapshotAckLost + 1
 )
 
 var markNames = func() (names [numMarks]string) {
@@ -102,6 +104,7 @@ var markNames = func() (names [numMarks]string) {
 	for i := range lies {
 		names[markLies+Mark(i)] = "no start: " + lies[i].name
 	}
+	names[markSnapshotAckLost] = "the acknowledgement of a snapshot was lost, and no report came"
 	names[markMisread] = "a node stopped at a read of another place"
 	names[markUndecodable] = "mutated bytes could not be decoded"
 	names[markMutant] = "mutated bytes were decoded and refused"
@@ -116,6 +119,9 @@ func (m Mark) String() string { return markNames[m] }
 func (m Mark) Expected(f Faults) bool {
 	if m == markPoints {
 		return false // no point at all
+	}
+	if m == markSnapshotAckLost {
+		return f.has(Snapshot)
 	}
 	if m >= markLies {
 		return f.has(Disk)

@@ -85,6 +85,7 @@ func (s *simulation) send(n *node, m *pb.Message) {
 		s.lost(n, m, id, "link full")
 	case n.losesAck && m.Type == pb.MsgAppResp && !m.Reject:
 		n.losesAck = false
+		s.mark(markSnapshotAckLost)
 		s.lost(n, m, id, "lost, as the first after a snapshot")
 	case net.random.chance(s.set.loss + l.loss):
 		s.lost(n, m, id, "lost")
