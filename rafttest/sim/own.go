@@ -80,6 +80,18 @@ func (n *node) sameStorage() error {
 	return n.sameState()
 }
 
+// sameConf compares the configuration after one was saved.
+func (n *node) sameConf() error {
+	_, cs, err := n.own.InitialState()
+	if err != nil {
+		return fmt.Errorf("InitialState: %w", err)
+	}
+	if err := cs.Equivalent(n.disk.durable.conf); err != nil {
+		return fmt.Errorf("that in InitialState and the saved: %w", err)
+	}
+	return nil
+}
+
 // sameEnd compares where the log of the embedder's storage ends after a write,
 // with its last entry. What a later write may hide again is seen only then.
 func (n *node) sameEnd() error {
