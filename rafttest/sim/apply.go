@@ -158,6 +158,10 @@ func (s *simulation) applyConf(n *node, e *pb.Entry) bool {
 			s.fail("storage", n.id, fmt.Sprintf("SetConfState: %v", err))
 			return false
 		}
+		if err := n.sameConf(); err != nil {
+			s.fail("storage", n.id, err.Error())
+			return false
+		}
 	}
 	s.stats.ConfChanges++
 	s.markConf(n, cs)

@@ -17,7 +17,7 @@ type fault struct {
 	do     func(s *simulation, r *random) string
 }
 
-const numFaults = 33
+const numFaults = 34
 
 var faults = [numFaults]fault{
 	{Network, 6, "isolate", (*simulation).isolate},
@@ -53,6 +53,7 @@ var faults = [numFaults]fault{
 	{Transfer, 1, "forget leader", (*simulation).forgetLeader},
 	{Membership, 8, "change members", (*simulation).changeMembers},
 	{Membership, 3, "retire nodes", (*simulation).retireNodes},
+	{Disk, 1, "read elsewhere", (*simulation).readElsewhere},
 }
 
 // planNext schedules the next fault. Each has a number and random numbers of its

@@ -39,6 +39,8 @@ const (
 	Membership
 	// Lease: reads are served under leases.
 	Lease
+	// Hostile: nodes get messages that no correct peer sends.
+	Hostile
 
 	endOfFaults
 
@@ -49,7 +51,7 @@ const (
 )
 
 var faultNames = [...]string{
-	"network", "crash", "disk", "clock", "drift", "host", "snapshot", "transfer", "membership", "lease",
+	"network", "crash", "disk", "clock", "drift", "host", "snapshot", "transfer", "membership", "lease", "hostile",
 }
 
 // String lists the names, as ParseFaults reads them.

@@ -13,7 +13,8 @@ import (
 //
 //	L1  a leader commits within 50 election timeouts, also while members that
 //	    are not needed stay down
-//	L2  logs and state machines of all members become equal
+//	L2  logs and state machines of all members become equal, and a member that
+//	    holds a snapshot does not wait for the leader to find out
 //	L3  every change of membership ends, joint configurations are left
 //	L4  every operation of a client is answered, and proposals are accepted
 //	L5  a transfer of leadership ends within two election timeouts
@@ -48,6 +49,7 @@ type healing struct {
 	term     uint64
 	write    uint64 // index of a proposal
 	who      *node
+	held     [maxNodes]held // by the nodes' places
 }
 
 // Bounds in election timeouts.
@@ -77,6 +79,9 @@ func (s *simulation) heal() bool {
 	}
 	if s.now > h.began+s.timeouts(restWithin) {
 		s.fail("L1", 0, fmt.Sprintf("the group has not come to rest within %d election timeouts: %s", restWithin, s.describe()))
+		return false
+	}
+	if s.watchSnapshots(); s.stopped() {
 		return false
 	}
 	switch h.phase {
@@ -127,7 +132,7 @@ func (s *simulation) mend() {
 		n.crashAt, n.period = nowhere, tickLength
 		d := n.disk
 		d.stalledUntil, d.full, d.noSnapshot = 0, false, false
-		d.readFails, d.writeFails, d.syncFails = false, false, false
+		d.readFails, d.writeFails, d.syncFails, d.misread = false, false, false, false
 	}
 	if s.healing.random.oneIn(2) {
 		s.freeze()

@@ -24,6 +24,7 @@ func (s *simulation) after(n *node, in *pb.Message, err error) {
 		s.stop(n, failed)
 		return
 	}
+	s.notMisled(n)
 	s.wake(n)
 }
 
@@ -96,6 +97,7 @@ func (s *simulation) tick(n *node) {
 
 func (s *simulation) tickOnce(n *node) {
 	s.before(n, nil)
+	s.check.Tick(n.id, n.electionTick)
 	n.Tick()
 	s.after(n, nil, nil)
 }
@@ -138,6 +140,9 @@ func (s *simulation) pump(n *node) {
 	rd := n.Ready()
 	if err := n.Err(); err != nil {
 		s.stop(n, err)
+		return
+	}
+	if s.notMisled(n); s.stopped() {
 		return
 	}
 	if rd.AppendToken() == (raft.AppendToken{}) {

@@ -34,18 +34,19 @@ type node struct {
 	transport Transport    // the embedder's, or nil
 	captured  capture
 
-	random    random // of this node's hosts
-	period    int64  // of its clock's ticks
-	overlap   int    // Readys under way at once
-	noTicks   int    // faults that hold the clock
-	slowApply int64
-	snapBlock int
-	paused    int
-	missed    int     // ticks that were due while paused
-	deferred  []event // what happened while paused
-	pumpDue   bool
-	ackDue    bool
-	applyDue  bool
+	random       random // of this node's hosts
+	electionTick int    // of its Config in this life
+	period       int64  // of its clock's ticks
+	overlap      int    // Readys under way at once
+	noTicks      int    // faults that hold the clock
+	slowApply    int64
+	snapBlock    int
+	paused       int
+	missed       int     // ticks that were due while paused
+	deferred     []event // what happened while paused
+	pumpDue      bool
+	ackDue       bool
+	applyDue     bool
 
 	// handed are the Readys that are not acknowledged yet, oldest first; of the
 	// first written the writes are done and all messages sent.
@@ -55,6 +56,8 @@ type node struct {
 	applying []toApply
 	reads    []raft.ReadState // waiting for what they have to see
 	reports  []report
+
+	losesAck bool // of the snapshot that it got last
 
 	stale   raft.AppendToken // of an earlier life, whose write may end late
 	crashAt point            // where it crashes next, after crashIn more passes
@@ -216,6 +219,7 @@ func (s *simulation) crash(n *node, power bool, why string) {
 func (s *simulation) end(n *node, keep int) {
 	n.disk.fail(keep)
 	n.disk.readFails, n.disk.writeFails, n.disk.syncFails = false, false, false
+	n.disk.misread, n.disk.misled = false, false
 	n.up, n.crashAt = false, nowhere
 	for _, e := range n.deferred {
 		if e.kind == evDeliver {
@@ -244,6 +248,9 @@ func (s *simulation) end(n *node, keep int) {
 func (s *simulation) stop(n *node, err error) {
 	s.stats.Stops++
 	s.mark(markStopped)
+	if n.disk.misled {
+		s.mark(markMisread)
+	}
 	if s.observe != nil {
 		s.emit(trace.Event{Kind: trace.Stop, Node: n.id, Text: err.Error()})
 	}
@@ -277,6 +284,9 @@ func (s *simulation) start(n *node) {
 	if s.o.Configure != nil {
 		s.o.Configure(n.id, &cfg)
 	}
+	if n.electionTick = cfg.ElectionTick; n.electionTick == 0 {
+		n.electionTick = 10 // the default
+	}
 	if err := s.openOwn(n, &cfg); err != nil {
 		s.fail("storage", n.id, err.Error())
 		return
@@ -293,6 +303,9 @@ func (s *simulation) start(n *node) {
 		}
 	}
 	cfg.Applied = n.sm.applied
+	if !s.lie(n, cfg) {
+		return
+	}
 	rn, err := raft.NewRawNode(&cfg)
 	if err != nil {
 		s.fail("start", n.id, fmt.Sprintf("a node does not start from what it persisted: %v", err))

@@ -37,6 +37,10 @@ type settings struct {
 	inOrder               bool // links keep the order, as a stream does
 	linkLimit             int  // messages under way on one link; more are refused
 	reportLoss            int  // how many of 1000 lost messages the transport notices
+	// reportSnapshots says of how many of 1000 snapshots the transport tells how they
+	// fared; loseSnapshotAcks, that the first acknowledgement of each gets lost.
+	reportSnapshots  int
+	loseSnapshotAcks bool
 
 	// Disks: time for a write, and how many of 1000 take much longer.
 	writeMin, writeMax int64
@@ -95,7 +99,8 @@ func drawSettings(o *Options) settings {
 
 // drawFaults decides which of the faults the run has, and how many.
 func (s *settings) drawFaults(r *random, allowed Faults) {
-	for one := Faults(1); one < endOfFaults; one <<= 1 {
+	allowed &^= Hostile
+	for one := Faults(1); one < Hostile; one <<= 1 { // that has a stream of its own
 		// Alone it is always there; among others a part of them is.
 		if drawn := r.chance(650); allowed.has(one) && (drawn || allowed == one) {
 			s.faults |= one
@@ -147,6 +152,10 @@ func (s *settings) drawFaults(r *random, allowed Faults) {
 		s.mixed = config.chance(250)
 	}
 	s.disableForwarding = config.chance(150)
+	s.reportSnapshots = pick(config, 0, 700, 700, 1000) // a host need not
+	if s.faults.has(Snapshot) && config.chance(250) {
+		s.reportSnapshots, s.loseSnapshotAcks = 0, true
+	}
 	plan := newRandom(r.Uint64(), 7)
 	s.planMin = plan.spread(2*millisecond, 30*tickLength)
 	s.planMax = s.planMin + plan.spread(2*millisecond, 30*tickLength)

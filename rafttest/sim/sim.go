@@ -35,7 +35,7 @@ type simulation struct {
 	check  *invariant.Checker
 	states [4096]stateAt
 
-	disks, hosts, crashes, operators random
+	disks, hosts, crashes, operators, lies random
 
 	clients       []client
 	clientsPaused bool
@@ -50,6 +50,7 @@ type simulation struct {
 	undoFree    []uint64
 	leaderSince int64
 	healing     healing
+	hostility   hostility
 }
 
 // Run makes one run. It does not fail: what goes wrong is in the result. It may
@@ -75,6 +76,7 @@ func newSimulation(o Options) *simulation {
 	s.hosts.seed(o.Seed, streamHost)
 	s.crashes.seed(o.Seed, streamStart)
 	s.operators.seed(o.Seed, streamOperator)
+	s.lies.seed(o.Seed, streamLies)
 	s.history = lincheck.NewChecker(0)
 	conf := pb.ConfState{}
 	for i := range s.set.nodes {
@@ -95,6 +97,7 @@ func newSimulation(o Options) *simulation {
 		s.waitClient(c, c.random.between(0, 40*tickLength))
 	}
 	s.planNext()
+	s.beginHostility()
 	return s
 }
 
@@ -162,6 +165,9 @@ func (s *simulation) next() {
 	s.now = e.at
 	s.stats.Steps++
 	s.mix(uint64(e.at)<<8 ^ uint64(e.kind)<<4 ^ uint64(uint32(e.node)))
+	if s.hostility.every > 0 && s.now >= s.hostility.next {
+		s.harass()
+	}
 	s.handle(e)
 	if s.stats.Steps&1023 == 0 {
 		s.check.Prune()

@@ -89,6 +89,10 @@ func (s *simulation) finishWrite(n *node, h *handed) bool {
 		n.record(h.own.record)
 		h.own = nil
 		h.end = n.disk.count
+		if err := n.sameEnd(); err != nil {
+			s.fail("storage", n.id, err.Error())
+			return false
+		}
 	}
 	if h.sync {
 		if n.disk.syncFails {

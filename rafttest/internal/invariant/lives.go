@@ -44,6 +44,7 @@ func (c *Checker) Start(id, life uint64, rn *raft.RawNode, disk Disk, applied ui
 	n.before, n.switches, n.switched = nil, 0, 0
 	n.growth = n.growth[:0]
 	n.transferring = false
+	n.clock.heard = [16]heard{}
 	if v := c.checkStart(n); v != nil {
 		return v
 	}
