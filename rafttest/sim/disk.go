@@ -114,8 +114,12 @@ func (im *image) saveSnapshot(snap *pb.Snapshot, received bool) {
 		return
 	}
 	im.snap = *snap
-	if received || snap.Metadata.ConfState.Index >= im.conf.Index {
-		im.conf = snap.Metadata.ConfState
+	conf := snap.Metadata.ConfState
+	if conf.Index == 0 {
+		conf.Index = snap.Metadata.Index // it does not say which entry it is of
+	}
+	if received || conf.Index >= im.conf.Index {
+		im.conf = conf
 	}
 	if received {
 		im.base, im.baseTerm = snap.Metadata.Index, snap.Metadata.Term
@@ -225,11 +229,7 @@ func (d *disk) openable() error {
 // The raft.Storage.
 
 func (d *disk) InitialState() (pb.HardState, pb.ConfState, error) {
-	cs := d.written.conf
-	if cs.Index == 0 {
-		cs.Index = d.written.snap.Metadata.Index
-	}
-	return d.written.hs, cs, nil
+	return d.written.hs, d.written.conf, nil
 }
 
 func (d *disk) Entries(lo, hi, maxSize uint64) ([]pb.Entry, error) {

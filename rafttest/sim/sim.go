@@ -177,7 +177,7 @@ func (s *simulation) next() {
 func (s *simulation) handle(e event) {
 	switch e.kind {
 	case evDeliver:
-		if n := s.nodes[e.node]; n != nil && n.paused > 0 {
+		if n := s.nodes[e.node]; n != nil && n.up && n.paused > 0 {
 			n.deferred = append(n.deferred, e)
 			return
 		}
