@@ -47,7 +47,8 @@ type healing struct {
 	calm     int64 // when the last message from before has arrived
 	moved    uint64
 	term     uint64
-	write    uint64 // index of a proposal
+	write    uint64 // index of a proposal, and the term of the leader that took it
+	writeIn  uint64
 	who      *node
 	held     [maxNodes]held // by the nodes' places
 }
@@ -259,15 +260,16 @@ func (s *simulation) watchLeader() {
 	}
 }
 
-// watchWrite waits until a proposal is accepted and committed.
+// watchWrite waits until a proposal is accepted and committed. One that a leader
+// took which was then deposed may be lost, and is made again.
 func (s *simulation) watchWrite() {
 	h := &s.healing
-	if leader := s.leader(); leader != nil && h.write == 0 {
+	if leader := s.leader(); leader != nil && leader.term != h.writeIn {
 		err := s.propose(leader, func() error { return leader.Propose(filler) })
 		if err == nil && !s.stopped() {
-			h.write = leader.BasicStatus().LastIndex
+			h.write, h.writeIn = leader.BasicStatus().LastIndex, leader.term
 		}
-	} else if h.write > 0 && s.check.Committed() >= h.write {
+	} else if h.writeIn > 0 && s.check.Committed() >= h.write {
 		s.clientsPaused = true
 		s.enter(waitForRest)
 		return
