@@ -250,7 +250,7 @@ func TestNoFaults(t *testing.T) {
 func TestSizes(t *testing.T) {
 	t.Parallel()
 	for nodes := range maxFirst + 1 {
-		n := seeds(16)
+		n := max(4, seeds(8))
 		total := clean(t, n, func(seed uint64) Options {
 			return Options{Seed: 100*uint64(nodes) + seed, Nodes: nodes, Faults: All}
 		})
