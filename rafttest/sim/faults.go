@@ -17,7 +17,7 @@ type fault struct {
 	do     func(s *simulation, r *random) string
 }
 
-const numFaults = 33
+const numFaults = 39
 
 var faults = [numFaults]fault{
 	{Network, 6, "isolate", (*simulation).isolate},
@@ -31,6 +31,12 @@ var faults = [numFaults]fault{
 	{Network, 1, "clog", (*simulation).clog},
 	{Network, 3, "replay old", (*simulation).replayOld},
 	{Network, 1, "false unreachable", (*simulation).falseUnreachable},
+	{Network | Snapshot, 4, "overtake", (*simulation).overtake},
+	{Network | Transfer, 4, "hand over unheard", (*simulation).handOverUnheard},
+	{Network | Crash, 3, "late answer", (*simulation).lateAnswer},
+	{Crash | Host, 3, "campaign twice", (*simulation).campaignTwice},
+	{Network | Snapshot | Membership | Host, 6, "snapshot over apply", (*simulation).snapshotOverApply},
+	{Membership, 3, "remove leader", (*simulation).removeLeader},
 	{Snapshot, 1, "false snapshot report", (*simulation).falseSnapshotReport},
 	{Snapshot, 3, "snapshot now", (*simulation).snapshotNow},
 	{Snapshot, 1, "snapshot unavailable", (*simulation).snapshotUnavailable},
@@ -51,7 +57,7 @@ var faults = [numFaults]fault{
 	{Transfer, 4, "transfer", (*simulation).transfer},
 	{Transfer, 2, "campaign", (*simulation).campaign},
 	{Transfer, 1, "forget leader", (*simulation).forgetLeader},
-	{Membership, 8, "change members", (*simulation).changeMembers},
+	{Membership, 16, "change members", (*simulation).changeMembers},
 	{Membership, 3, "retire nodes", (*simulation).retireNodes},
 }
 
@@ -60,7 +66,11 @@ var faults = [numFaults]fault{
 func (s *simulation) planNext() {
 	s.planned++
 	r := newRandom(s.o.Seed, streamPlan+s.planned<<8)
-	s.queue.push(event{at: s.now + r.between(s.set.planMin, s.set.planMax), kind: evPlan})
+	after := r.between(s.set.planMin, s.set.planMax)
+	if r.chance(s.set.calm) {
+		after += r.spread(s.timeouts(1), s.timeouts(20))
+	}
+	s.queue.push(event{at: s.now + after, kind: evPlan})
 }
 
 func (s *simulation) carryOut() {
@@ -70,6 +80,9 @@ func (s *simulation) carryOut() {
 		return
 	}
 	r := newRandom(s.o.Seed, streamPlan+number<<8+1)
+	if len(s.steered) > 0 && r.chance(850) {
+		return // let that come about
+	}
 	i := s.drawFault(r)
 	if i < 0 {
 		return
@@ -90,14 +103,18 @@ func (s *simulation) carryOut() {
 // and passed over, so that a run with one family less has the same faults of the
 // others, where those were drawn first.
 func (s *simulation) drawFault(r *random) int {
+	total := 0
+	for _, w := range s.set.weights {
+		total += w
+	}
 	for range 16 {
-		at := r.below(totalWeight)
+		at := r.below(total)
 		for i := range faults {
 			f := &faults[i]
-			if at -= f.weight; at >= 0 {
+			if at -= s.set.weights[i]; at >= 0 {
 				continue
 			}
-			if s.set.faults.has(f.of) {
+			if s.set.faults.hasAll(f.of) {
 				return i
 			}
 			break
@@ -105,14 +122,6 @@ func (s *simulation) drawFault(r *random) int {
 	}
 	return -1
 }
-
-var totalWeight = func() int {
-	total := 0
-	for i := range faults {
-		total += faults[i].weight
-	}
-	return total
-}()
 
 // undoAfter mends something after a time, or when everything is healed.
 func (s *simulation) undoAfter(delay int64, mend func()) {
@@ -141,6 +150,7 @@ func (s *simulation) undo(place uint64) {
 
 // mendAll mends everything now.
 func (s *simulation) mendAll() {
+	s.steered = nil
 	for i := range s.undos {
 		if mend := s.undos[i]; mend != nil {
 			s.undos[i] = nil

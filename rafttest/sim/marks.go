@@ -103,7 +103,7 @@ func (m Mark) Expected(f Faults) bool {
 		return false // no point at all
 	}
 	if m >= markFaults {
-		return f.has(faults[m-markFaults].of)
+		return f.hasAll(faults[m-markFaults].of)
 	}
 	return f&All == All
 }

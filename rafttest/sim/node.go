@@ -37,6 +37,7 @@ type node struct {
 	overlap   int    // Readys under way at once
 	noTicks   int    // faults that hold the clock
 	slowApply int64
+	holdApply uint64 // the entry that the host takes long to apply, or 0
 	snapBlock int
 	paused    int
 	missed    int     // ticks that were due while paused
@@ -182,7 +183,7 @@ func (s *simulation) end(n *node, keep int) {
 	n.handed, n.written, n.captured = n.handed[:0], 0, capture{}
 	n.applying, n.reads, n.reports, n.deferred = nil, nil, nil, nil
 	n.pumpDue, n.ackDue, n.applyDue = false, false, false
-	n.missed = 0
+	n.missed, n.holdApply = 0, 0
 	s.check.Down(n.id)
 	s.mix(n.id<<8 | 0xdd)
 	down := s.crashes.spread(millisecond, 40*tickLength)

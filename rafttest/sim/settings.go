@@ -57,8 +57,11 @@ type settings struct {
 	think     int64 // between a client's operations
 	readShare int   // how many of 1000 operations are reads
 
-	// Faults that are planned: their distance in time.
+	// Faults that are planned: their distance in time, how often each comes, and
+	// before how many of 1000 there is a calm phase in which things take effect.
 	planMin, planMax int64
+	weights          [numFaults]int
+	calm             int
 	// skew is by how many of 1000 clocks differ at most.
 	skew int64
 }
@@ -148,8 +151,12 @@ func (s *settings) drawFaults(r *random, allowed Faults) {
 	}
 	s.disableForwarding = config.chance(150)
 	plan := newRandom(r.Uint64(), 7)
-	s.planMin = plan.spread(2*millisecond, 30*tickLength)
-	s.planMax = s.planMin + plan.spread(2*millisecond, 30*tickLength)
+	s.planMin = plan.spread(2*millisecond, 40*tickLength)
+	s.planMax = s.planMin + plan.spread(2*millisecond, 40*tickLength)
+	s.calm = pick(plan, 0, 10, 50, 150)
+	for i := range s.weights {
+		s.weights[i] = faults[i].weight * pick(plan, 0, 1, 1, 2, 5)
+	}
 	if quiet {
 		s.planMin, s.planMax = 100*tickLength, 300*tickLength
 	}
