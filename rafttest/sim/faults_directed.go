@@ -11,7 +11,7 @@ import (
 // hard. With faults of the network nobody hears it any more once enough of them hold the
 // change, so that it may be the only one to know of the commit, with more in its
 // log than the rest have. Its machine is taken away as soon as it says that it
-// may be.
+// may be, and perhaps the power fails at that moment.
 func (s *simulation) removeLeader(r *random) string {
 	n := s.leader()
 	if n == nil || n.paused > 0 {
@@ -44,6 +44,9 @@ func (s *simulation) removeLeader(r *random) string {
 	}, func() bool {
 		if vanish && n.life == life && s.leftWell(n) {
 			s.destroy(n)
+			if s.set.faults.has(Crash) && r.oneIn(2) {
+				s.crashAll(r)
+			}
 		}
 		return n.life != life || !n.exists || n.up && n.role != raft.StateLeader
 	})
@@ -287,6 +290,7 @@ func (s *simulation) snapshotOverApply(r *random) string {
 		if !l.up || l.role != raft.StateLeader || l.sm.applied < index {
 			return false
 		}
+		s.changing(l, r)
 		s.fill(l, 1+r.below(4))
 		return true
 	}, func() bool {

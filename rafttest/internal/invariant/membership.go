@@ -198,6 +198,10 @@ func (c *Checker) checkApplied(n *node, index uint64, cs *pb.ConfState) *Violati
 	case cs.Index > index && n.ahead < cs.Index:
 		return n.violates("S11a", "entry %d gives the configuration of entry %d, ahead of what was in effect, %d",
 			index, cs.Index, n.ahead)
+	case cs.Index > index && cs.Index > durableEnd(n.disk):
+		// The host saves it, and may start with it from what its disk holds.
+		return n.violates("S11a", "entry %d gives the configuration of entry %d, and the disk holds entries up to %d",
+			index, cs.Index, durableEnd(n.disk))
 	case cs.Index < index && (n.snapshot == 0 || n.st.Durable >= n.snapshot):
 		// While a received snapshot is not durable nothing is applied to what it
 		// replaces.
@@ -214,6 +218,11 @@ func (c *Checker) checkApplied(n *node, index uint64, cs *pb.ConfState) *Violati
 		n.setConf(want)
 	}
 	return nil
+}
+
+func durableEnd(d Disk) uint64 {
+	_, _, last := d.Durable()
+	return last
 }
 
 // setConf makes a configuration the active one.
