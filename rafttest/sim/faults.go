@@ -17,13 +17,13 @@ type fault struct {
 	do     func(s *simulation, r *random) string
 }
 
-const numFaults = 39
+const numFaults = 40
 
 var faults = [numFaults]fault{
 	{Network, 6, "isolate", (*simulation).isolate},
 	{Network, 3, "split", (*simulation).split},
 	{Network, 4, "cut link", (*simulation).cutLink},
-	{Network, 4, "diverge", (*simulation).diverge},
+	{Network, 7, "diverge", (*simulation).diverge},
 	{Network, 1, "ring", (*simulation).ring},
 	{Network, 2, "flap", (*simulation).flap},
 	{Network, 2, "slow links", (*simulation).slowLinks},
@@ -36,6 +36,7 @@ var faults = [numFaults]fault{
 	{Network | Crash, 3, "late answer", (*simulation).lateAnswer},
 	{Crash | Host, 3, "campaign twice", (*simulation).campaignTwice},
 	{Network | Snapshot | Membership | Host, 6, "snapshot over apply", (*simulation).snapshotOverApply},
+	{Membership | Crash, 4, "crash joint", (*simulation).crashJoint},
 	{Membership, 3, "remove leader", (*simulation).removeLeader},
 	{Snapshot, 1, "false snapshot report", (*simulation).falseSnapshotReport},
 	{Snapshot, 3, "snapshot now", (*simulation).snapshotNow},
@@ -221,26 +222,6 @@ func (s *simulation) crashAtPoint(r *random) string {
 	}
 	n.crashAt, n.crashIn = point(1+r.below(int(numPoints)-1)), int(r.spread(1, 8))-1
 	return fmt.Sprintf("%d is to crash %s", n.id, pointNames[n.crashAt])
-}
-
-// crashCandidate lets a node campaign and crash between asking for votes and
-// the end of its write, and campaign again at once.
-func (s *simulation) crashCandidate(r *random) string {
-	n := s.anyNode(r, func(n *node) bool { return n.up && n.role != raft.StateLeader && n.paused == 0 })
-	if n == nil {
-		return ""
-	}
-	n.crashAt, n.crashIn = pick(r, atSend, beforeWrite, afterWrite, afterSync, atPromise), r.below(3)
-	n.soon = true
-	s.before(n, nil)
-	s.after(n, nil, n.Campaign())
-	s.undoAfter(r.spread(tickLength, 6*tickLength), func() {
-		if n.up && n.paused == 0 && !s.stopped() {
-			s.before(n, nil)
-			s.after(n, nil, n.Campaign())
-		}
-	})
-	return fmt.Sprintf("%d campaigns and is to crash %s", n.id, pointNames[n.crashAt])
 }
 
 func (s *simulation) crashAll(r *random) string {

@@ -221,6 +221,61 @@ func (s *simulation) readFrom(n *node) {
 	s.after(n, nil, n.ReadIndex(readContext(s.reads)))
 }
 
+// crashJoint lets the leader propose a joint change, and nodes crash once it is in
+// effect, before it is left.
+func (s *simulation) crashJoint(r *random) string {
+	l := s.leader()
+	if l == nil || l.paused > 0 || l.Status().Config.Joint() {
+		return ""
+	}
+	plan := memberPlan{s: s, r: r, cfg: l.Status().Config}
+	for range 1 + r.below(3) {
+		plan.single()
+	}
+	plan.cc.Transition = pick(r, pb.ConfChangeTransitionJointImplicit, pb.ConfChangeTransitionJointExplicit)
+	if len(plan.cc.Changes) == 0 || !s.bearable(plan.cc, plan.cfg) {
+		return ""
+	}
+	what := s.proposeChange(l, plan.cc, plan.added)
+	all := r.oneIn(3)
+	s.steer(s.timeouts(2), func() bool {
+		for _, n := range s.nodes {
+			if n == nil || !n.idle() || !n.wasJoint {
+				continue
+			}
+			if all {
+				s.crashAll(r)
+			} else {
+				n.soon = r.oneIn(2)
+				s.crash(n, r.oneIn(2), "the change is half done")
+			}
+			return true
+		}
+		return false
+	})
+	return what + ", and nodes are to crash"
+}
+
+// crashCandidate lets a node campaign and crash between asking for votes and
+// the end of its write, and campaign again at once.
+func (s *simulation) crashCandidate(r *random) string {
+	n := s.anyNode(r, func(n *node) bool { return n.up && n.role != raft.StateLeader && n.paused == 0 })
+	if n == nil {
+		return ""
+	}
+	n.crashAt, n.crashIn = pick(r, atSend, beforeWrite, afterWrite, afterSync, atPromise), r.below(3)
+	n.soon = true
+	s.before(n, nil)
+	s.after(n, nil, n.Campaign())
+	s.undoAfter(r.spread(tickLength, 6*tickLength), func() {
+		if n.up && n.paused == 0 && !s.stopped() {
+			s.before(n, nil)
+			s.after(n, nil, n.Campaign())
+		}
+	})
+	return fmt.Sprintf("%d campaigns and is to crash %s", n.id, pointNames[n.crashAt])
+}
+
 // campaignTwice lets a node campaign again while its vote for itself is still
 // being written, perhaps just after its start.
 func (s *simulation) campaignTwice(r *random) string {

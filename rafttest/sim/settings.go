@@ -151,11 +151,11 @@ func (s *settings) drawFaults(r *random, allowed Faults) {
 	}
 	s.disableForwarding = config.chance(150)
 	plan := newRandom(r.Uint64(), 7)
-	s.planMin = plan.spread(2*millisecond, 40*tickLength)
-	s.planMax = s.planMin + plan.spread(2*millisecond, 40*tickLength)
-	s.calm = pick(plan, 0, 10, 50, 150)
+	s.planMin = plan.spread(2*millisecond, 30*tickLength)
+	s.planMax = s.planMin + plan.spread(2*millisecond, 30*tickLength)
+	s.calm = pick(plan, 0, 0, 20, 100)
 	for i := range s.weights {
-		s.weights[i] = faults[i].weight * pick(plan, 0, 1, 1, 2, 5)
+		s.weights[i] = faults[i].weight * pick(plan, 0, 1, 1, 1, 4)
 	}
 	if quiet {
 		s.planMin, s.planMax = 100*tickLength, 300*tickLength

@@ -80,6 +80,11 @@ func TestCatchS11a(t *testing.T) {
 			applied(func(f *fixture, _ *pb.Entry, cs *pb.ConfState) { cs.Index = f.last })},
 		"a change of the future": {"S11a", "ahead of what was in effect",
 			applied(func(_ *fixture, e *pb.Entry, cs *pb.ConfState) { cs.Index = e.Index + 1 })},
+		"a configuration past what the disk holds": {"S11a", "and the disk holds entries up to",
+			applied(func(f *fixture, e *pb.Entry, cs *pb.ConfState) {
+				f.c.node(2).ahead = e.Index + 1
+				cs.Index = e.Index + 1
+			})},
 		"an entry that changes nothing": {"S11a", "and is none of C",
 			applied(func(f *fixture, e *pb.Entry, _ *pb.ConfState) { e.Index-- })},
 		"an entry that is not committed": {"S11a", "and is none of C",
