@@ -60,6 +60,8 @@ type node struct {
 	crashIn int
 	soon    bool // it starts again at once
 
+	handedOver bool // it led until it was removed, and handed over in good order
+
 	wasJoint, wasVoter, wasLearner bool // by the last change applied
 
 	role   raft.StateType // as last seen
@@ -255,6 +257,7 @@ func (s *simulation) start(n *node) {
 	if n.overlap > 1 {
 		n.overlap = pick(&n.random, 1, n.overlap, n.overlap)
 	}
+	n.handedOver = false
 	n.role, n.lead, n.term, n.commit = raft.StateFollower, 0, 0, 0
 	if !s.ok(s.check.Start(n.id, uint64(n.life), rn, n.disk, n.sm.applied)) {
 		return

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"slices"
 
-	"github.com/quorate-raft/raft"
 	"github.com/quorate-raft/raft/confchange"
 	pb "github.com/quorate-raft/raft/raftpb"
 )
@@ -236,7 +235,7 @@ func (s *simulation) canLose(n *node) bool {
 // leftWell reports whether a node led until it was removed, and said that a
 // majority of those who remain know.
 func (s *simulation) leftWell(n *node) bool {
-	return n.up && n.BasicStatus().LastStepDown == raft.StepDownRemoved && !member(n.Status().Config, n.id)
+	return n.up && n.handedOver && !member(n.Status().Config, n.id)
 }
 
 // retireNodes destroys nodes that are members no more: those that nobody's
