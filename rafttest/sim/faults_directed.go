@@ -30,21 +30,27 @@ func (s *simulation) removeLeader(r *random) string {
 		return what
 	}
 	index, life := n.BasicStatus().LastIndex, n.life
-	silent, more, vanish := s.set.faults.has(Network) && r.chance(700), r.below(3), r.chance(700)
+	silent, more, vanish := s.set.faults.has(Network) && r.chance(600), r.below(3), r.chance(700)
+	stall := !silent && s.set.faults.has(Disk)
 	time := r.between(s.timeouts(1), s.timeouts(4))
 	s.steer(2*time, func() bool {
-		return !silent || s.holders(cfg.Voters[0], index) > len(cfg.Voters[0])/2
+		return stall && n.commit >= index || !stall && !silent || s.holders(cfg.Voters[0], index) > len(cfg.Voters[0])/2
 	}, func() bool {
 		if silent && n.life == life {
 			slot := int(n.slot)
 			s.cutFor(time, func(from, _ int) bool { return from == slot })
 			s.fill(n, more)
 		}
+		for _, id := range cfg.Voters[0] {
+			if o := s.byID(id); stall && o != nil && o != n {
+				o.disk.stalledUntil = max(o.disk.stalledUntil, s.now+time)
+			}
+		}
 		return true
 	}, func() bool {
 		if vanish && n.life == life && s.leftWell(n) {
 			s.destroy(n)
-			if s.set.faults.has(Crash) && r.oneIn(2) {
+			if s.set.faults.has(Crash) && (stall || r.oneIn(2)) {
 				s.crashAll(r)
 			}
 		}

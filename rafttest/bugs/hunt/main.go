@@ -241,7 +241,6 @@ var kinds = []string{
 	"-faults crash,disk,host,transfer -nodes 2",
 	"-faults all -nodes 5",
 	"-faults membership,network,host -nodes 2",
-	"-faults membership,crash -nodes 2",
 	"-faults lease,crash,transfer -nodes 2",
 	"-faults all -nodes 3 -storage memory",
 }

@@ -113,6 +113,14 @@ func TestCatchS11a(t *testing.T) {
 				rd.HardState, n.hard = pb.HardState{}, n.st.HardState
 				return f.c.Ready(1, &rd)
 			}},
+		"a removed leader goes before the others know": {"S11a", "of voters=(1 2 3) remember the commit",
+			func(f *fixture) *Violation {
+				n := f.c.node(1)
+				n.conf = newConfAt(f.last+9, n.conf.cfg)
+				return f.status(f.h1, func(st *raft.BasicStatus) {
+					st.RaftState, st.Lead, st.LastStepDown = raft.StateFollower, 0, raft.StepDownRemoved
+				})
+			}},
 		"quorums that can miss each other": {"S11a", "whose quorums need not meet", func(f *fixture) *Violation {
 			f.c.apply = func(confchange.Config, pb.ConfChangeV2) (confchange.Config, error) {
 				return confchange.Config{Voters: quorum.JointConfig{{4, 5}}}, nil
