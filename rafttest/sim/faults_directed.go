@@ -113,7 +113,8 @@ func (s *simulation) overtake(r *random) string {
 }
 
 // handOverUnheard lets the leader hand over and cuts it off as soon as its
-// successor campaigns. A client that does not know goes on reading from it.
+// successor campaigns. A client that does not know goes on reading from it, one
+// that does reads from the successor at once.
 func (s *simulation) handOverUnheard(r *random) string {
 	n := s.leader()
 	if n == nil || n.paused > 0 {
@@ -139,14 +140,19 @@ func (s *simulation) handOverUnheard(r *random) string {
 		if m == nil || m == n || m.term <= term {
 			return false
 		}
+		if s.set.lease && m.idle() {
+			s.leaseRead(m)
+		}
 		s.fill(m, 1)
 		return true
 	}, func() bool {
 		if n.life != life || !n.up || n.role != raft.StateLeader {
 			return true
 		}
-		if s.set.lease && n.paused == 0 {
-			s.leaseRead(n)
+		for _, o := range [...]*node{n, s.leader()} {
+			if s.set.lease && o != nil && o.idle() {
+				s.leaseRead(o)
+			}
 		}
 		return false
 	})
