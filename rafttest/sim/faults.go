@@ -17,7 +17,7 @@ type fault struct {
 	do     func(s *simulation, r *random) string
 }
 
-const numFaults = 40
+const numFaults = 42
 
 var faults = [numFaults]fault{
 	{Network, 6, "isolate", (*simulation).isolate},
@@ -33,6 +33,8 @@ var faults = [numFaults]fault{
 	{Network, 1, "false unreachable", (*simulation).falseUnreachable},
 	{Network | Snapshot, 4, "overtake", (*simulation).overtake},
 	{Network | Transfer, 4, "hand over unheard", (*simulation).handOverUnheard},
+	{Network | Snapshot, 3, "lose snapshot", (*simulation).loseSnapshot},
+	{Network | Crash, 3, "lose successor", (*simulation).loseSuccessor},
 	{Network | Crash, 3, "late answer", (*simulation).lateAnswer},
 	{Crash | Host, 3, "campaign twice", (*simulation).campaignTwice},
 	{Network | Snapshot | Membership | Host, 6, "snapshot over apply", (*simulation).snapshotOverApply},

@@ -187,17 +187,9 @@ func (s *simulation) lateAnswer(r *random) string {
 		s.readFrom(n)
 		return true
 	}
-	answer := func(t pb.MessageType, from, to uint64) *packet {
-		for i := range s.net.oldRare.packets {
-			if p := &s.net.oldRare.packets[i]; p.id > sent && p.m.Type == t && (p.m.From == from || p.m.To == to) {
-				return p
-			}
-		}
-		return nil
-	}
 	s.restart(n)
 	s.steer(s.timeouts(3), asks, func() bool {
-		p := answer(pb.MsgReadIndexResp, 0, n.id)
+		p := s.net.lately(pb.MsgReadIndexResp, sent, func(m *pb.Message) bool { return m.To == n.id })
 		if p == nil {
 			return false
 		}
@@ -208,7 +200,7 @@ func (s *simulation) lateAnswer(r *random) string {
 		}
 		return true
 	}, asks, func() bool {
-		if answer(pb.MsgReadIndex, n.id, 0) == nil {
+		if s.net.lately(pb.MsgReadIndex, sent, func(m *pb.Message) bool { return m.From == n.id }) == nil {
 			return false
 		}
 		if sender := s.nodes[old.from]; sender != nil && sender.id == old.sender {
