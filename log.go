@@ -35,6 +35,8 @@ type raftLog struct {
 	applied   uint64
 	submitted uint64 // handed out to be persisted
 	durable   uint64
+	// savedCommit is the commit index that is durable.
+	savedCommit uint64
 
 	// snapshotHandedOut says that the unstable snapshot is in a Ready.
 	snapshotHandedOut bool
@@ -85,6 +87,7 @@ func newLog(storage Storage, hs pb.HardState, applied uint64) (*raftLog, error) 
 		committed: max(hs.Commit, applied), applying: applied, applied: applied,
 		submitted: last, durable: last,
 	}
+	l.savedCommit = l.committed
 	l.offset = last + 1
 	l.terms.reset(l.last)
 	if l.confs, err = l.scanConfs(applied+1, last+1); err != nil {

@@ -33,6 +33,9 @@ func (s *simulation) applyNext(n *node) {
 	if next.snap != nil && !next.ready {
 		return
 	}
+	if k := len(next.ents); n.holdApply != 0 && k > 0 && next.ents[k-1].Index >= n.holdApply {
+		return
+	}
 	left := copy(n.applying, n.applying[1:])
 	n.applying[left] = toApply{}
 	n.applying = n.applying[:left]

@@ -17,13 +17,13 @@ type fault struct {
 	do     func(s *simulation, r *random) string
 }
 
-const numFaults = 34
+const numFaults = 43
 
 var faults = [numFaults]fault{
 	{Network, 6, "isolate", (*simulation).isolate},
 	{Network, 3, "split", (*simulation).split},
 	{Network, 4, "cut link", (*simulation).cutLink},
-	{Network, 4, "diverge", (*simulation).diverge},
+	{Network, 7, "diverge", (*simulation).diverge},
 	{Network, 1, "ring", (*simulation).ring},
 	{Network, 2, "flap", (*simulation).flap},
 	{Network, 2, "slow links", (*simulation).slowLinks},
@@ -31,6 +31,15 @@ var faults = [numFaults]fault{
 	{Network, 1, "clog", (*simulation).clog},
 	{Network, 3, "replay old", (*simulation).replayOld},
 	{Network, 1, "false unreachable", (*simulation).falseUnreachable},
+	{Network | Snapshot, 4, "overtake", (*simulation).overtake},
+	{Network | Transfer, 4, "hand over unheard", (*simulation).handOverUnheard},
+	{Network | Snapshot, 3, "lose snapshot", (*simulation).loseSnapshot},
+	{Network | Crash, 3, "lose successor", (*simulation).loseSuccessor},
+	{Network | Crash, 3, "late answer", (*simulation).lateAnswer},
+	{Crash | Host, 3, "campaign twice", (*simulation).campaignTwice},
+	{Network | Snapshot | Membership | Host, 6, "snapshot over apply", (*simulation).snapshotOverApply},
+	{Membership | Crash, 4, "crash joint", (*simulation).crashJoint},
+	{Membership, 3, "remove leader", (*simulation).removeLeader},
 	{Snapshot, 1, "false snapshot report", (*simulation).falseSnapshotReport},
 	{Snapshot, 3, "snapshot now", (*simulation).snapshotNow},
 	{Snapshot, 1, "snapshot unavailable", (*simulation).snapshotUnavailable},
@@ -51,7 +60,7 @@ var faults = [numFaults]fault{
 	{Transfer, 4, "transfer", (*simulation).transfer},
 	{Transfer, 2, "campaign", (*simulation).campaign},
 	{Transfer, 1, "forget leader", (*simulation).forgetLeader},
-	{Membership, 8, "change members", (*simulation).changeMembers},
+	{Membership, 16, "change members", (*simulation).changeMembers},
 	{Membership, 3, "retire nodes", (*simulation).retireNodes},
 	{Disk, 1, "read elsewhere", (*simulation).readElsewhere},
 }
@@ -62,7 +71,11 @@ func (s *simulation) planNext() {
 	s.planned++
 	var r random
 	r.seed(s.o.Seed, streamPlan+s.planned<<8)
-	s.queue.push(event{at: s.now + r.between(s.set.planMin, s.set.planMax), kind: evPlan})
+	after := r.between(s.set.planMin, s.set.planMax)
+	if r.chance(s.set.calm) {
+		after += r.spread(s.timeouts(1), s.timeouts(20))
+	}
+	s.queue.push(event{at: s.now + after, kind: evPlan})
 }
 
 func (s *simulation) carryOut() {
@@ -72,6 +85,9 @@ func (s *simulation) carryOut() {
 		return
 	}
 	r := newRandom(s.o.Seed, streamPlan+number<<8+1)
+	if len(s.steered) > 0 && r.chance(850) {
+		return // let that come about
+	}
 	i := s.drawFault(r)
 	if i < 0 {
 		return
@@ -92,14 +108,18 @@ func (s *simulation) carryOut() {
 // and passed over, so that a run with one family less has the same faults of the
 // others, where those were drawn first.
 func (s *simulation) drawFault(r *random) int {
+	total := 0
+	for _, w := range s.set.weights {
+		total += w
+	}
 	for range 16 {
-		at := r.below(totalWeight)
+		at := r.below(total)
 		for i := range faults {
 			f := &faults[i]
-			if at -= f.weight; at >= 0 {
+			if at -= s.set.weights[i]; at >= 0 {
 				continue
 			}
-			if s.set.faults.has(f.of) {
+			if s.set.faults.hasAll(f.of) {
 				return i
 			}
 			break
@@ -107,14 +127,6 @@ func (s *simulation) drawFault(r *random) int {
 	}
 	return -1
 }
-
-var totalWeight = func() int {
-	total := 0
-	for i := range faults {
-		total += faults[i].weight
-	}
-	return total
-}()
 
 // undoAfter mends something after a time, or when everything is healed.
 func (s *simulation) undoAfter(delay int64, mend func()) {
@@ -143,6 +155,7 @@ func (s *simulation) undo(place uint64) {
 
 // mendAll mends everything now.
 func (s *simulation) mendAll() {
+	s.steered = nil
 	for i := range s.undos {
 		if mend := s.undos[i]; mend != nil {
 			s.undos[i] = nil
@@ -213,26 +226,6 @@ func (s *simulation) crashAtPoint(r *random) string {
 	}
 	n.crashAt, n.crashIn = point(1+r.below(int(numPoints)-1)), int(r.spread(1, 8))-1
 	return fmt.Sprintf("%d is to crash %s", n.id, pointNames[n.crashAt])
-}
-
-// crashCandidate lets a node campaign and crash between asking for votes and
-// the end of its write, and campaign again at once.
-func (s *simulation) crashCandidate(r *random) string {
-	n := s.anyNode(r, func(n *node) bool { return n.up && n.role != raft.StateLeader && n.paused == 0 })
-	if n == nil {
-		return ""
-	}
-	n.crashAt, n.crashIn = pick(r, atSend, beforeWrite, afterWrite, afterSync, atPromise), r.below(3)
-	n.soon = true
-	s.before(n, nil)
-	s.after(n, nil, n.Campaign())
-	s.undoAfter(r.spread(tickLength, 6*tickLength), func() {
-		if n.up && n.paused == 0 && !s.stopped() {
-			s.before(n, nil)
-			s.after(n, nil, n.Campaign())
-		}
-	})
-	return fmt.Sprintf("%d campaigns and is to crash %s", n.id, pointNames[n.crashAt])
 }
 
 func (s *simulation) crashAll(r *random) string {

@@ -106,5 +106,7 @@ func change(f, by Faults, out bool) Faults {
 
 func (f Faults) has(one Faults) bool { return f&one != 0 }
 
+func (f Faults) hasAll(some Faults) bool { return f&some == some }
+
 // FaultNames returns the names of the profiles.
 func FaultNames() []string { return faultNames[:] }

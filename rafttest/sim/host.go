@@ -39,6 +39,8 @@ func (s *simulation) noted(n *node) {
 		}
 		if n.role == raft.StateLeader && st.RaftState != raft.StateLeader && st.Term == n.term {
 			s.mark(stepDownMarks[st.LastStepDown])
+			// Being removed later, as one of the others, is something else.
+			n.handedOver = st.LastStepDown == raft.StepDownRemoved && !n.Status().Config.Contains(n.id)
 		}
 		n.role, n.term, n.lead = st.RaftState, st.Term, st.Lead
 		if st.RaftState == raft.StateLeader && s.otherLeader(n) {

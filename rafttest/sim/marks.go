@@ -130,7 +130,7 @@ func (m Mark) Expected(f Faults) bool {
 		return f.has(Hostile)
 	}
 	if m >= markFaults {
-		return f.has(faults[m-markFaults].of)
+		return f.hasAll(faults[m-markFaults].of)
 	}
 	return f&All == All
 }

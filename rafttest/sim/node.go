@@ -40,6 +40,7 @@ type node struct {
 	overlap      int    // Readys under way at once
 	noTicks      int    // faults that hold the clock
 	slowApply    int64
+	holdApply    uint64 // the entry that the host takes long to apply, or 0
 	snapBlock    int
 	paused       int
 	missed       int     // ticks that were due while paused
@@ -63,6 +64,8 @@ type node struct {
 	crashAt point            // where it crashes next, after crashIn more passes
 	crashIn int
 	soon    bool // it starts again at once
+
+	handedOver bool // it led until it was removed, and handed over in good order
 
 	wasJoint, wasVoter, wasLearner bool // by the last change applied
 
@@ -234,7 +237,7 @@ func (s *simulation) end(n *node, keep int) {
 	n.handed, n.written, n.captured = n.handed[:0], 0, capture{}
 	n.applying, n.reads, n.reports, n.deferred = nil, nil, nil, nil
 	n.pumpDue, n.ackDue, n.applyDue = false, false, false
-	n.missed = 0
+	n.missed, n.holdApply = 0, 0
 	s.check.Down(n.id)
 	s.mix(n.id<<8 | 0xdd)
 	down := s.crashes.spread(millisecond, 40*tickLength)
@@ -316,6 +319,7 @@ func (s *simulation) start(n *node) {
 	if n.overlap > 1 {
 		n.overlap = pick(&n.random, 1, n.overlap, n.overlap)
 	}
+	n.handedOver = false
 	n.role, n.lead, n.term, n.commit = raft.StateFollower, 0, 0, 0
 	if !s.ok(s.check.Start(n.id, uint64(n.life), rn, n.disk, n.sm.applied)) {
 		return

@@ -5,7 +5,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/quorate-raft/raft"
 	"github.com/quorate-raft/raft/confchange"
 	pb "github.com/quorate-raft/raft/raftpb"
 )
@@ -136,7 +135,11 @@ func (s *simulation) bearable(cc pb.ConfChangeV2, cfg confchange.Config) bool {
 func (s *simulation) lives(ids []uint64) bool {
 	dead := 0
 	for _, id := range ids {
-		if n := s.byID(id); id < uint64(len(s.ids)) && (n == nil || n.gone() || n.disk.wiped || n.disk.rotten != 0) {
+		n := s.byID(id)
+		if n == nil && slices.Contains(s.goneWell, id) {
+			continue // it said that they can do without it
+		}
+		if id < uint64(len(s.ids)) && (n == nil || n.gone() || n.disk.wiped || n.disk.rotten != 0) {
 			dead++
 		}
 	}
@@ -233,6 +236,12 @@ func (s *simulation) canLose(n *node) bool {
 	return voters-lost > voters/2
 }
 
+// leftWell reports whether a node led until it was removed, and said that a
+// majority of those who remain know.
+func (s *simulation) leftWell(n *node) bool {
+	return n.up && n.handedOver && !n.Status().Config.Contains(n.id)
+}
+
 // retireNodes destroys nodes that are members no more: those that nobody's
 // configuration has and no log will bring back, and leaders that went in good
 // order. A dead member is asked to be removed.
@@ -251,8 +260,7 @@ func (s *simulation) retireNodes(r *random) string {
 				what += fmt.Sprintf("destroy %d, which is no member; ", n.id)
 			}
 		case what != "":
-		case n.up && n.BasicStatus().LastStepDown == raft.StepDownRemoved && !n.Status().Config.Contains(n.id) && r.oneIn(2):
-			// It said that a majority of those who remain know.
+		case s.leftWell(n) && r.oneIn(2):
 			s.destroy(n)
 			return fmt.Sprintf("destroy %d, which led until it was removed", n.id)
 		case settled && n.dead && !cfg.Joint():

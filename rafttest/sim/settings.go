@@ -61,8 +61,11 @@ type settings struct {
 	think     int64 // between a client's operations
 	readShare int   // how many of 1000 operations are reads
 
-	// Faults that are planned: their distance in time.
+	// Faults that are planned: their distance in time, how often each comes, and
+	// before how many of 1000 there is a calm phase in which things take effect.
 	planMin, planMax int64
+	weights          [numFaults]int
+	calm             int
 	// skew is by how many of 1000 clocks differ at most.
 	skew int64
 }
@@ -159,6 +162,10 @@ func (s *settings) drawFaults(r *random, allowed Faults) {
 	plan := newRandom(r.Uint64(), 7)
 	s.planMin = plan.spread(2*millisecond, 30*tickLength)
 	s.planMax = s.planMin + plan.spread(2*millisecond, 30*tickLength)
+	s.calm = pick(plan, 0, 0, 20, 100)
+	for i := range s.weights {
+		s.weights[i] = faults[i].weight * pick(plan, 0, 1, 1, 1, 4)
+	}
 	if quiet {
 		s.planMin, s.planMax = 100*tickLength, 300*tickLength
 	}

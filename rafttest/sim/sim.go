@@ -48,6 +48,8 @@ type simulation struct {
 	planned     uint64 // faults planned so far
 	undos       []func()
 	undoFree    []uint64
+	steered     []steering // directed faults under way
+	goneWell    []uint64   // nodes that were destroyed as their leadership ended in good order
 	leaderSince int64
 	healing     healing
 	hostility   hostility
@@ -123,10 +125,13 @@ func (s *simulation) create(first *pb.Snapshot) *node {
 
 // destroy ends a machine for good.
 func (s *simulation) destroy(n *node) {
+	s.mark(markNodeDestroyed)
+	if s.leftWell(n) {
+		s.goneWell = append(s.goneWell, n.id)
+	}
 	if n.up {
 		s.end(n, 0)
 	}
-	s.mark(markNodeDestroyed)
 	n.exists = false
 	if !n.dead {
 		s.check.Forget(n.id)
@@ -169,6 +174,9 @@ func (s *simulation) next() {
 		s.harass()
 	}
 	s.handle(e)
+	if len(s.steered) > 0 {
+		s.steerOn()
+	}
 	if s.stats.Steps&1023 == 0 {
 		s.check.Prune()
 	}
