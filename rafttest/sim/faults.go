@@ -19,6 +19,10 @@ type fault struct {
 
 const numFaults = 43
 
+// cleanUp has its weight at least in every run: with nobody to do it the places
+// of removed nodes are never free again.
+const cleanUp = "retire nodes"
+
 var faults = [numFaults]fault{
 	{Network, 6, "isolate", (*simulation).isolate},
 	{Network, 3, "split", (*simulation).split},
@@ -61,7 +65,7 @@ var faults = [numFaults]fault{
 	{Transfer, 2, "campaign", (*simulation).campaign},
 	{Transfer, 1, "forget leader", (*simulation).forgetLeader},
 	{Membership, 16, "change members", (*simulation).changeMembers},
-	{Membership, 3, "retire nodes", (*simulation).retireNodes},
+	{Membership, 3, cleanUp, (*simulation).retireNodes},
 	{Disk, 1, "read elsewhere", (*simulation).readElsewhere},
 }
 
@@ -85,12 +89,10 @@ func (s *simulation) carryOut() {
 		return
 	}
 	r := newRandom(s.o.Seed, streamPlan+number<<8+1)
-	if len(s.steered) > 0 && r.chance(850) {
-		return // let that come about
-	}
 	i := s.drawFault(r)
-	if i < 0 {
-		return
+	wait := r.chance(850)
+	if i < 0 || (wait && len(s.steered) > 0) {
+		return // what is steered to is to come about
 	}
 	what := faults[i].do(s, r)
 	if what == "" {

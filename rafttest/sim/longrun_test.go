@@ -24,7 +24,8 @@ func TestMemoryStaysFlat(t *testing.T) {
 			for seed := uint64(1); seed <= seeds(2); seed++ {
 				s := newSimulation(Options{Seed: seed, Nodes: 3, Faults: faults})
 				held, heap := leastHeld(t, s, steps)
-				require.Less(t, held, 3000, "seed %d: indexes and the like", seed)
+				// Some hold back a part for a while, nobody all of it.
+				require.Less(t, held, max(3000, int(s.check.Committed()/3)), "seed %d: indexes and the like", seed)
 				require.Less(t, heap, uint64(6<<20), "seed %d: bytes", seed)
 				ids += uint64(len(s.ids))
 			}

@@ -165,6 +165,9 @@ func (s *settings) drawFaults(r *random, allowed Faults) {
 	s.calm = pick(plan, 0, 0, 20, 100)
 	for i := range s.weights {
 		s.weights[i] = faults[i].weight * pick(plan, 0, 1, 1, 1, 4)
+		if faults[i].name == cleanUp {
+			s.weights[i] = max(s.weights[i], faults[i].weight)
+		}
 	}
 	if quiet {
 		s.planMin, s.planMax = 100*tickLength, 300*tickLength
