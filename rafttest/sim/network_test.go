@@ -144,6 +144,7 @@ func TestEachFaultIsUndone(t *testing.T) {
 		for seed := uint64(1); seed <= 40 && done < 4; seed++ {
 			// Nothing else is planned.
 			s := newSimulation(Options{Seed: seed, Nodes: 5, Faults: faults[i].of, Skip: Spans{{1, 1 << 40}}})
+			s.set.faults = faults[i].of // all that it needs
 			set := s.set
 			advance(s, 2000)
 			if n := s.byID(1); seed%2 == 0 && s.canLose(n) { // some need somebody to be gone
@@ -156,7 +157,7 @@ func TestEachFaultIsUndone(t *testing.T) {
 			}
 			done++
 			underWay := func() bool {
-				return slices.ContainsFunc(s.undos, func(mend func()) bool { return mend != nil }) ||
+				return len(s.steered) > 0 || slices.ContainsFunc(s.undos, func(mend func()) bool { return mend != nil }) ||
 					slices.ContainsFunc(s.nodes[:], func(n *node) bool { return n != nil && n.disk.stalledUntil > s.now })
 			}
 			run := fmt.Sprintf("%s, seed %d", faults[i].name, seed)
@@ -178,6 +179,7 @@ func TestEachFaultIsUndone(t *testing.T) {
 
 func requireMended(t *testing.T, s *simulation, run string) {
 	t.Helper()
+	require.Empty(t, s.steered, run)
 	for i, mend := range s.undos {
 		require.Nil(t, mend, "%s, undo %d", run, i)
 	}
