@@ -16,7 +16,7 @@ import (
 func TestHostileChangesNothingElse(t *testing.T) {
 	t.Parallel()
 	hostile := 0
-	for seed := uint64(1); seed <= seeds(8); seed++ {
+	for seed := uint64(1); seed <= 3+seeds(5); seed++ {
 		with, events := recorded(Options{Seed: seed, Steps: 6000, Faults: All})
 		without, same := recorded(Options{Seed: seed, Steps: 6000, Faults: All &^ Hostile})
 		require.Nil(t, with.Violation)
@@ -178,7 +178,7 @@ func TestLieBelievedIsAViolation(t *testing.T) {
 // A leader that waits on for a snapshot which the peer holds is seen (L2).
 func TestHeldSnapshot(t *testing.T) {
 	t.Parallel()
-	total := clean(t, seeds(40), func(seed uint64) Options {
+	total := clean(t, 10+seeds(30), func(seed uint64) Options {
 		return Options{Seed: seed, Nodes: 3, Faults: Snapshot | Network | Crash}
 	})
 	require.NotZero(t, total.Marks[markSnapshotAckLost])

@@ -25,7 +25,7 @@ func TestMemoryStaysFlat(t *testing.T) {
 				s := newSimulation(Options{Seed: seed, Nodes: 3, Faults: faults})
 				held, heap := leastHeld(t, s, steps)
 				// Some hold back a part for a while, nobody all of it.
-				require.Less(t, held, max(3000, int(s.check.Committed()/3)), "seed %d: indexes and the like", seed)
+				require.Less(t, held, max(5000, int(s.check.Committed()/3)), "seed %d: indexes and the like", seed)
 				require.Less(t, heap, uint64(6<<20), "seed %d: bytes", seed)
 				ids += uint64(len(s.ids))
 			}
