@@ -1,7 +1,9 @@
 package raft
 
 import (
+	"cmp"
 	"fmt"
+	"slices"
 
 	"github.com/quorate-raft/raft/confchange"
 	"github.com/quorate-raft/raft/quorum"
@@ -11,7 +13,7 @@ import (
 // Peer is a first member of a new group.
 type Peer struct {
 	ID uint64
-	// Context is carried in the change of configuration that adds the member.
+	// Context becomes the member's in the configuration, such as its address.
 	Context []byte
 }
 
@@ -39,7 +41,7 @@ func (rn *RawNode) Bootstrap(peers []Peer) error {
 		ents[i] = pb.Entry{Type: pb.EntryConfChange, Term: 1, Index: uint64(i + 1), Data: data}
 	}
 	voters := quorum.NewMajorityConfig(ids...)
-	cfg := confchange.Config{Voters: quorum.JointConfig{voters}}
+	cfg := confchange.Config{Voters: quorum.JointConfig{voters}, Contexts: contextsOf(peers)}
 	if len(voters) != len(peers) || len(peers) == 0 {
 		return fmt.Errorf("%w: bootstrap with peers %v: at least one, each once", ErrInvalidConfig, ids)
 	}
@@ -56,4 +58,15 @@ func (rn *RawNode) Bootstrap(peers []Peer) error {
 	last := &r.conf.history[len(r.conf.history)-1]
 	last.from = 1
 	return nil
+}
+
+func contextsOf(peers []Peer) []pb.Member {
+	var members []pb.Member
+	for _, peer := range peers {
+		if len(peer.Context) > 0 {
+			members = append(members, pb.Member{ID: peer.ID, Context: peer.Context})
+		}
+	}
+	slices.SortFunc(members, func(a, b pb.Member) int { return cmp.Compare(a.ID, b.ID) })
+	return members
 }

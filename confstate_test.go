@@ -68,3 +68,52 @@ func TestConfStateAt(t *testing.T) {
 	leader = c.Restart(1)
 	require.Equal(t, pb.ConfState{Voters: []uint64{1}, Index: last}, at(last))
 }
+
+// The members' contexts are part of the configuration: bootstrap, changes, snapshots
+// and restarts keep them, so that any later leader can reach every member.
+func TestConfStateKeepsContexts(t *testing.T) {
+	ms := raft.NewMemoryStorage()
+	start := func(applied uint64) *raft.RawNode {
+		rn, err := raft.NewRawNode(&raft.Config{ID: 1, Storage: ms, Applied: applied})
+		require.NoError(t, err)
+		return rn
+	}
+	host := rafttest.Memory(ms)
+	run := func(rn *raft.RawNode) {
+		for rn.HasReady() {
+			rd := rn.Ready()
+			require.NoError(t, host.Save(rd))
+			for _, e := range rd.CommittedEntries {
+				if cc, err := pb.UnmarshalConfChange(e); err == nil {
+					require.NoError(t, host.SetConfState(*rn.ApplyConfChange(cc)))
+				}
+			}
+			require.NoError(t, rn.Advance(rd))
+		}
+	}
+	rn := start(0)
+	require.NoError(t, rn.Bootstrap([]raft.Peer{{ID: 1, Context: []byte("a:1")}}))
+	run(rn)
+	require.NoError(t, rn.Campaign())
+	run(rn)
+	for _, cc := range []pb.ConfChangeI{
+		pb.ConfChange{Type: pb.ConfChangeAddLearnerNode, NodeID: 2, Context: []byte("b:1")},
+		pb.ConfChangeV2{Changes: []pb.ConfChangeSingle{{Type: pb.ConfChangeUpdateNode, NodeID: 1, Context: []byte("a:2")}}},
+	} {
+		require.NoError(t, rn.ProposeConfChange(cc))
+		run(rn)
+	}
+	want := []pb.Member{{ID: 1, Context: []byte("a:2")}, {ID: 2, Context: []byte("b:1")}}
+	last := rn.BasicStatus().LastIndex
+	cs, err := rn.ConfStateAt(last)
+	require.NoError(t, err)
+	require.Equal(t, want, cs.Members)
+
+	// From the log alone, as after a crash before the first configuration was saved ...
+	ms.SetConfState(pb.ConfState{})
+	require.Equal(t, want, start(last).Status().Config.Contexts)
+	// ... and from a snapshot.
+	require.NoError(t, host.CreateSnapshot(last, *cs, nil))
+	require.NoError(t, host.Compact(last))
+	require.Equal(t, want, start(last).Status().Config.Contexts)
+}

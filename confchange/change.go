@@ -2,6 +2,7 @@ package confchange
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/quorate-raft/raft/raftpb"
 )
@@ -86,7 +87,7 @@ func LeaveJoint(c Config) (Config, error) {
 		c.Learners = with(c.Learners, id)
 	}
 	c.Voters[1], c.LearnersNext, c.AutoLeave = nil, nil, false
-	return c, nil
+	return c.withMembersContexts(), nil
 }
 
 func (c Config) checkNotJoint() error {
@@ -121,15 +122,29 @@ func (c Config) change(changes []raftpb.ConfChangeSingle) (Config, error) {
 		case raftpb.ConfChangeRemoveNode:
 			c = c.withoutMember(id)
 		case raftpb.ConfChangeUpdateNode:
-			// Who the members are stays the same.
+			// Who the members are stays the same; a context may change.
 		default:
 			return Config{}, fmt.Errorf("type %d for node %d: %w", change.Type, id, ErrUnknownChange)
+		}
+		if len(change.Context) > 0 && change.Type != raftpb.ConfChangeRemoveNode {
+			c.Contexts = withContext(c.Contexts, id, change.Context)
 		}
 	}
 	if len(c.Voters[0]) == 0 {
 		return Config{}, fmt.Errorf("from voters %v by %q: %w left", before, raftpb.ConfChangesToString(changes), ErrNoVoters)
 	}
-	return c, nil
+	return c.withMembersContexts(), nil
+}
+
+// withMembersContexts drops the contexts of those who are no members any more.
+func (c Config) withMembersContexts() Config {
+	gone := func(m raftpb.Member) bool { return !c.Contains(m.ID) }
+	if slices.ContainsFunc(c.Contexts, gone) {
+		if c.Contexts = slices.DeleteFunc(slices.Clone(c.Contexts), gone); len(c.Contexts) == 0 {
+			c.Contexts = nil
+		}
+	}
+	return c
 }
 
 // withoutMember takes id out of everything but the outgoing half, which stays

@@ -11,7 +11,8 @@ import "fmt"
 //     wraps [ErrNoVoters]);
 //   - learners vote in neither half;
 //   - LearnersNext vote in the outgoing half and not in the incoming one;
-//   - without an outgoing half there is no LearnersNext and no AutoLeave.
+//   - without an outgoing half there is no LearnersNext and no AutoLeave;
+//   - contexts are of members, ascending by ID, and not empty.
 func (c Config) Check() error {
 	in, out := c.Voters[0], c.Voters[1]
 	for _, set := range []struct {
@@ -46,6 +47,20 @@ func (c Config) Check() error {
 	for _, id := range c.LearnersNext {
 		if !out.Contains(id) {
 			return fmt.Errorf("%w: next learner %d is not an outgoing voter", ErrInvalidConfig, id)
+		}
+	}
+	return c.checkContexts()
+}
+
+func (c Config) checkContexts() error {
+	for i, m := range c.Contexts {
+		switch {
+		case i > 0 && c.Contexts[i-1].ID >= m.ID:
+			return fmt.Errorf("%w: context of node %d after that of %d", ErrInvalidConfig, m.ID, c.Contexts[i-1].ID)
+		case !c.Contains(m.ID):
+			return fmt.Errorf("%w: context of node %d, which is not a member", ErrInvalidConfig, m.ID)
+		case len(m.Context) == 0:
+			return fmt.Errorf("%w: empty context of node %d", ErrInvalidConfig, m.ID)
 		}
 	}
 	return nil

@@ -34,6 +34,10 @@ type Config struct {
 	// AutoLeave tells the leader to leave the joint configuration by itself
 	// once it is committed.
 	AutoLeave bool
+
+	// Contexts are the contexts of the members that have one, ascending by ID.
+	// What a context says, such as an address, is the host's own affair.
+	Contexts []raftpb.Member
 }
 
 // Joint reports whether c is between two configurations, so that decisions need
@@ -60,8 +64,16 @@ func (c Config) IDs() []uint64 {
 	return quorum.NewMajorityConfig(append(ids, c.Learners...)...)
 }
 
+// Context returns the context of member id, nil if it has none.
+func (c Config) Context(id uint64) []byte {
+	if i, ok := findMember(c.Contexts, id); ok {
+		return c.Contexts[i].Context
+	}
+	return nil
+}
+
 // ConfState returns c in the form in which snapshots and storage keep it,
-// sharing no memory with c. Index is 0: which entry c came from is known to
+// sharing no memory with c but the bytes of contexts. Index is 0: which entry c came from is known to
 // the caller alone. [Restore] is the inverse.
 func (c Config) ConfState() raftpb.ConfState {
 	return raftpb.ConfState{
@@ -70,20 +82,22 @@ func (c Config) ConfState() raftpb.ConfState {
 		Learners:       slices.Clone(c.Learners),
 		LearnersNext:   slices.Clone(c.LearnersNext),
 		AutoLeave:      c.AutoLeave,
+		Members:        slices.Clone(c.Contexts),
 	}
 }
 
 // Equal reports whether c and other have the same members in the same
-// capacities and the same AutoLeave.
+// capacities with the same contexts, and the same AutoLeave.
 func (c Config) Equal(other Config) bool {
 	return slices.Equal(c.Voters[0], other.Voters[0]) &&
 		slices.Equal(c.Voters[1], other.Voters[1]) &&
 		slices.Equal(c.Learners, other.Learners) &&
 		slices.Equal(c.LearnersNext, other.LearnersNext) &&
-		c.AutoLeave == other.AutoLeave
+		c.AutoLeave == other.AutoLeave &&
+		slices.EqualFunc(c.Contexts, other.Contexts, raftpb.Member.Equal)
 }
 
-// String returns what is set in c, as in
+// String returns what is set in c, but for contexts, as in
 // "voters=(1 2 3)&&(2 3 4) learners=(5) learners_next=(4) autoleave".
 func (c Config) String() string {
 	var b strings.Builder

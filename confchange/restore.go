@@ -1,6 +1,7 @@
 package confchange
 
 import (
+	"cmp"
 	"slices"
 
 	"github.com/quorate-raft/raft/quorum"
@@ -8,7 +9,7 @@ import (
 )
 
 // Restore returns the configuration that cs describes, sharing no memory with
-// it; the inverse of [Config.ConfState]. The IDs of cs may come in any order.
+// it but the bytes of contexts; the inverse of [Config.ConfState]. The IDs of cs may come in any order.
 // An empty cs gives the zero Config. What fails [Config.Check], such as an ID
 // that is repeated or in two sets that exclude each other, is an error that
 // wraps [ErrInvalidConfig].
@@ -18,6 +19,7 @@ func Restore(cs raftpb.ConfState) (Config, error) {
 		Learners:     sorted(cs.Learners),
 		LearnersNext: sorted(cs.LearnersNext),
 		AutoLeave:    cs.AutoLeave,
+		Contexts:     sortedMembers(cs.Members),
 	}
 	if err := c.Check(); err != nil {
 		return Config{}, err
@@ -34,4 +36,13 @@ func sorted(ids []uint64) []uint64 {
 	ids = slices.Clone(ids)
 	slices.Sort(ids)
 	return ids
+}
+
+func sortedMembers(members []raftpb.Member) []raftpb.Member {
+	if len(members) == 0 {
+		return nil
+	}
+	members = slices.Clone(members)
+	slices.SortFunc(members, func(a, b raftpb.Member) int { return cmp.Compare(a.ID, b.ID) })
+	return members
 }

@@ -1,6 +1,11 @@
 package confchange
 
-import "slices"
+import (
+	"cmp"
+	"slices"
+
+	"github.com/quorate-raft/raft/raftpb"
+)
 
 // The sets here are ascending slices of distinct IDs. with and without leave
 // theirs alone and return another slice when it must differ.
@@ -58,4 +63,19 @@ func common(a, b []uint64) (id uint64, found bool) {
 		}
 	}
 	return 0, false
+}
+
+func findMember(members []raftpb.Member, id uint64) (int, bool) {
+	return slices.BinarySearchFunc(members, id, func(m raftpb.Member, id uint64) int { return cmp.Compare(m.ID, id) })
+}
+
+// withContext returns members with the context of id, which may be new.
+func withContext(members []raftpb.Member, id uint64, context []byte) []raftpb.Member {
+	at, found := findMember(members, id)
+	members = slices.Clone(members)
+	if found {
+		members[at].Context = context
+		return members
+	}
+	return slices.Insert(members, at, raftpb.Member{ID: id, Context: context})
 }

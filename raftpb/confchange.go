@@ -1,6 +1,7 @@
 package raftpb
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"strconv"
@@ -31,9 +32,14 @@ func (c ConfChange) AsV1() (ConfChange, bool) { return c, true }
 // lost: ConfChangeV2 has no place for it.
 func (c ConfChange) AsV2() ConfChangeV2 {
 	return ConfChangeV2{
-		Changes: []ConfChangeSingle{{Type: c.Type, NodeID: c.NodeID}},
+		Changes: []ConfChangeSingle{{Type: c.Type, NodeID: c.NodeID, Context: c.Context}},
 		Context: c.Context,
 	}
+}
+
+// Equal reports whether both change the same member in the same way.
+func (c ConfChangeSingle) Equal(other ConfChangeSingle) bool {
+	return c.Type == other.Type && c.NodeID == other.NodeID && bytes.Equal(c.Context, other.Context)
 }
 
 // AsV1 returns false. A change made as v2 stays v2 even where v1 could express it, so that what the host
@@ -177,7 +183,7 @@ func parseChange(word string) (ConfChangeSingle, error) {
 }
 
 // ConfChangesToString returns changes in the notation that [ConfChangesFromString] parses. An unknown type shows as
-// its number in brackets, which does not parse.
+// its number in brackets, which does not parse; contexts are left out.
 func ConfChangesToString(changes []ConfChangeSingle) string {
 	words := make([]string, len(changes))
 	for i, change := range changes {

@@ -1,6 +1,8 @@
 package raftpb
 
 import (
+	"bytes"
+	"cmp"
 	"fmt"
 	"slices"
 )
@@ -26,7 +28,21 @@ func (c ConfState) Equivalent(other ConfState) error {
 	if c.AutoLeave != other.AutoLeave {
 		return fmt.Errorf("configurations differ: auto leave %t and %t", c.AutoLeave, other.AutoLeave)
 	}
+	if one, two := byID(c.Members), byID(other.Members); !slices.EqualFunc(one, two, Member.Equal) {
+		return fmt.Errorf("configurations differ: contexts %v and %v", one, two)
+	}
 	return nil
+}
+
+// Equal reports whether both are the same member with the same context.
+func (m Member) Equal(other Member) bool {
+	return m.ID == other.ID && bytes.Equal(m.Context, other.Context)
+}
+
+func byID(members []Member) []Member {
+	members = slices.Clone(members)
+	slices.SortFunc(members, func(a, b Member) int { return cmp.Compare(a.ID, b.ID) })
+	return members
 }
 
 func sorted(ids []uint64) []uint64 {

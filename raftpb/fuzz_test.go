@@ -80,6 +80,9 @@ func FuzzConfChangeRoundTrip(f *testing.F) {
 
 		singles, err := ConfChangesFromString(ConfChangesToString(one.Changes))
 		require.NoError(t, err)
+		for i := range one.Changes {
+			one.Changes[i].Context = nil // the notation leaves it out
+		}
 		require.Equal(t, one.Changes, singles)
 	})
 }

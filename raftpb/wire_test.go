@@ -101,6 +101,8 @@ var vectorMessages = map[string]record{
 		Voters: []uint64{1, 2}, Learners: []uint64{5},
 		VotersOutgoing: []uint64{1}, LearnersNext: []uint64{3}, AutoLeave: true, Index: 17,
 	},
+	"confstate-members":  &ConfState{Voters: []uint64{1}, Members: []Member{{ID: 1, Context: []byte("a:1")}}},
+	"confchange-context": &ConfChangeV2{Changes: []ConfChangeSingle{{NodeID: 4, Context: []byte("x")}}},
 	"confstate":          &ConfState{Voters: []uint64{1, 300}},
 	"confstate-packed":   &ConfState{Voters: []uint64{1, 300}},
 	"confchange-learner": &ConfChange{ID: 7, Type: ConfChangeAddLearnerNode, NodeID: 4, Context: []byte("a")},
@@ -151,9 +153,10 @@ func TestFieldNumbers(t *testing.T) {
 		&Message{}: "1 Type, 2 To, 3 From, 4 Term, 5 LogTerm, 6 Index, 7 Entries, 8 Commit, 9 Snapshot, " +
 			"10 Reject, 11 RejectHint, 12 Context, 13 Vote, 100 NoAnswer, 101 Round, 102 LeaseTicks",
 		&HardState{}:        "1 Term, 2 Vote, 3 Commit",
-		&ConfState{}:        "1 Voters, 2 Learners, 3 VotersOutgoing, 4 LearnersNext, 5 AutoLeave, 100 Index",
+		&ConfState{}:        "1 Voters, 2 Learners, 3 VotersOutgoing, 4 LearnersNext, 5 AutoLeave, 100 Index, 101 Members",
+		&Member{}:           "1 ID, 2 Context",
 		&ConfChange{}:       "1 ID, 2 Type, 3 NodeID, 4 Context",
-		&ConfChangeSingle{}: "1 Type, 2 NodeID",
+		&ConfChangeSingle{}: "1 Type, 2 NodeID, 100 Context",
 		&ConfChangeV2{}:     "1 Transition, 2 Changes, 3 Context",
 	}
 	for r, fields := range want {

@@ -180,7 +180,7 @@ func sameChange(entry, host pb.ConfChangeV2) bool {
 	for _, single := range host.Changes {
 		refused = refused && single.NodeID == 0
 	}
-	return refused || (entry.Transition == host.Transition && slices.Equal(entry.Changes, host.Changes))
+	return refused || (entry.Transition == host.Transition && slices.EqualFunc(entry.Changes, host.Changes, pb.ConfChangeSingle.Equal))
 }
 
 // judgeConf judges that the host stores cs as the configuration at index i.

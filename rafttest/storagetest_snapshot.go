@@ -74,7 +74,7 @@ func checkConfState(p *probe) {
 		voters(8, 1, 2, 3, 4),
 		{
 			Voters: []uint64{1, 2}, VotersOutgoing: []uint64{1, 3}, Learners: []uint64{5}, LearnersNext: []uint64{3},
-			AutoLeave: true, Index: 9,
+			AutoLeave: true, Index: 9, Members: []pb.Member{{ID: 5, Context: []byte("e:5")}},
 		},
 	} {
 		p.setConf(cs)
