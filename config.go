@@ -66,6 +66,11 @@ type Config struct {
 	// MaxCommittedSizePerReady bounds the bytes of committed entries in one
 	// Ready; one entry always fits. Default MaxSizePerMsg.
 	MaxCommittedSizePerReady uint64
+	// MaxApplyingSize bounds the bytes of committed entries that are handed out
+	// and that AckApply does not cover yet, for a host that applies apart from
+	// the node: past it no more are handed out. One entry always fits.
+	// Default: no bound.
+	MaxApplyingSize uint64
 	// MaxUncommittedSize bounds the payload bytes that a leader accepts
 	// before they are committed and handed out; past it proposals get
 	// ErrUncommittedFull. An entry without payload, and a first one of any
@@ -136,6 +141,7 @@ func (c Config) withDefaults() Config {
 	setDefault(&c.MaxSizePerMsg, 1<<20)
 	setDefault(&c.MaxCommittedSizePerReady, c.MaxSizePerMsg)
 	setDefault(&c.MaxUncommittedSize, math.MaxUint64)
+	setDefault(&c.MaxApplyingSize, math.MaxUint64)
 	setDefault(&c.MaxInflightMsgs, 256)
 	setDefault(&c.MaxPendingReads, 1<<16)
 	setDefault(&c.MaxClockDrift, 1)

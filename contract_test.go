@@ -274,3 +274,39 @@ func TestHasReadyWithAWaitingRead(t *testing.T) {
 	h.settle()
 	require.Zero(t, h.rn.Status().PendingReads)
 }
+
+// A host that applies apart from the node does not have to hold more than
+// MaxApplyingSize of what it has not applied yet: what is left comes when it
+// acknowledges, all of it, once and in order (Config.MaxApplyingSize).
+func TestMaxApplyingSize(t *testing.T) {
+	h := newContractHost(t, Config{MaxApplyingSize: 300}, 1)
+	h.elect()
+	first := h.rn.BasicStatus().LastIndex
+	for i := range 50 {
+		h.must(h.rn.Propose(make([]byte, 100+i)))
+	}
+	var handed []uint64
+	held, acked := []pb.Entry(nil), first
+	for acked < first+50 {
+		for h.rn.HasReady() {
+			rd := h.rn.Ready()
+			require.False(t, rd.IsEmpty(), "HasReady promised something")
+			h.must(h.ms.Append(rd.Entries))
+			h.must(h.rn.AckAppend(rd.AppendToken()))
+			held = append(held, rd.CommittedEntries...)
+		}
+		require.NotEmpty(t, held, "one entry fits always")
+		// Only the last may pass the bound.
+		require.Less(t, entriesSize(held[:len(held)-1]), uint64(300))
+		for _, e := range held {
+			handed = append(handed, e.Index)
+		}
+		acked = held[len(held)-1].Index
+		held = nil
+		h.must(h.rn.AckApply(acked))
+	}
+	require.Len(t, handed, 50)
+	for i, index := range handed {
+		require.Equal(t, first+1+uint64(i), index)
+	}
+}

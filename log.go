@@ -44,6 +44,12 @@ type raftLog struct {
 	// applied yet, else 0.
 	restoring uint64
 
+	// maxApplying bounds the bytes that are handed out to be applied; of each
+	// part of them beingApplied has the end and the size. noLimit: not counted.
+	maxApplying   uint64
+	beingApplied  []appliedPart
+	applyingBytes uint64
+
 	// writes are the Readys that are not acknowledged yet, oldest first.
 	writes []write
 	// finishing is where acknowledge returns its result.
@@ -85,7 +91,7 @@ func newLog(storage Storage, hs pb.HardState, applied uint64) (*raftLog, error) 
 	l := &raftLog{
 		storage: storage, last: entryID{term, last},
 		committed: max(hs.Commit, applied), applying: applied, applied: applied,
-		submitted: last, durable: last,
+		submitted: last, durable: last, maxApplying: noLimit,
 	}
 	l.savedCommit = l.committed
 	l.offset = last + 1
@@ -371,13 +377,19 @@ func (l *raftLog) applicable() uint64 {
 	return min(l.committed, l.durable)
 }
 
-// nextCommitted returns the next entries to apply, within maxSize bytes.
+// mayApply reports whether there is something to hand out to apply, and room.
+func (l *raftLog) mayApply() bool {
+	return l.applicable() > l.applying && l.applyingBytes < l.maxApplying
+}
+
+// nextCommitted returns the next entries to apply, within maxSize bytes and the
+// room that there is.
 func (l *raftLog) nextCommitted(maxSize uint64) ([]pb.Entry, error) {
-	hi := l.applicable()
-	if hi <= l.applying {
+	if !l.mayApply() {
 		return nil, nil
 	}
-	ents, err := l.slice(l.applying+1, hi+1, maxSize)
+	hi := l.applicable()
+	ents, err := l.slice(l.applying+1, hi+1, min(maxSize, l.maxApplying-l.applyingBytes))
 	if errors.Is(err, ErrCompacted) {
 		err = &StorageError{fmt.Sprintf("entry %d", l.applying+1), errors.New("compacted before it was applied")}
 	}

@@ -112,6 +112,7 @@ func newRaft(c *Config) (*raft, error) {
 	if err != nil {
 		return nil, err
 	}
+	log.maxApplying = cfg.MaxApplyingSize
 	r := &raft{
 		cfg: &cfg, logger: cfg.Logger, id: cfg.ID,
 		// An empty hard state beside a snapshot is a group seeded by hand.

@@ -288,7 +288,7 @@ func (rn *RawNode) HasReady() bool {
 	l := r.log
 	return !r.out.empty() || r.flushDue() ||
 		l.submitted < l.last.index || (l.snapshot != nil && !l.snapshotHandedOut) ||
-		l.applicable() > l.applying ||
+		l.mayApply() ||
 		r.hardState() != rn.hard || r.softState() != rn.soft
 }
 
@@ -320,10 +320,9 @@ func (rn *RawNode) fill(rd *Ready) error {
 	if err != nil {
 		return err
 	}
-	if n := len(committed); n > 0 {
+	if len(committed) > 0 {
 		rd.CommittedEntries = committed
-		l.applying = committed[n-1].Index
-		l.check()
+		l.handOut(committed)
 		if r.role == StateLeader {
 			r.leader.handedOut(committed)
 		}

@@ -1,6 +1,10 @@
 package raft
 
-import "fmt"
+import (
+	"fmt"
+
+	pb "github.com/quorate-raft/raft/raftpb"
+)
 
 // What was handed out to be persisted and applied, and what came back.
 
@@ -59,9 +63,31 @@ func (l *raftLog) finished(w *write) {
 	l.check()
 }
 
+// appliedPart is a part of what was handed out to be applied.
+type appliedPart struct{ end, bytes uint64 }
+
+// handOut records that ents were handed out to be applied.
+func (l *raftLog) handOut(ents []pb.Entry) {
+	l.applying = ents[len(ents)-1].Index
+	if l.maxApplying != noLimit {
+		bytes := entriesSize(ents)
+		l.applyingBytes += bytes
+		l.beingApplied = append(l.beingApplied, appliedPart{l.applying, bytes})
+	}
+	l.check()
+}
+
 // appliedTo records that the host applied up to index.
 func (l *raftLog) appliedTo(index uint64) {
 	l.applied = index
+	done := 0
+	for done < len(l.beingApplied) && l.beingApplied[done].end <= index {
+		l.applyingBytes -= l.beingApplied[done].bytes
+		done++
+	}
+	if done > 0 {
+		l.beingApplied = append(l.beingApplied[:0], l.beingApplied[done:]...)
+	}
 	if l.restoring != 0 && index >= l.restoring {
 		l.restoring = 0
 	}
