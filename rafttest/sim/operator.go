@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"encoding/binary"
 	"fmt"
 	"slices"
 	"strings"
@@ -69,14 +70,18 @@ func (p *memberPlan) add(t pb.ConfChangeType, id uint64) {
 			return
 		}
 	}
-	p.cc.Changes = append(p.cc.Changes, pb.ConfChangeSingle{Type: t, NodeID: id})
+	single := pb.ConfChangeSingle{Type: t, NodeID: id}
+	if t == pb.ConfChangeUpdateNode || (t != pb.ConfChangeRemoveNode && p.r.oneIn(2)) {
+		single.Context = binary.LittleEndian.AppendUint16(nil, uint16(p.r.Uint64())) // an address, say
+	}
+	p.cc.Changes = append(p.cc.Changes, single)
 }
 
 // single adds one change that makes sense.
 func (p *memberPlan) single() {
 	voters, learners := p.cfg.Voters[0], p.cfg.Learners
 	next := uint64(len(p.s.ids) + len(p.added))
-	switch p.r.below(8) {
+	switch p.r.below(9) {
 	case 0, 1: // a new member
 		if len(p.added) > 1 || !p.s.room(len(p.added)) {
 			return
@@ -103,6 +108,9 @@ func (p *memberPlan) single() {
 		if len(learners) > 0 {
 			p.add(pb.ConfChangeRemoveNode, learners[p.r.below(len(learners))])
 		}
+	case 8: // a member moves
+		ids := p.cfg.IDs()
+		p.add(pb.ConfChangeUpdateNode, ids[p.r.below(len(ids))])
 	}
 }
 
@@ -150,7 +158,8 @@ func (s *simulation) lives(ids []uint64) bool {
 func (s *simulation) proposeChange(n *node, cc pb.ConfChangeV2, added []uint64) string {
 	var change pb.ConfChangeI = cc
 	if len(cc.Changes) == 1 && cc.Transition == pb.ConfChangeTransitionAuto && s.operators.oneIn(2) {
-		change = pb.ConfChange{Type: cc.Changes[0].Type, NodeID: cc.Changes[0].NodeID}
+		single := &cc.Changes[0]
+		change = pb.ConfChange{Type: single.Type, NodeID: single.NodeID, Context: single.Context}
 	}
 	err := s.propose(n, func() error { return n.ProposeConfChange(change) })
 	if err == nil {
