@@ -165,8 +165,7 @@ func (r *raft) answerVote(m *pb.Message) error {
 	}
 	if grant {
 		// A granted pre-vote carries the term asked for, a refusal ours.
-		resp.Term = m.Term
-		resp.Reject, resp.Commit, resp.LogTerm = false, 0, 0
+		resp.Term, resp.Reject = m.Term, false
 	}
 	if ce := r.logger.Check(zap.DebugLevel, "answered vote request"); ce != nil {
 		ce.Write(zap.Uint64("id", r.id), zap.Uint64("from", m.From), zap.Uint64("term", m.Term), zap.Bool("pre", pre), zap.Bool("granted", grant))
@@ -175,9 +174,9 @@ func (r *raft) answerVote(m *pb.Message) error {
 }
 
 // voteResp makes a refusal of a vote or pre-vote. It names the newest entry that
-// this node knows to be committed: the candidate may hold it without knowing,
-// and it may be the very change of membership by which it can do without this
-// node (see learnCommit).
+// this node knows to be committed, as a grant does: the candidate may hold it
+// without knowing, and it may be the very change of membership by which it can
+// do without those who do not answer (see learnCommit).
 func (r *raft) voteResp(m *pb.Message) (*pb.Message, error) {
 	term, err := r.log.term(r.log.committed)
 	if err != nil && !errors.Is(err, ErrCompacted) {
@@ -197,15 +196,20 @@ func (r *raft) voteResp(m *pb.Message) (*pb.Message, error) {
 	return resp, nil
 }
 
-// learnCommit takes the committed entry that a refused vote names, if this log
-// holds it: then it is committed here too (Raft §5.3, log matching). Without
-// that, a group could lock up after a removal: the one left needs the vote of
-// the removed one, whose log is longer and who does not campaign. The term of
-// the answer does not matter.
+// learnCommit takes the committed entry that an answer to a request for a vote
+// names, if this log holds it: then it is committed here too (Raft §5.3, log
+// matching). Without that, a group could lock up after a removal: the one left
+// needs the vote of the removed one, whose log is longer and who does not
+// campaign, or who is gone; a grant tells it as well, where the longest log is
+// that of a node which does not know of the removal. The term of the answer does
+// not matter.
 func (r *raft) learnCommit(m *pb.Message) error {
-	if r.role == StateLeader || !m.Reject || m.Commit <= r.log.committed ||
+	if r.role == StateLeader || m.Commit <= r.log.committed ||
 		(m.Type != pb.MsgVoteResp && m.Type != pb.MsgPreVoteResp) {
 		return nil
+	}
+	if !m.Reject && !r.log.confIn(r.log.committed, m.Commit) {
+		return nil // it may win by this grant, and commits by its own entry then
 	}
 	if ok, err := r.log.matches(entryID{m.LogTerm, m.Commit}); err != nil || !ok {
 		return err

@@ -248,8 +248,9 @@ func (h *contractHost) checkCommitted(rd *Ready) {
 	}
 }
 
-// checkMessages: votes, requests for them and append acknowledgements, and
-// nothing else, wait for the disk.
+// checkMessages: votes, requests for them and append acknowledgements wait for
+// the disk, and nothing else does but an answer to a heartbeat that told of a
+// change of configuration.
 func (h *contractHost) checkMessages(rd *Ready) {
 	for i := range rd.Messages {
 		if t := rd.Messages[i].Type; t == pb.MsgAppResp || t == pb.MsgVoteResp || t == pb.MsgVote {
@@ -257,7 +258,9 @@ func (h *contractHost) checkMessages(rd *Ready) {
 		}
 	}
 	for i := range rd.MessagesAfterAppend {
-		if t := rd.MessagesAfterAppend[i].Type; t != pb.MsgAppResp && t != pb.MsgVoteResp && t != pb.MsgVote {
+		switch t := rd.MessagesAfterAppend[i].Type; t {
+		case pb.MsgAppResp, pb.MsgVoteResp, pb.MsgVote, pb.MsgHeartbeatResp:
+		default:
 			h.failf("%v waits for the disk", t)
 		}
 	}

@@ -91,14 +91,30 @@ func (r *raft) rejectAppend(m *pb.Message) error {
 }
 
 // followerHeartbeat handles MsgHeartbeat. Its answer promises nothing about the
-// log and may leave at once.
+// log and may leave at once, unless it says that this node knows of a committed
+// change of configuration: the leader that was removed goes for good by it.
 func (r *raft) followerHeartbeat(m *pb.Message) error {
 	r.heardFromLeader(m.From)
 	r.log.commitTo(m.Commit)
-	resp := r.message(pb.MsgHeartbeatResp, m.From)
+	respond := r.message
+	if r.mayForgetChange(m.Commit) {
+		respond = r.promise
+	}
+	resp := respond(pb.MsgHeartbeatResp, m.From)
 	resp.Round, resp.Context = m.Round, m.Context
 	resp.LeaseTicks = r.promisedTicks()
 	return nil
+}
+
+// mayForgetChange reports whether a crash could make this node forget that a
+// change of configuration at or below index is committed.
+func (r *raft) mayForgetChange(index uint64) bool {
+	l := r.log
+	if index <= l.savedCommit {
+		return false
+	}
+	at, known := r.conf.at(index)
+	return l.confIn(l.savedCommit, index) || !known || at.index > l.savedCommit
 }
 
 // followerSnapshot handles MsgSnap (Raft §7; dissertation §5).

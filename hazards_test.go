@@ -277,6 +277,53 @@ func (ms machines) tickUntilLed(limit int) {
 	}
 }
 
+// A voter may say that it knows of the leader's removal only when no crash can
+// make it forget: by this word the leader goes for good (dissertation §4.2.2).
+func TestHazardRemovalKnownToOneThatForgets(t *testing.T) {
+	ms := bootMachines(t, 2, nil)
+	leader := ms.elect(1)
+	require.NoError(t, leader.ProposeConfChange(pb.ConfChange{Type: pb.ConfChangeRemoveNode, NodeID: 1}))
+	ms.deliver(leader.serve(), nil)
+	ms.deliver(ms[2].serve(), nil)
+	ms.deliver(leader.serve(), nil) // it commits, applies, and tells
+	rd := ms[2].Ready()
+	require.True(t, rd.MustSync)
+	ms.deliver(rd.Messages, nil)
+	ms[2].start(nil) // before anything is written
+	leader.serve()
+	require.Equal(t, StateLeader, leader.raft.role)
+	ms.settle(nil)
+	leader.Tick()
+	ms.settle(nil)
+	require.Equal(t, StepDownRemoved, leader.raft.stepDown)
+	delete(ms, 1)
+	ms.tickUntilLed(100)
+}
+
+// Nor does a group lock up if the voter with the longest log is the one that does
+// not know of the removal: also a granted vote tells what is committed.
+func TestHazardRemovalUnknownToTheLongestLog(t *testing.T) {
+	ms := bootMachines(t, 4, nil)
+	leader := ms.elect(1)
+	require.NoError(t, leader.ProposeConfChange(pb.ConfChange{Type: pb.ConfChangeRemoveNode, NodeID: 1}))
+	ms.deliver(leader.serve(), nil)
+	require.NoError(t, leader.Propose([]byte("x")), "the removal is not applied yet")
+	for _, m := range leader.serve() {
+		if m.To == 4 {
+			require.NoError(t, ms[4].Step(m))
+		}
+	}
+	for id := uint64(2); id <= 4; id++ {
+		ms.deliver(ms[id].serve(), nil)
+	}
+	ms.settle(func(m pb.Message) bool { return m.To == 4 || m.Type == pb.MsgApp || m.Type == pb.MsgTimeoutNow })
+	require.Equal(t, StepDownRemoved, leader.raft.stepDown)
+	require.Greater(t, ms[4].raft.log.last.index, ms[2].raft.log.last.index)
+	delete(ms, 1)
+	delete(ms, 3)
+	ms.tickUntilLed(200) // 2 and 4, a majority of 2 3 4
+}
+
 // A peer that lost what it had acknowledged is asked again at heartbeats, not as
 // fast as messages travel.
 func TestHazardPeerThatLostItsLog(t *testing.T) {

@@ -275,7 +275,9 @@ func (r *raft) leaderTick() error {
 
 // tickSnapshots gives up on snapshots that were not reported in time, and asks
 // once in an election timeout whether they arrived: without a report, and with
-// the acknowledgement lost, the peer would be left waiting.
+// the acknowledgement lost, the peer would be left waiting. Whether it was heard
+// from since the last quorum check does not matter: its answers may always come
+// between that check and the question, which costs little.
 func (r *raft) tickSnapshots() {
 	l := r.leader
 	for i := range l.peers {
@@ -291,7 +293,7 @@ func (r *raft) tickSnapshots() {
 			p.Waiting = false
 			p.ProbeDue = true
 			l.sendDue = true
-		} else if p.Active && p.SnapshotTicks%r.cfg.ElectionTick == 0 {
+		} else if p.SnapshotTicks%r.cfg.ElectionTick == 0 {
 			p.AskForSnapshot()
 			l.sendDue = true
 		}

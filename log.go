@@ -35,6 +35,8 @@ type raftLog struct {
 	applied   uint64
 	submitted uint64 // handed out to be persisted
 	durable   uint64
+	// savedCommit is the commit index that is durable.
+	savedCommit uint64
 
 	// snapshotHandedOut says that the unstable snapshot is in a Ready.
 	snapshotHandedOut bool
@@ -91,6 +93,7 @@ func newLog(storage Storage, hs pb.HardState, applied uint64) (*raftLog, error) 
 		committed: max(hs.Commit, applied), applying: applied, applied: applied,
 		submitted: last, durable: last, maxApplying: noLimit,
 	}
+	l.savedCommit = l.committed
 	l.offset = last + 1
 	l.terms.reset(l.last)
 	if l.confs, err = l.scanConfs(applied+1, last+1); err != nil {
@@ -123,7 +126,7 @@ func (l *raftLog) scanConfs(lo, hi uint64) ([]uint64, error) {
 	for lo < hi {
 		ents, err := l.storage.Entries(lo, hi, page)
 		if err == nil {
-			err = checkRange(ents, lo, hi)
+			err = l.checkRead(ents, lo, hi)
 		}
 		if err != nil {
 			return nil, &StorageError{fmt.Sprintf("entries [%d, %d)", lo, hi), err}
@@ -265,24 +268,12 @@ func (l *raftLog) slice(lo, hi, maxSize uint64) ([]pb.Entry, error) {
 		return nil, ErrCompacted
 	}
 	if err == nil {
-		err = checkRange(ents, lo, hi)
+		err = l.checkRead(ents, lo, hi)
 	}
 	if err != nil {
 		return nil, &StorageError{fmt.Sprintf("entries [%d, %d)", lo, hi), err}
 	}
 	return ents, nil
-}
-
-// checkRange checks that Storage returned entries from lo on, within [lo, hi).
-func checkRange(ents []pb.Entry, lo, hi uint64) error {
-	n := uint64(len(ents))
-	switch {
-	case n == 0 || n > hi-lo:
-		return fmt.Errorf("%d entries returned", n)
-	case ents[0].Index != lo || ents[n-1].Index != lo+n-1:
-		return fmt.Errorf("%d entries [%d, %d] returned", n, ents[0].Index, ents[n-1].Index)
-	}
-	return nil
 }
 
 // append adds entries that continue the log.

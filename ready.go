@@ -52,9 +52,10 @@ type Ready struct {
 	// Messages may be sent at once.
 	Messages []pb.Message
 	// MessagesAfterAppend rest on what this node wrote (votes, requests for
-	// them, acknowledgements of appends): they may be sent once the writes of
-	// this and of every earlier Ready are durable, also when this one has
-	// nothing to write. A host that never sends them does not elect a leader.
+	// them, acknowledgements of appends and of a committed change of
+	// configuration): they may be sent once the writes of this and of every
+	// earlier Ready are durable, also when this one has nothing to write. A
+	// host that never sends them does not elect a leader.
 	MessagesAfterAppend []pb.Message
 	// MustSync says that the write has to reach the disk before it counts:
 	// term, vote or entries changed, or the commit index passed a change of

@@ -276,7 +276,7 @@ func theOne(t *testing.T, msgs []pb.Message, mt pb.MessageType) pb.Message {
 
 // newGroup starts a cluster of n voters whose every Ready is checked: votes,
 // requests for votes and append acknowledgements may only be among
-// MessagesAfterAppend.
+// MessagesAfterAppend, beside answers to heartbeats that told of a change.
 func newGroup(t *testing.T, n int, conf configure) *rafttest.Cluster {
 	t.Helper()
 	c := rafttest.NewCluster(n, uint64(n)*7919)
@@ -294,6 +294,7 @@ func checkPromises(t *testing.T, rd raft.Ready) {
 	t.Helper()
 	promises := []pb.MessageType{pb.MsgVoteResp, pb.MsgAppResp, pb.MsgVote}
 	require.Empty(t, ofType(rd.Messages, promises...))
+	promises = append(promises, pb.MsgHeartbeatResp)
 	require.Len(t, ofType(rd.MessagesAfterAppend, promises...), len(rd.MessagesAfterAppend))
 }
 

@@ -371,3 +371,23 @@ func TestGroupCatchesUpBySnapshot(t *testing.T) {
 	sameLogs(t, c, 1, 2, 3, 4)
 	require.Equal(t, []uint64{1, 2, 3, 4}, c.Node(4).Status().Config.IDs())
 }
+
+// A peer is asked for a snapshot also if its answers to heartbeats, one in an
+// election timeout, always arrive between the check of the quorum, which forgets
+// that it was heard from, and the question: then it never was in time.
+func TestSlowPeerIsAskedForASnapshot(t *testing.T) {
+	for at := range 10 {
+		s := compacted(t, nil)
+		require.Equal(t, pb.MsgSnap, to(s.sent(), 3)[0].Type)
+		asked := 0
+		for i := range 40 {
+			s.Tick()
+			s.recv(pb.Message{Type: pb.MsgHeartbeatResp, From: 2, Term: 2})
+			if i%10 == at {
+				s.recv(pb.Message{Type: pb.MsgHeartbeatResp, From: 3, Term: 2})
+			}
+			asked += len(ofType(to(s.sent(), 3), pb.MsgApp))
+		}
+		require.Equal(t, 4, asked, "answers at %d", at)
+	}
+}

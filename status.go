@@ -20,7 +20,8 @@ type BasicStatus struct {
 	// LeadTransferee is the target of a transfer of leadership under way on
 	// this leader, or None.
 	LeadTransferee uint64
-	// LastStepDown says why the node last gave up leadership by itself.
+	// LastStepDown says why the node last gave up leadership by itself. It
+	// stays when the node leads again, or is removed later as a follower.
 	LastStepDown StepDownReason
 }
 

@@ -45,6 +45,18 @@ func (t *termRuns) truncate(last entryID) {
 // covers reports whether term may be asked about index.
 func (t *termRuns) covers(index uint64) bool { return index >= t.runs[0].start }
 
+// stretch returns the stretch that index, which is covered, is in, and the first
+// index after it.
+func (t *termRuns) stretch(index uint64) (r termRun, end uint64) {
+	end = noLimit
+	for i := len(t.runs) - 1; ; i-- {
+		if t.runs[i].start <= index {
+			return t.runs[i], end
+		}
+		end = t.runs[i].start
+	}
+}
+
 // run returns the stretch that index, which is covered, is in.
 func (t *termRuns) run(index uint64) termRun {
 	for i := len(t.runs) - 1; ; i-- {

@@ -12,6 +12,7 @@ import (
 type write struct {
 	token    AppendToken
 	end      uint64 // the log was submitted up to here; lowered when truncated
+	commit   uint64 // the commit index in it, or in an earlier one
 	snapshot uint64 // index of the snapshot in it, or 0
 	writes   bool   // whether there was anything to persist
 	buf      *readyBuffers
@@ -19,7 +20,7 @@ type write struct {
 
 // submit records that everything up to the log's end was handed out.
 func (l *raftLog) submit(w write) {
-	w.end = l.last.index
+	w.end, w.commit = l.last.index, l.committed
 	if l.snapshot != nil && !l.snapshotHandedOut {
 		l.snapshotHandedOut = true
 		w.snapshot = l.snapshot.Metadata.Index
@@ -34,6 +35,9 @@ func (l *raftLog) submit(w write) {
 func (l *raftLog) acknowledge(n int) []write {
 	for i := range l.writes[:n] {
 		l.finished(&l.writes[i])
+	}
+	if n > 0 {
+		l.savedCommit = max(l.savedCommit, l.writes[n-1].commit)
 	}
 	l.finishing = append(l.finishing[:0], l.writes[:n]...)
 	left := copy(l.writes, l.writes[n:])

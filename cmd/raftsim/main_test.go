@@ -113,3 +113,49 @@ func TestReport(t *testing.T) {
 	require.Equal(t, "violation in the run of seed 8: S1 at step 7, node 2: made up\n"+
 		"replay: go run ./cmd/raftsim -seed 8 -faults none\n", out.String())
 }
+
+// The command that is printed for a violation repeats it after its run was
+// shortened: read back by the flags, to the same rule at the same step, and all
+// that came before.
+func TestReplayAfterShrink(t *testing.T) {
+	inject := func(o sim.Options) sim.Options {
+		o.NewMachine = func(id uint64) sim.StateMachine { return &differing{id: byte(id)} }
+		o.Commands = func(uint64) []byte { return []byte("command") }
+		return o
+	}
+	found := 0
+	for seed := uint64(1); found < 3; seed++ {
+		require.LessOrEqual(t, seed, uint64(60))
+		o := inject(sim.Options{Seed: seed, Faults: sim.All})
+		whole := sim.Run(o)
+		if whole.Violation == nil || whole.Stats.Faults == 0 {
+			continue
+		}
+		found++
+		// With few tries most is left: a command with all its flags.
+		for _, tries := range []int{6, 80} {
+			short, r := sim.Shrink(o, tries)
+			text, _ := strings.CutPrefix(sim.ReplayCommand(short), "go run ./cmd/raftsim ")
+			f, err := parse(strings.Fields(text), &bytes.Buffer{})
+			require.NoError(t, err, text)
+			again := sim.Run(inject(f.options(f.first)))
+			require.Equal(t, r, again, text)
+			require.Equal(t, whole.Violation.Rule, again.Violation.Rule)
+		}
+	}
+}
+
+// differing is a state machine that differs from node to node after some commands.
+type differing struct{ seen, id byte }
+
+func (d *differing) Apply(uint64, []byte) []byte {
+	if d.seen < 60 {
+		d.seen++
+		return nil
+	}
+	return []byte{d.id}
+}
+
+func (d *differing) Snapshot() []byte { return []byte{d.seen} }
+
+func (d *differing) Restore(b []byte) error { d.seen = b[0]; return nil }

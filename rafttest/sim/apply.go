@@ -33,6 +33,9 @@ func (s *simulation) applyNext(n *node) {
 	if next.snap != nil && !next.ready {
 		return
 	}
+	if k := len(next.ents); n.holdApply != 0 && k > 0 && next.ents[k-1].Index >= n.holdApply {
+		return
+	}
 	left := copy(n.applying, n.applying[1:])
 	n.applying[left] = toApply{}
 	n.applying = n.applying[:left]
@@ -143,6 +146,7 @@ func (s *simulation) applyConf(n *node, e *pb.Entry) bool {
 		return false
 	}
 	s.before(n, nil)
+	n.conf.known = false
 	cs := n.ApplyConfChange(cc)
 	if n.Err() == nil && !s.ok(s.check.ConfApplied(n.id, e.Index, cs)) {
 		return false
@@ -155,6 +159,10 @@ func (s *simulation) applyConf(n *node, e *pb.Entry) bool {
 	if n.own != nil {
 		if err := n.own.SetConfState(*cs); err != nil {
 			s.fail("storage", n.id, fmt.Sprintf("SetConfState: %v", err))
+			return false
+		}
+		if err := n.sameConf(); err != nil {
+			s.fail("storage", n.id, err.Error())
 			return false
 		}
 	}

@@ -70,7 +70,7 @@ func (s *simulation) act(c *client) {
 }
 
 func (s *simulation) waitClient(c *client, delay int64) {
-	s.queue.push(event{at: s.now + delay, kind: evClient, node: int32(c.number), arg: c.turn})
+	s.queue.push(event{at: s.now + delay, kind: evClient, node: int16(c.number), arg: c.turn})
 }
 
 func (s *simulation) beginOp(c *client) {

@@ -29,6 +29,11 @@ type disk struct {
 	// readFails makes reads of entries fail, writeFails and syncFails the next
 	// write or sync, full all writes.
 	readFails, writeFails, syncFails, full bool
+	// misread makes the next read of entries that is granted return another entry
+	// for one: see misread, whose shift it is.
+	misread bool
+	misled  bool // it did
+	shift   uint64
 	// stalledUntil is the time before which no write gets done, busyUntil that
 	// at which the last one will be.
 	stalledUntil, busyUntil int64
@@ -78,6 +83,14 @@ func (im *image) term(i uint64) (uint64, bool) {
 	return im.ents[i-im.base-1].Term, true
 }
 
+// after returns the entries past index i.
+func (im *image) after(i uint64) []pb.Entry {
+	if i >= im.last() {
+		return nil
+	}
+	return im.ents[max(i, im.base)-im.base:]
+}
+
 func (im *image) apply(r *record) {
 	if r.snap != nil {
 		im.saveSnapshot(r.snap, r.received)
@@ -101,8 +114,12 @@ func (im *image) saveSnapshot(snap *pb.Snapshot, received bool) {
 		return
 	}
 	im.snap = *snap
-	if received || snap.Metadata.ConfState.Index >= im.conf.Index {
-		im.conf = snap.Metadata.ConfState
+	conf := snap.Metadata.ConfState
+	if conf.Index == 0 {
+		conf.Index = snap.Metadata.Index // it does not say which entry it is of
+	}
+	if received || conf.Index >= im.conf.Index {
+		im.conf = conf
 	}
 	if received {
 		im.base, im.baseTerm = snap.Metadata.Index, snap.Metadata.Term
@@ -121,12 +138,13 @@ func (im *image) append(ents []pb.Entry) {
 	if keep > uint64(len(im.ents)) {
 		panic(fmt.Sprintf("sim: entry %d written after %d", ents[0].Index, im.last()))
 	}
-	if keep < uint64(len(im.ents)) {
-		if im.shared {
-			im.ents = append(make([]pb.Entry, 0, keep+uint64(len(ents))+16), im.ents[:keep]...)
-		} else {
-			im.ents = im.ents[:keep]
-		}
+	switch kept := im.ents[:keep]; {
+	case im.shared && (len(kept) < len(im.ents) || len(kept)+len(ents) > cap(kept)):
+		// In pieces: compaction leaves the array behind, so that doubling it
+		// would never end.
+		im.ents = append(make([]pb.Entry, 0, len(kept)+len(ents)+256), kept...)
+	default:
+		im.ents = kept
 	}
 	im.ents = append(im.ents, ents...)
 }
@@ -211,11 +229,7 @@ func (d *disk) openable() error {
 // The raft.Storage.
 
 func (d *disk) InitialState() (pb.HardState, pb.ConfState, error) {
-	cs := d.written.conf
-	if cs.Index == 0 {
-		cs.Index = d.written.snap.Metadata.Index
-	}
-	return d.written.hs, cs, nil
+	return d.written.hs, d.written.conf, nil
 }
 
 func (d *disk) Entries(lo, hi, maxSize uint64) ([]pb.Entry, error) {
@@ -238,6 +252,10 @@ func (d *disk) Entries(lo, hi, maxSize uint64) ([]pb.Entry, error) {
 			ents = ents[:i]
 			break
 		}
+	}
+	if d.misread {
+		d.misread, d.misled = false, true
+		return misread(ents, d.shift), nil
 	}
 	return ents[:len(ents):len(ents)], nil
 }

@@ -17,13 +17,17 @@ type fault struct {
 	do     func(s *simulation, r *random) string
 }
 
-const numFaults = 33
+const numFaults = 43
+
+// cleanUp has its weight at least in every run: with nobody to do it the places
+// of removed nodes are never free again.
+const cleanUp = "retire nodes"
 
 var faults = [numFaults]fault{
 	{Network, 6, "isolate", (*simulation).isolate},
 	{Network, 3, "split", (*simulation).split},
 	{Network, 4, "cut link", (*simulation).cutLink},
-	{Network, 4, "diverge", (*simulation).diverge},
+	{Network, 7, "diverge", (*simulation).diverge},
 	{Network, 1, "ring", (*simulation).ring},
 	{Network, 2, "flap", (*simulation).flap},
 	{Network, 2, "slow links", (*simulation).slowLinks},
@@ -31,6 +35,15 @@ var faults = [numFaults]fault{
 	{Network, 1, "clog", (*simulation).clog},
 	{Network, 3, "replay old", (*simulation).replayOld},
 	{Network, 1, "false unreachable", (*simulation).falseUnreachable},
+	{Network | Snapshot, 4, "overtake", (*simulation).overtake},
+	{Network | Transfer, 4, "hand over unheard", (*simulation).handOverUnheard},
+	{Network | Snapshot, 3, "lose snapshot", (*simulation).loseSnapshot},
+	{Network | Crash, 3, "lose successor", (*simulation).loseSuccessor},
+	{Network | Crash, 3, "late answer", (*simulation).lateAnswer},
+	{Crash | Host, 3, "campaign twice", (*simulation).campaignTwice},
+	{Network | Snapshot | Membership | Host, 6, "snapshot over apply", (*simulation).snapshotOverApply},
+	{Membership | Crash, 4, "crash joint", (*simulation).crashJoint},
+	{Membership, 3, "remove leader", (*simulation).removeLeader},
 	{Snapshot, 1, "false snapshot report", (*simulation).falseSnapshotReport},
 	{Snapshot, 3, "snapshot now", (*simulation).snapshotNow},
 	{Snapshot, 1, "snapshot unavailable", (*simulation).snapshotUnavailable},
@@ -51,16 +64,22 @@ var faults = [numFaults]fault{
 	{Transfer, 4, "transfer", (*simulation).transfer},
 	{Transfer, 2, "campaign", (*simulation).campaign},
 	{Transfer, 1, "forget leader", (*simulation).forgetLeader},
-	{Membership, 8, "change members", (*simulation).changeMembers},
-	{Membership, 3, "retire nodes", (*simulation).retireNodes},
+	{Membership, 16, "change members", (*simulation).changeMembers},
+	{Membership, 3, cleanUp, (*simulation).retireNodes},
+	{Disk, 1, "read elsewhere", (*simulation).readElsewhere},
 }
 
 // planNext schedules the next fault. Each has a number and random numbers of its
 // own, so that leaving one out does not change the others.
 func (s *simulation) planNext() {
 	s.planned++
-	r := newRandom(s.o.Seed, streamPlan+s.planned<<8)
-	s.queue.push(event{at: s.now + r.between(s.set.planMin, s.set.planMax), kind: evPlan})
+	var r random
+	r.seed(s.o.Seed, streamPlan+s.planned<<8)
+	after := r.between(s.set.planMin, s.set.planMax)
+	if r.chance(s.set.calm) {
+		after += r.spread(s.timeouts(1), s.timeouts(20))
+	}
+	s.queue.push(event{at: s.now + after, kind: evPlan})
 }
 
 func (s *simulation) carryOut() {
@@ -71,8 +90,9 @@ func (s *simulation) carryOut() {
 	}
 	r := newRandom(s.o.Seed, streamPlan+number<<8+1)
 	i := s.drawFault(r)
-	if i < 0 {
-		return
+	wait := r.chance(850)
+	if i < 0 || (wait && len(s.steered) > 0) {
+		return // what is steered to is to come about
 	}
 	what := faults[i].do(s, r)
 	if what == "" {
@@ -90,14 +110,18 @@ func (s *simulation) carryOut() {
 // and passed over, so that a run with one family less has the same faults of the
 // others, where those were drawn first.
 func (s *simulation) drawFault(r *random) int {
+	total := 0
+	for _, w := range s.set.weights {
+		total += w
+	}
 	for range 16 {
-		at := r.below(totalWeight)
+		at := r.below(total)
 		for i := range faults {
 			f := &faults[i]
-			if at -= f.weight; at >= 0 {
+			if at -= s.set.weights[i]; at >= 0 {
 				continue
 			}
-			if s.set.faults.has(f.of) {
+			if s.set.faults.hasAll(f.of) {
 				return i
 			}
 			break
@@ -105,14 +129,6 @@ func (s *simulation) drawFault(r *random) int {
 	}
 	return -1
 }
-
-var totalWeight = func() int {
-	total := 0
-	for i := range faults {
-		total += faults[i].weight
-	}
-	return total
-}()
 
 // undoAfter mends something after a time, or when everything is healed.
 func (s *simulation) undoAfter(delay int64, mend func()) {
@@ -141,6 +157,7 @@ func (s *simulation) undo(place uint64) {
 
 // mendAll mends everything now.
 func (s *simulation) mendAll() {
+	s.steered = nil
 	for i := range s.undos {
 		if mend := s.undos[i]; mend != nil {
 			s.undos[i] = nil
@@ -211,26 +228,6 @@ func (s *simulation) crashAtPoint(r *random) string {
 	}
 	n.crashAt, n.crashIn = point(1+r.below(int(numPoints)-1)), int(r.spread(1, 8))-1
 	return fmt.Sprintf("%d is to crash %s", n.id, pointNames[n.crashAt])
-}
-
-// crashCandidate lets a node campaign and crash between asking for votes and
-// the end of its write, and campaign again at once.
-func (s *simulation) crashCandidate(r *random) string {
-	n := s.anyNode(r, func(n *node) bool { return n.up && n.role != raft.StateLeader && n.paused == 0 })
-	if n == nil {
-		return ""
-	}
-	n.crashAt, n.crashIn = pick(r, atSend, beforeWrite, afterWrite, afterSync, atPromise), r.below(3)
-	n.soon = true
-	s.before(n, nil)
-	s.after(n, nil, n.Campaign())
-	s.undoAfter(r.spread(tickLength, 6*tickLength), func() {
-		if n.up && n.paused == 0 && !s.stopped() {
-			s.before(n, nil)
-			s.after(n, nil, n.Campaign())
-		}
-	})
-	return fmt.Sprintf("%d campaigns and is to crash %s", n.id, pointNames[n.crashAt])
 }
 
 func (s *simulation) crashAll(r *random) string {

@@ -39,6 +39,8 @@ const (
 	Membership
 	// Lease: reads are served under leases.
 	Lease
+	// Hostile: nodes get messages that no correct peer sends.
+	Hostile
 
 	endOfFaults
 
@@ -49,7 +51,7 @@ const (
 )
 
 var faultNames = [...]string{
-	"network", "crash", "disk", "clock", "drift", "host", "snapshot", "transfer", "membership", "lease",
+	"network", "crash", "disk", "clock", "drift", "host", "snapshot", "transfer", "membership", "lease", "hostile",
 }
 
 // String lists the names, as ParseFaults reads them.
@@ -103,6 +105,8 @@ func change(f, by Faults, out bool) Faults {
 }
 
 func (f Faults) has(one Faults) bool { return f&one != 0 }
+
+func (f Faults) hasAll(some Faults) bool { return f&some == some }
 
 // FaultNames returns the names of the profiles.
 func FaultNames() []string { return faultNames[:] }

@@ -13,7 +13,8 @@ import (
 //
 //	L1  a leader commits within 50 election timeouts, also while members that
 //	    are not needed stay down
-//	L2  logs and state machines of all members become equal
+//	L2  logs and state machines of all members become equal, and a member that
+//	    holds a snapshot does not wait for the leader to find out
 //	L3  every change of membership ends, joint configurations are left
 //	L4  every operation of a client is answered, and proposals are accepted
 //	L5  a transfer of leadership ends within two election timeouts
@@ -46,8 +47,10 @@ type healing struct {
 	calm     int64 // when the last message from before has arrived
 	moved    uint64
 	term     uint64
-	write    uint64 // index of a proposal
+	write    uint64 // index of a proposal, and the term of the leader that took it
+	writeIn  uint64
 	who      *node
+	held     [maxNodes]held // by the nodes' places
 }
 
 // Bounds in election timeouts.
@@ -77,6 +80,9 @@ func (s *simulation) heal() bool {
 	}
 	if s.now > h.began+s.timeouts(restWithin) {
 		s.fail("L1", 0, fmt.Sprintf("the group has not come to rest within %d election timeouts: %s", restWithin, s.describe()))
+		return false
+	}
+	if s.watchSnapshots(); s.stopped() {
 		return false
 	}
 	switch h.phase {
@@ -127,7 +133,7 @@ func (s *simulation) mend() {
 		n.crashAt, n.period = nowhere, tickLength
 		d := n.disk
 		d.stalledUntil, d.full, d.noSnapshot = 0, false, false
-		d.readFails, d.writeFails, d.syncFails = false, false, false
+		d.readFails, d.writeFails, d.syncFails, d.misread = false, false, false, false
 	}
 	if s.healing.random.oneIn(2) {
 		s.freeze()
@@ -140,24 +146,31 @@ func (s *simulation) mend() {
 }
 
 // judgeable reports whether a majority has its disks, in every configuration
-// that counts: the newest committed one, and those that a node may have to elect
-// or commit under first.
+// that counts: the newest committed one, and those that one of its members may
+// have to elect or commit under first, which is nobody's task once enough know the
+// newest. Those behind and those removed may know only configurations whose
+// members are long since destroyed.
 func (s *simulation) judgeable() bool {
-	cs, ok := s.check.ConfAt(s.check.Committed())
-	if !ok || !s.lives(cs.Voters) || !s.lives(cs.VotersOutgoing) {
+	newest, index := s.check.Newest()
+	if !s.livesUnder(newest) {
 		return false
 	}
+	known := s.isKnown(newest, index)
 	for _, n := range s.nodes {
-		if n == nil || !n.up {
+		if n == nil || !n.up || !newest.Contains(n.id) {
 			continue
 		}
-		cfg := n.Status().Config
+		cfg, _ := n.active()
+		if known && n.conf.index < index {
+			continue
+		}
 		if !s.livesUnder(cfg) {
 			return false
 		}
-		for i := range n.disk.written.ents {
-			e := &n.disk.written.ents[i]
-			if e.Index <= n.sm.applied || e.Type == pb.EntryNormal {
+		ents := n.disk.written.after(n.sm.applied)
+		for i := range ents {
+			e := &ents[i]
+			if e.Type == pb.EntryNormal {
 				continue
 			}
 			cc, err := pb.UnmarshalConfChange(*e)
@@ -170,6 +183,27 @@ func (s *simulation) judgeable() bool {
 			if !s.livesUnder(cfg) {
 				return false
 			}
+		}
+	}
+	return true
+}
+
+// isKnown reports whether a majority of each half of a configuration know, also
+// after a crash, that its entry is committed.
+func (s *simulation) isKnown(cfg confchange.Config, index uint64) bool {
+	for _, half := range cfg.Voters {
+		know := 0
+		for _, id := range half {
+			n := s.byID(id)
+			if n == nil || n.gone() || n.disk.openable() != nil {
+				continue
+			}
+			if im := &n.disk.written; max(im.hs.Commit, im.snap.Metadata.Index) >= index {
+				know++
+			}
+		}
+		if len(half) > 0 && know <= len(half)/2 {
+			return false
 		}
 	}
 	return true
@@ -200,8 +234,9 @@ func (s *simulation) members() (leader *node, cfg confchange.Config, agree bool)
 	if leader = s.leader(); leader == nil {
 		return nil, cfg, false
 	}
-	cfg, agree = leader.Status().Config, true
-	for _, id := range cfg.IDs() {
+	cfg, ids := leader.active()
+	agree = true
+	for _, id := range ids {
 		n := s.byID(id)
 		if n == nil || n.gone() {
 			continue
@@ -225,15 +260,16 @@ func (s *simulation) watchLeader() {
 	}
 }
 
-// watchWrite waits until a proposal is accepted and committed.
+// watchWrite waits until a proposal is accepted and committed. One that a leader
+// took which was then deposed may be lost, and is made again.
 func (s *simulation) watchWrite() {
 	h := &s.healing
-	if leader := s.leader(); leader != nil && h.write == 0 {
+	if leader := s.leader(); leader != nil && leader.term != h.writeIn {
 		err := s.propose(leader, func() error { return leader.Propose(filler) })
 		if err == nil && !s.stopped() {
-			h.write = leader.BasicStatus().LastIndex
+			h.write, h.writeIn = leader.BasicStatus().LastIndex, leader.term
 		}
-	} else if h.write > 0 && s.check.Committed() >= h.write {
+	} else if h.writeIn > 0 && s.check.Committed() >= h.write {
 		s.clientsPaused = true
 		s.enter(waitForRest)
 		return
@@ -278,18 +314,18 @@ func (s *simulation) watchRest() {
 		fail("L1", "not all members have one leader")
 		return
 	}
-	st := leader.Status()
-	for _, id := range cfg.IDs() {
-		if n := s.byID(id); n != nil && !n.gone() && (n.sm.applied != st.LastIndex || n.BasicStatus().LastIndex != st.LastIndex) {
-			fail("L2", fmt.Sprintf("%d has applied %d, the leader's log ends at %d", id, n.sm.applied, st.LastIndex))
+	last := leader.BasicStatus().LastIndex
+	for _, id := range leader.conf.ids {
+		if n := s.byID(id); n != nil && !n.gone() && (n.sm.applied != last || n.BasicStatus().LastIndex != last) {
+			fail("L2", fmt.Sprintf("%d has applied %d, the leader's log ends at %d", id, n.sm.applied, last))
 			return
 		}
 	}
-	if cfg.Joint() || st.PendingConfIndex != 0 {
-		if !cfg.AutoLeave && st.PendingConfIndex == 0 {
+	if pending := leader.pendingConf(); cfg.Joint() || pending != 0 {
+		if !cfg.AutoLeave && pending == 0 {
 			s.proposeChange(leader, leaveJoint, nil)
 		}
-		fail("L3", fmt.Sprintf("configuration %v, pending change %d", cfg, st.PendingConfIndex))
+		fail("L3", fmt.Sprintf("configuration %v, pending change %d", cfg, pending))
 		return
 	}
 	if s.retireNodes(&s.healing.random) != "" || s.now < s.healing.calm {

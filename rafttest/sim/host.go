@@ -24,6 +24,7 @@ func (s *simulation) after(n *node, in *pb.Message, err error) {
 		s.stop(n, failed)
 		return
 	}
+	s.notMisled(n)
 	s.wake(n)
 }
 
@@ -38,6 +39,8 @@ func (s *simulation) noted(n *node) {
 		}
 		if n.role == raft.StateLeader && st.RaftState != raft.StateLeader && st.Term == n.term {
 			s.mark(stepDownMarks[st.LastStepDown])
+			// Being removed later, as one of the others, is something else.
+			n.handedOver = st.LastStepDown == raft.StepDownRemoved && !n.Status().Config.Contains(n.id)
 		}
 		n.role, n.term, n.lead = st.RaftState, st.Term, st.Lead
 		if st.RaftState == raft.StateLeader && s.otherLeader(n) {
@@ -96,6 +99,7 @@ func (s *simulation) tick(n *node) {
 
 func (s *simulation) tickOnce(n *node) {
 	s.before(n, nil)
+	s.check.Tick(n.id, n.electionTick)
 	n.Tick()
 	s.after(n, nil, nil)
 }
@@ -103,6 +107,9 @@ func (s *simulation) tickOnce(n *node) {
 // step hands a message to the node.
 func (s *simulation) step(n *node, m *pb.Message, id uint64) {
 	s.before(n, m)
+	if m.Type == pb.MsgSnap {
+		n.conf.known = false
+	}
 	err := n.Step(*m)
 	if s.observe != nil {
 		text := ""
@@ -137,6 +144,9 @@ func (s *simulation) pump(n *node) {
 		s.stop(n, err)
 		return
 	}
+	if s.notMisled(n); s.stopped() {
+		return
+	}
 	if rd.AppendToken() == (raft.AppendToken{}) {
 		return // nothing came of it
 	}
@@ -166,7 +176,8 @@ func (s *simulation) pump(n *node) {
 		}
 	}
 	if h.snapshot {
-		n.applying = append(n.applying, toApply{snap: &rd.Snapshot})
+		snap := rd.Snapshot // a copy, so that rd stays on the stack
+		n.applying = append(n.applying, toApply{snap: &snap})
 	}
 	if len(rd.CommittedEntries) > 0 {
 		n.applying = append(n.applying, toApply{ents: rd.CommittedEntries})

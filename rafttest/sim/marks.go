@@ -47,7 +47,15 @@ const (
 	markSteppedDownAlone
 	markPoints                                // one for each point at which a host crashes
 	markFaults = markPoints + Mark(numPoints) // one for each planned fault
-	numMarks   = markFaults + Mark(numFaults)
+	// One for each kind of hostile messages, and what became of mutated bytes.
+	markForgeries   = markFaults + Mark(numFaults)
+	markUndecodable = markForgeries + Mark(numForgeries)
+	markMutant      = markUndecodable + 1
+	markLies        = markMutant + 1 // one for each that a restart has to refuse
+	markMisread     = markLies + Mark(numLies)
+	// The last is beside them.
+	markSnapshotAckLost = markMisread + 1
+	numMarks            = markSnapshotAckLost + 1
 )
 
 var markNames = func() (names [numMarks]string) {
@@ -90,6 +98,16 @@ var markNames = func() (names [numMarks]string) {
 	for i := range faults {
 		names[markFaults+Mark(i)] = "planned: " + faults[i].name
 	}
+	for i := range forgeries {
+		names[markForgeries+Mark(i)] = "hostile: " + forgeries[i].name
+	}
+	for i := range lies {
+		names[markLies+Mark(i)] = "no start: " + lies[i].name
+	}
+	names[markSnapshotAckLost] = "the acknowledgement of a snapshot was lost, and no report came"
+	names[markMisread] = "a node stopped at a read of another place"
+	names[markUndecodable] = "mutated bytes could not be decoded"
+	names[markMutant] = "mutated bytes were decoded and refused"
 	return names
 }()
 
@@ -102,8 +120,17 @@ func (m Mark) Expected(f Faults) bool {
 	if m == markPoints {
 		return false // no point at all
 	}
+	if m == markSnapshotAckLost {
+		return f.has(Snapshot)
+	}
+	if m >= markLies {
+		return f.has(Disk)
+	}
+	if m >= markForgeries {
+		return f.has(Hostile)
+	}
 	if m >= markFaults {
-		return f.has(faults[m-markFaults].of)
+		return f.hasAll(faults[m-markFaults].of)
 	}
 	return f&All == All
 }

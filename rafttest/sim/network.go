@@ -39,8 +39,8 @@ type packet struct {
 	m      pb.Message
 	id     uint64
 	sender uint64 // whose host sent it; m.From may be another
-	from   int32  // the link's ends
-	to     int32
+	from   int16  // the link's ends
+	to     int16
 }
 
 // link is one direction between two nodes.
@@ -83,6 +83,10 @@ func (s *simulation) send(n *node, m *pb.Message) {
 		s.lost(n, m, id, "cut")
 	case l.clogged || l.queued >= s.set.linkLimit:
 		s.lost(n, m, id, "link full")
+	case n.losesAck && m.Type == pb.MsgAppResp && !m.Reject:
+		n.losesAck = false
+		s.mark(markSnapshotAckLost)
+		s.lost(n, m, id, "lost, as the first after a snapshot")
 	case net.random.chance(s.set.loss + l.loss):
 		s.lost(n, m, id, "lost")
 	default:
@@ -94,7 +98,7 @@ func (s *simulation) send(n *node, m *pb.Message) {
 }
 
 // carry lets a message arrive after the link's delay.
-func (s *simulation) carry(n *node, to int32, m *pb.Message, id uint64, later int64) {
+func (s *simulation) carry(n *node, to int16, m *pb.Message, id uint64, later int64) {
 	net, from := &s.net, n.slot
 	l := &net.links[from][to]
 	delay := later + net.random.between(s.set.delayMin, s.set.delayMax)
@@ -130,7 +134,7 @@ func (s *simulation) lost(n *node, m *pb.Message, id uint64, why string) {
 	}
 	if m.Type == pb.MsgSnap {
 		s.mark(markSnapshotLost)
-		if s.net.random.chance(700) {
+		if s.net.random.chance(s.set.reportSnapshots) {
 			n.report(m.To, reportSnapshotFailed)
 		}
 	} else if s.net.random.chance(s.set.reportLoss) {
@@ -161,8 +165,11 @@ func (s *simulation) deliver(place uint64) {
 		if to.transport != nil && from != nil && !s.overWire(from, to, &s.input) {
 			return
 		}
+		if s.input.Type == pb.MsgSnap {
+			to.losesAck = s.set.loseSnapshotAcks
+		}
 		s.step(to, &s.input, p.id)
-		if s.input.Type == pb.MsgSnap && from != nil && net.random.chance(700) {
+		if s.input.Type == pb.MsgSnap && from != nil && net.random.chance(s.set.reportSnapshots) {
 			from.report(s.input.To, reportSnapshotDone)
 			s.wake(from)
 		}

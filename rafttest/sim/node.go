@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"github.com/quorate-raft/raft"
+	"github.com/quorate-raft/raft/confchange"
 	pb "github.com/quorate-raft/raft/raftpb"
 	"github.com/quorate-raft/raft/rafttest"
 	"github.com/quorate-raft/raft/rafttest/trace"
@@ -13,7 +14,7 @@ import (
 // it, and its disk.
 type node struct {
 	id      uint64
-	slot    int32 // its place among the nodes
+	slot    int16 // its place among the nodes
 	life    uint32
 	created bool // its storage was never opened
 	// exists is false once it was destroyed; dead says that its disk is lost, so
@@ -25,6 +26,7 @@ type node struct {
 	stayDown int
 
 	*raft.RawNode
+	conf      knownConf
 	disk      *disk
 	own       rafttest.Storage // the embedder's, or nil
 	sm        machine
@@ -32,18 +34,20 @@ type node struct {
 	transport Transport    // the embedder's, or nil
 	captured  capture
 
-	random    random // of this node's hosts
-	period    int64  // of its clock's ticks
-	overlap   int    // Readys under way at once
-	noTicks   int    // faults that hold the clock
-	slowApply int64
-	snapBlock int
-	paused    int
-	missed    int     // ticks that were due while paused
-	deferred  []event // what happened while paused
-	pumpDue   bool
-	ackDue    bool
-	applyDue  bool
+	random       random // of this node's hosts
+	electionTick int    // of its Config in this life
+	period       int64  // of its clock's ticks
+	overlap      int    // Readys under way at once
+	noTicks      int    // faults that hold the clock
+	slowApply    int64
+	holdApply    uint64 // the entry that the host takes long to apply, or 0
+	snapBlock    int
+	paused       int
+	missed       int     // ticks that were due while paused
+	deferred     []event // what happened while paused
+	pumpDue      bool
+	ackDue       bool
+	applyDue     bool
 
 	// handed are the Readys that are not acknowledged yet, oldest first; of the
 	// first written the writes are done and all messages sent.
@@ -54,10 +58,14 @@ type node struct {
 	reads    []raft.ReadState // waiting for what they have to see
 	reports  []report
 
+	losesAck bool // of the snapshot that it got last
+
 	stale   raft.AppendToken // of an earlier life, whose write may end late
 	crashAt point            // where it crashes next, after crashIn more passes
 	crashIn int
 	soon    bool // it starts again at once
+
+	handedOver bool // it led until it was removed, and handed over in good order
 
 	wasJoint, wasVoter, wasLearner bool // by the last change applied
 
@@ -75,8 +83,14 @@ type handed struct {
 	end      uint64 // of the records up to its own
 	sync     bool
 	snapshot bool
-	rd       raft.Ready // for the embedder's storage
-	write    record     // beside that
+	own      *ownWrite // for the embedder's storage, or nil
+}
+
+// ownWrite is a write that goes to the embedder's storage, and beside it to the
+// simulated disk.
+type ownWrite struct {
+	rd     raft.Ready
+	record record
 }
 
 type toApply struct {
@@ -97,6 +111,46 @@ const (
 type report struct {
 	peer uint64
 	kind reportKind
+}
+
+// knownConf is what Status said last of a node's configuration. Status copies all
+// that a leader knows, while configurations change rarely: when a node starts,
+// applies a change or takes a snapshot.
+type knownConf struct {
+	known bool
+	cfg   confchange.Config
+	index uint64
+	ids   []uint64
+
+	pending uint64 // PendingConfIndex
+	at      raft.BasicStatus
+}
+
+// active returns the node's active configuration and its members.
+func (n *node) active() (confchange.Config, []uint64) {
+	if !n.conf.known {
+		n.askConf()
+	}
+	return n.conf.cfg, n.conf.ids
+}
+
+// pendingConf is PendingConfIndex. A leader's log only grows, so that it has not
+// changed as long as nothing else has.
+func (n *node) pendingConf() uint64 {
+	if st := n.BasicStatus(); !n.conf.known || st.RaftState != raft.StateLeader || st != n.conf.at {
+		n.askConf()
+	}
+	return n.conf.pending
+}
+
+func (n *node) askConf() {
+	st := n.Status()
+	c := &n.conf
+	if !c.known {
+		c.ids = st.Config.IDs()
+	}
+	c.known, c.cfg, c.index = true, st.Config, st.ConfigIndex
+	c.pending, c.at = st.PendingConfIndex, st.BasicStatus
 }
 
 // gone reports whether the node does not come back.
@@ -168,6 +222,7 @@ func (s *simulation) crash(n *node, power bool, why string) {
 func (s *simulation) end(n *node, keep int) {
 	n.disk.fail(keep)
 	n.disk.readFails, n.disk.writeFails, n.disk.syncFails = false, false, false
+	n.disk.misread, n.disk.misled = false, false
 	n.up, n.crashAt = false, nowhere
 	for _, e := range n.deferred {
 		if e.kind == evDeliver {
@@ -182,7 +237,7 @@ func (s *simulation) end(n *node, keep int) {
 	n.handed, n.written, n.captured = n.handed[:0], 0, capture{}
 	n.applying, n.reads, n.reports, n.deferred = nil, nil, nil, nil
 	n.pumpDue, n.ackDue, n.applyDue = false, false, false
-	n.missed = 0
+	n.missed, n.holdApply = 0, 0
 	s.check.Down(n.id)
 	s.mix(n.id<<8 | 0xdd)
 	down := s.crashes.spread(millisecond, 40*tickLength)
@@ -196,6 +251,9 @@ func (s *simulation) end(n *node, keep int) {
 func (s *simulation) stop(n *node, err error) {
 	s.stats.Stops++
 	s.mark(markStopped)
+	if n.disk.misled {
+		s.mark(markMisread)
+	}
 	if s.observe != nil {
 		s.emit(trace.Event{Kind: trace.Stop, Node: n.id, Text: err.Error()})
 	}
@@ -214,6 +272,7 @@ func (s *simulation) start(n *node) {
 	if err := n.disk.openable(); err != nil {
 		// It must not go on: what it promised may be lost. It is replaced.
 		n.dead = true
+		s.check.Forget(n.id)
 		s.stats.Replaced++
 		s.mark(markDiskLost)
 		if s.observe != nil {
@@ -227,6 +286,9 @@ func (s *simulation) start(n *node) {
 	cfg.ID, cfg.Storage = n.id, n.disk
 	if s.o.Configure != nil {
 		s.o.Configure(n.id, &cfg)
+	}
+	if n.electionTick = cfg.ElectionTick; n.electionTick == 0 {
+		n.electionTick = 10 // the default
 	}
 	if err := s.openOwn(n, &cfg); err != nil {
 		s.fail("storage", n.id, err.Error())
@@ -244,16 +306,20 @@ func (s *simulation) start(n *node) {
 		}
 	}
 	cfg.Applied = n.sm.applied
+	if !s.lie(n, cfg) {
+		return
+	}
 	rn, err := raft.NewRawNode(&cfg)
 	if err != nil {
 		s.fail("start", n.id, fmt.Sprintf("a node does not start from what it persisted: %v", err))
 		return
 	}
-	n.RawNode, n.up = rn, true
+	n.RawNode, n.up, n.conf.known = rn, true, false
 	n.overlap = s.set.overlap
 	if n.overlap > 1 {
 		n.overlap = pick(&n.random, 1, n.overlap, n.overlap)
 	}
+	n.handedOver = false
 	n.role, n.lead, n.term, n.commit = raft.StateFollower, 0, 0, 0
 	if !s.ok(s.check.Start(n.id, uint64(n.life), rn, n.disk, n.sm.applied)) {
 		return

@@ -1,9 +1,11 @@
 package sim
 
 import (
+	"encoding/binary"
 	"fmt"
+	"slices"
+	"strings"
 
-	"github.com/quorate-raft/raft"
 	"github.com/quorate-raft/raft/confchange"
 	pb "github.com/quorate-raft/raft/raftpb"
 )
@@ -68,14 +70,18 @@ func (p *memberPlan) add(t pb.ConfChangeType, id uint64) {
 			return
 		}
 	}
-	p.cc.Changes = append(p.cc.Changes, pb.ConfChangeSingle{Type: t, NodeID: id})
+	single := pb.ConfChangeSingle{Type: t, NodeID: id}
+	if t == pb.ConfChangeUpdateNode || (t != pb.ConfChangeRemoveNode && p.r.oneIn(2)) {
+		single.Context = binary.LittleEndian.AppendUint16(nil, uint16(p.r.Uint64())) // an address, say
+	}
+	p.cc.Changes = append(p.cc.Changes, single)
 }
 
 // single adds one change that makes sense.
 func (p *memberPlan) single() {
 	voters, learners := p.cfg.Voters[0], p.cfg.Learners
 	next := uint64(len(p.s.ids) + len(p.added))
-	switch p.r.below(8) {
+	switch p.r.below(9) {
 	case 0, 1: // a new member
 		if len(p.added) > 1 || !p.s.room(len(p.added)) {
 			return
@@ -102,6 +108,9 @@ func (p *memberPlan) single() {
 		if len(learners) > 0 {
 			p.add(pb.ConfChangeRemoveNode, learners[p.r.below(len(learners))])
 		}
+	case 8: // a member moves
+		ids := p.cfg.IDs()
+		p.add(pb.ConfChangeUpdateNode, ids[p.r.below(len(ids))])
 	}
 }
 
@@ -134,7 +143,11 @@ func (s *simulation) bearable(cc pb.ConfChangeV2, cfg confchange.Config) bool {
 func (s *simulation) lives(ids []uint64) bool {
 	dead := 0
 	for _, id := range ids {
-		if n := s.byID(id); id < uint64(len(s.ids)) && (n == nil || n.gone() || n.disk.wiped || n.disk.rotten != 0) {
+		n := s.byID(id)
+		if n == nil && slices.Contains(s.goneWell, id) {
+			continue // it said that they can do without it
+		}
+		if id < uint64(len(s.ids)) && (n == nil || n.gone() || n.disk.wiped || n.disk.rotten != 0) {
 			dead++
 		}
 	}
@@ -145,7 +158,8 @@ func (s *simulation) lives(ids []uint64) bool {
 func (s *simulation) proposeChange(n *node, cc pb.ConfChangeV2, added []uint64) string {
 	var change pb.ConfChangeI = cc
 	if len(cc.Changes) == 1 && cc.Transition == pb.ConfChangeTransitionAuto && s.operators.oneIn(2) {
-		change = pb.ConfChange{Type: cc.Changes[0].Type, NodeID: cc.Changes[0].NodeID}
+		single := &cc.Changes[0]
+		change = pb.ConfChange{Type: single.Type, NodeID: single.NodeID, Context: single.Context}
 	}
 	err := s.propose(n, func() error { return n.ProposeConfChange(change) })
 	if err == nil {
@@ -173,43 +187,46 @@ func describeChange(cc pb.ConfChangeV2) string {
 	return text
 }
 
-// settledConf returns the configuration that all nodes which run have applied,
-// and whether there is one, with nothing else in any log.
+// settledConf returns the newest committed configuration, and whether all of its
+// members that are not gone for good run and have applied it, with no other
+// change in any log that may still be committed. Who is no member has no say:
+// it may never hear of what became of the changes in its log.
 func (s *simulation) settledConf() (confchange.Config, bool) {
-	var cfg confchange.Config
-	index, found := uint64(0), false
+	cfg, index := s.check.Newest()
 	for _, n := range s.nodes {
 		if n == nil || !n.exists || n.gone() {
 			continue
 		}
-		if !n.up {
+		if !cfg.Contains(n.id) {
+			if s.holdsChange(n) {
+				return cfg, false
+			}
+			continue
+		}
+		if !n.up || n.pendingConf() != 0 || n.restoring() {
 			return cfg, false
 		}
-		st := n.Status()
-		if st.PendingConfIndex != 0 || len(n.applying) > 0 {
+		if len(n.conf.ids) > 0 && n.conf.index != index { // nobody has told anything to one that has none
 			return cfg, false
 		}
-		if len(st.Config.Voters[0]) == 0 {
-			continue // nobody has told it anything yet
-		}
-		if !member(st.Config, n.id) {
-			continue // removed, and may be behind
-		}
-		if found && st.ConfigIndex != index {
-			return cfg, false
-		}
-		cfg, index, found = st.Config, st.ConfigIndex, true
 	}
-	return cfg, found
+	return cfg, true
 }
 
-func member(cfg confchange.Config, id uint64) bool {
-	for _, m := range cfg.IDs() {
-		if m == id {
-			return true
-		}
+// restoring reports whether a received snapshot is not in effect yet.
+func (n *node) restoring() bool {
+	return slices.ContainsFunc(n.applying, func(a toApply) bool { return a.snap != nil })
+}
+
+// holdsChange reports whether the log of a node has a change of configuration
+// past the end of what is committed.
+func (s *simulation) holdsChange(n *node) bool {
+	committed := s.check.Committed()
+	if n.up && n.pendingConf() > committed {
+		return true
 	}
-	return false
+	ents := n.disk.written.after(committed)
+	return slices.ContainsFunc(ents, func(e pb.Entry) bool { return e.Type != pb.EntryNormal })
 }
 
 // canLose reports whether the group can do without a node's disk.
@@ -220,7 +237,7 @@ func (s *simulation) canLose(n *node) bool {
 	}
 	lost := 1
 	for _, o := range s.nodes {
-		if o != nil && o != n && o.exists && (o.dead || o.disk.wiped || o.disk.rotten != 0) && member(cfg, o.id) {
+		if o != nil && o != n && o.exists && (o.dead || o.disk.wiped || o.disk.rotten != 0) && cfg.Contains(o.id) {
 			lost++
 		}
 	}
@@ -228,21 +245,31 @@ func (s *simulation) canLose(n *node) bool {
 	return voters-lost > voters/2
 }
 
+// leftWell reports whether a node led until it was removed, and said that a
+// majority of those who remain know.
+func (s *simulation) leftWell(n *node) bool {
+	return n.up && n.handedOver && !n.Status().Config.Contains(n.id)
+}
+
 // retireNodes destroys nodes that are members no more: those that nobody's
 // configuration has and no log will bring back, and leaders that went in good
 // order. A dead member is asked to be removed.
 func (s *simulation) retireNodes(r *random) string {
 	cfg, settled := s.settledConf()
+	what := ""
 	for _, n := range s.nodes {
 		if n == nil || !n.exists {
 			continue
 		}
 		switch {
-		case settled && !member(cfg, n.id):
-			s.destroy(n)
-			return fmt.Sprintf("destroy %d, which is no member", n.id)
-		case n.up && n.BasicStatus().LastStepDown == raft.StepDownRemoved && !member(n.Status().Config, n.id) && r.oneIn(2):
-			// It said that a majority of those who remain know.
+		case settled && !cfg.Contains(n.id):
+			// One at least; others may go on to disturb for a while.
+			if what == "" || r.oneIn(2) {
+				s.destroy(n)
+				what += fmt.Sprintf("destroy %d, which is no member; ", n.id)
+			}
+		case what != "":
+		case s.leftWell(n) && r.oneIn(2):
 			s.destroy(n)
 			return fmt.Sprintf("destroy %d, which led until it was removed", n.id)
 		case settled && n.dead && !cfg.Joint():
@@ -251,5 +278,5 @@ func (s *simulation) retireNodes(r *random) string {
 			}
 		}
 	}
-	return ""
+	return strings.TrimSuffix(what, "; ")
 }

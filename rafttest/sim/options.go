@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -124,22 +125,34 @@ func ParseSpans(text string) (Spans, error) {
 		if last < first || (len(s) > 0 && first <= s[len(s)-1].Last) {
 			return nil, fmt.Errorf("span %q is out of order", part)
 		}
+		if k := len(s); k > 0 && first == s[k-1].Last+1 {
+			s[k-1].Last = last
+			continue
+		}
 		s = append(s, Span{first, last})
 	}
 	return s, nil
 }
 
-// Validate says what is wrong with the options.
+// Validate says all that is wrong with the options, each with its value.
 func (o *Options) Validate() error {
-	switch {
-	case o.Nodes < 0 || o.Nodes > maxFirst:
-		return fmt.Errorf("sim: Nodes (%d) must be between 1 and %d, or 0 to draw it", o.Nodes, maxFirst)
-	case o.Faults&^(All|Drift) != 0:
-		return fmt.Errorf("sim: unknown faults %#x", uint32(o.Faults))
-	case (o.NewMachine == nil) != (o.Commands == nil):
-		return fmt.Errorf("sim: NewMachine and Commands belong together")
+	var errs []error
+	if o.Nodes < 0 || o.Nodes > maxFirst {
+		errs = append(errs, fmt.Errorf("sim: Nodes (%d) must be between 1 and %d, or 0 to draw it", o.Nodes, maxFirst))
 	}
-	return nil
+	if unknown := o.Faults &^ (All | Drift); unknown != 0 {
+		errs = append(errs, fmt.Errorf("sim: unknown faults %#x", uint32(unknown)))
+	}
+	for i, span := range o.Skip {
+		if span.Last < span.First || (i > 0 && span.First <= o.Skip[i-1].Last) {
+			errs = append(errs, fmt.Errorf("sim: Skip (%v) is out of order", o.Skip))
+			break
+		}
+	}
+	if (o.NewMachine == nil) != (o.Commands == nil) {
+		errs = append(errs, errors.New("sim: NewMachine and Commands belong together"))
+	}
+	return errors.Join(errs...)
 }
 
 const (

@@ -80,6 +80,36 @@ func (n *node) sameStorage() error {
 	return n.sameState()
 }
 
+// sameConf compares the configuration after one was saved.
+func (n *node) sameConf() error {
+	_, cs, err := n.own.InitialState()
+	if err != nil {
+		return fmt.Errorf("InitialState: %w", err)
+	}
+	if err := cs.Equivalent(n.disk.durable.conf); err != nil {
+		return fmt.Errorf("that in InitialState and the saved: %w", err)
+	}
+	return nil
+}
+
+// sameEnd compares where the log of the embedder's storage ends after a write,
+// with its last entry. What a later write may hide again is seen only then.
+func (n *node) sameEnd() error {
+	last, err := n.own.LastIndex()
+	if err != nil {
+		return fmt.Errorf("LastIndex: %w", err)
+	}
+	im := &n.disk.written
+	want, _ := im.term(im.last())
+	if last != im.last() {
+		return fmt.Errorf("the log ends at %d, that which was saved at %d", last, im.last())
+	}
+	if term, err := n.own.Term(last); err != nil || term != want {
+		return fmt.Errorf("the term of entry %d is %d, error %v; saved was %d", last, term, err, want)
+	}
+	return nil
+}
+
 func sameEntry(a, b *pb.Entry) bool {
 	return a.Index == b.Index && a.Term == b.Term && a.Type == b.Type && bytes.Equal(a.Data, b.Data)
 }

@@ -23,8 +23,8 @@ type event struct {
 	at   int64
 	seq  uint64
 	arg  uint64
-	node int32
 	life uint32 // of the node; one of an earlier life means nothing any more
+	node int16
 	kind eventKind
 }
 
@@ -58,28 +58,33 @@ func (q *queue) pop() event {
 	first := q.heap[0]
 	n := len(q.heap) - 1
 	e := q.heap[n]
-	q.heap = q.heap[:n]
+	h := q.heap[:n]
+	q.heap = h
 	if n == 0 {
 		return first
 	}
-	i := 0
-	for {
-		child := 4*i + 1
-		if child >= n {
-			break
-		}
+	// The gap goes all the way down, and the last event, which is seldom early,
+	// up from there: that takes fewer comparisons than to look for its place on
+	// the way.
+	gap := 0
+	for child := 1; child < n; child = 4*gap + 1 {
 		least := child
 		for c := child + 1; c < min(child+4, n); c++ {
-			if q.heap[c].before(&q.heap[least]) {
+			if h[c].before(&h[least]) {
 				least = c
 			}
 		}
-		if !q.heap[least].before(&e) {
+		h[gap] = h[least]
+		gap = least
+	}
+	for gap > 0 {
+		up := (gap - 1) / 4
+		if !e.before(&h[up]) {
 			break
 		}
-		q.heap[i] = q.heap[least]
-		i = least
+		h[gap] = h[up]
+		gap = up
 	}
-	q.heap[i] = e
+	h[gap] = e
 	return first
 }

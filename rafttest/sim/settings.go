@@ -37,6 +37,10 @@ type settings struct {
 	inOrder               bool // links keep the order, as a stream does
 	linkLimit             int  // messages under way on one link; more are refused
 	reportLoss            int  // how many of 1000 lost messages the transport notices
+	// reportSnapshots says of how many of 1000 snapshots the transport tells how they
+	// fared; loseSnapshotAcks, that the first acknowledgement of each gets lost.
+	reportSnapshots  int
+	loseSnapshotAcks bool
 
 	// Disks: time for a write, and how many of 1000 take much longer.
 	writeMin, writeMax int64
@@ -57,8 +61,11 @@ type settings struct {
 	think     int64 // between a client's operations
 	readShare int   // how many of 1000 operations are reads
 
-	// Faults that are planned: their distance in time.
+	// Faults that are planned: their distance in time, how often each comes, and
+	// before how many of 1000 there is a calm phase in which things take effect.
 	planMin, planMax int64
+	weights          [numFaults]int
+	calm             int
 	// skew is by how many of 1000 clocks differ at most.
 	skew int64
 }
@@ -95,7 +102,8 @@ func drawSettings(o *Options) settings {
 
 // drawFaults decides which of the faults the run has, and how many.
 func (s *settings) drawFaults(r *random, allowed Faults) {
-	for one := Faults(1); one < endOfFaults; one <<= 1 {
+	allowed &^= Hostile
+	for one := Faults(1); one < Hostile; one <<= 1 { // that has a stream of its own
 		// Alone it is always there; among others a part of them is.
 		if drawn := r.chance(650); allowed.has(one) && (drawn || allowed == one) {
 			s.faults |= one
@@ -147,9 +155,20 @@ func (s *settings) drawFaults(r *random, allowed Faults) {
 		s.mixed = config.chance(250)
 	}
 	s.disableForwarding = config.chance(150)
+	s.reportSnapshots = pick(config, 0, 700, 700, 1000) // a host need not
+	if s.faults.has(Snapshot) && config.chance(250) {
+		s.reportSnapshots, s.loseSnapshotAcks = 0, true
+	}
 	plan := newRandom(r.Uint64(), 7)
 	s.planMin = plan.spread(2*millisecond, 30*tickLength)
 	s.planMax = s.planMin + plan.spread(2*millisecond, 30*tickLength)
+	s.calm = pick(plan, 0, 0, 20, 100)
+	for i := range s.weights {
+		s.weights[i] = faults[i].weight * pick(plan, 0, 1, 1, 1, 4)
+		if faults[i].name == cleanUp {
+			s.weights[i] = max(s.weights[i], faults[i].weight)
+		}
+	}
 	if quiet {
 		s.planMin, s.planMax = 100*tickLength, 300*tickLength
 	}

@@ -4,17 +4,17 @@ import "github.com/quorate-raft/raft/rafttest/trace"
 
 // Shrink looks for a shorter run that violates the same rule as the one that o
 // makes: fewer steps, fewer planned faults, fewer families of faults. It makes at
-// most tries runs, and returns the shortest run that it found with its result,
-// o itself if there is none.
+// most tries runs, at least one, and returns the shortest run that it found with
+// its result, o itself if there is none.
 func Shrink(o Options, tries int) (Options, Result) {
-	sh := shrinker{best: o, tries: tries}
+	sh := shrinker{best: o, tries: tries - 1} // the first is made in any case
 	sh.best.Observer = nil
 	sh.result = Run(sh.best)
 	v := sh.result.Violation
 	if v == nil {
 		return o, sh.result
 	}
-	sh.rule = v.Rule
+	sh.rule, sh.step = v.Rule, v.Step
 	if sh.best.Steps == 0 {
 		sh.best.Steps = defaultSteps
 	}
@@ -31,17 +31,20 @@ type shrinker struct {
 	best   Options
 	result Result
 	rule   string
+	step   uint64 // of the violation in the whole run
 	tries  int
 }
 
-// try makes a run and keeps it if it violates the rule.
+// try makes a run and keeps it if it violates the rule, no later than the whole
+// run did, after no more faults than the best.
 func (sh *shrinker) try(o Options) bool {
 	if sh.tries <= 0 {
 		return false
 	}
 	sh.tries--
 	r := Run(o)
-	if r.Violation == nil || r.Violation.Rule != sh.rule {
+	if r.Violation == nil || r.Violation.Rule != sh.rule ||
+		r.Violation.Step > sh.step || r.Stats.Faults > sh.result.Stats.Faults {
 		return false
 	}
 	sh.best, sh.result = o, r
@@ -70,6 +73,10 @@ func (sh *shrinker) shorten() {
 
 // leaveOut leaves out planned faults, ever smaller groups of those that are left.
 func (sh *shrinker) leaveOut() {
+	if sh.tries <= 0 {
+		return
+	}
+	sh.tries--
 	left := sh.carriedOut()
 	for size := (len(left) + 1) / 2; size > 0 && sh.tries > 0; {
 		found := false
@@ -120,21 +127,17 @@ func (sh *shrinker) allBut(keep []uint64) Spans {
 // lastPlanned is more than any run plans.
 const lastPlanned = 1 << 40
 
-// trimmedSkip is the best run's Skip without what lies behind its end, if that
-// makes no difference.
+// trimmedSkip is the best run's Skip without what lies behind the run's end,
+// which makes no difference.
 func (sh *shrinker) trimmedSkip() Spans {
-	skip := sh.best.Skip
-	if k := len(skip); k > 0 && skip[k-1].Last == lastPlanned {
-		o := sh.best
-		o.Skip = append(Spans(nil), skip...)
-		if planned := sh.result.Violation.Planned; planned < skip[k-1].First {
-			o.Skip = o.Skip[:k-1]
-		} else {
-			o.Skip[k-1].Last = planned
+	skip := append(Spans(nil), sh.best.Skip...)
+	planned := sh.result.Violation.Planned
+	for k := len(skip); k > 0 && skip[k-1].Last > planned; k = len(skip) {
+		if planned >= skip[k-1].First {
+			skip[k-1].Last = planned
+			break
 		}
-		if sh.tries++; sh.try(o) {
-			return o.Skip
-		}
+		skip = skip[:k-1]
 	}
 	return skip
 }
@@ -142,7 +145,7 @@ func (sh *shrinker) trimmedSkip() Spans {
 // dropFamilies leaves out families of faults altogether, with their background.
 func (sh *shrinker) dropFamilies() {
 	for one := Faults(1); one < endOfFaults; one <<= 1 {
-		if sh.best.Faults.has(one) && sh.best.Faults != one {
+		if sh.best.Faults.has(one) {
 			o := sh.best
 			o.Faults &^= one
 			sh.try(o)

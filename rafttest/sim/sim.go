@@ -35,7 +35,7 @@ type simulation struct {
 	check  *invariant.Checker
 	states [4096]stateAt
 
-	disks, hosts, crashes, operators random
+	disks, hosts, crashes, operators, lies random
 
 	clients       []client
 	clientsPaused bool
@@ -48,8 +48,11 @@ type simulation struct {
 	planned     uint64 // faults planned so far
 	undos       []func()
 	undoFree    []uint64
+	steered     []steering // directed faults under way
+	goneWell    []uint64   // nodes that were destroyed as their leadership ended in good order
 	leaderSince int64
 	healing     healing
+	hostility   hostility
 }
 
 // Run makes one run. It does not fail: what goes wrong is in the result. It may
@@ -75,6 +78,7 @@ func newSimulation(o Options) *simulation {
 	s.hosts.seed(o.Seed, streamHost)
 	s.crashes.seed(o.Seed, streamStart)
 	s.operators.seed(o.Seed, streamOperator)
+	s.lies.seed(o.Seed, streamLies)
 	s.history = lincheck.NewChecker(0)
 	conf := pb.ConfState{}
 	for i := range s.set.nodes {
@@ -95,6 +99,7 @@ func newSimulation(o Options) *simulation {
 		s.waitClient(c, c.random.between(0, 40*tickLength))
 	}
 	s.planNext()
+	s.beginHostility()
 	return s
 }
 
@@ -105,7 +110,7 @@ func (s *simulation) create(first *pb.Snapshot) *node {
 		if old := s.nodes[slot]; old != nil && old.exists {
 			continue
 		}
-		n := &node{id: uint64(len(s.ids)), slot: int32(slot), exists: true, disk: newDisk(), created: true}
+		n := &node{id: uint64(len(s.ids)), slot: int16(slot), exists: true, disk: newDisk(), created: true}
 		if first != nil {
 			n.disk.format(*first)
 		}
@@ -120,12 +125,17 @@ func (s *simulation) create(first *pb.Snapshot) *node {
 
 // destroy ends a machine for good.
 func (s *simulation) destroy(n *node) {
+	s.mark(markNodeDestroyed)
+	if s.leftWell(n) {
+		s.goneWell = append(s.goneWell, n.id)
+	}
 	if n.up {
 		s.end(n, 0)
 	}
-	s.mark(markNodeDestroyed)
 	n.exists = false
-	s.check.Forget(n.id)
+	if !n.dead {
+		s.check.Forget(n.id)
+	}
 	s.ids[n.id] = nil
 }
 
@@ -147,24 +157,35 @@ func (s *simulation) run() {
 		if s.stats.Steps >= s.o.Steps && !s.heal() {
 			break
 		}
-		e := s.queue.pop()
-		s.now = e.at
-		s.stats.Steps++
-		s.mix(uint64(e.at)<<8 ^ uint64(e.kind)<<4 ^ uint64(uint32(e.node)))
-		s.handle(e)
-		if s.stats.Steps&1023 == 0 {
-			s.check.Prune()
-		}
+		s.next()
 	}
 	s.finishHistory()
 	counts := s.check.Stats()
 	s.stats.Commits, s.stats.StaleLeases = counts.Committed, counts.StaleLeases
 }
 
+// next lets happen what is due next.
+func (s *simulation) next() {
+	e := s.queue.pop()
+	s.now = e.at
+	s.stats.Steps++
+	s.mix(uint64(e.at)<<8 ^ uint64(e.kind)<<4 ^ uint64(uint32(e.node)))
+	if s.hostility.every > 0 && s.now >= s.hostility.next {
+		s.harass()
+	}
+	s.handle(e)
+	if len(s.steered) > 0 {
+		s.steerOn()
+	}
+	if s.stats.Steps&1023 == 0 {
+		s.check.Prune()
+	}
+}
+
 func (s *simulation) handle(e event) {
 	switch e.kind {
 	case evDeliver:
-		if n := s.nodes[e.node]; n != nil && n.paused > 0 {
+		if n := s.nodes[e.node]; n != nil && n.up && n.paused > 0 {
 			n.deferred = append(n.deferred, e)
 			return
 		}

@@ -250,7 +250,7 @@ func TestNoFaults(t *testing.T) {
 func TestSizes(t *testing.T) {
 	t.Parallel()
 	for nodes := range maxFirst + 1 {
-		n := seeds(16)
+		n := max(4, seeds(8))
 		total := clean(t, n, func(seed uint64) Options {
 			return Options{Seed: 100*uint64(nodes) + seed, Nodes: nodes, Faults: All}
 		})
@@ -270,8 +270,8 @@ func TestLeasesNeedTheirBound(t *testing.T) {
 		return Options{Seed: seed, Nodes: 3, Faults: faults}
 	}
 	var drifting Stats
-	for first := uint64(0); drifting.StaleLeases == 0 && first < 400; first += 20 {
-		drifting.Add(clean(t, 20, func(seed uint64) Options { return set(first+seed, Drift|Network|Crash|Transfer) }))
+	for first := uint64(0); drifting.StaleLeases == 0 && first < 1000; first += 20 {
+		drifting.Add(clean(t, 20, func(seed uint64) Options { return set(first+seed, Drift|Network) }))
 	}
 	require.NotZero(t, drifting.StaleLeases)
 	bounded := clean(t, seeds(40), func(seed uint64) Options { return set(seed, Lease|Clock|Network|Crash|Transfer) })

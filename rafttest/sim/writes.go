@@ -38,8 +38,8 @@ func (s *simulation) write(n *node, rd *raft.Ready, h *handed) bool {
 		h.end = n.disk.count
 	} else {
 		// It is all there when Save returns; the simulated disk keeps step.
-		h.write = r
-		h.rd = raft.Ready{HardState: rd.HardState, Entries: rd.Entries, Snapshot: rd.Snapshot, MustSync: rd.MustSync}
+		ready := raft.Ready{HardState: rd.HardState, Entries: rd.Entries, Snapshot: rd.Snapshot, MustSync: rd.MustSync}
+		h.own = &ownWrite{ready, r}
 	}
 	if s.observe != nil {
 		e := trace.Event{Kind: trace.Write, Node: n.id, Entries: len(rd.Entries), Term: rd.Term, Commit: rd.Commit}
@@ -82,13 +82,17 @@ func (s *simulation) wrote(n *node) {
 // the node goes on.
 func (s *simulation) finishWrite(n *node, h *handed) bool {
 	if n.own != nil {
-		if err := n.own.Save(h.rd); err != nil {
+		if err := n.own.Save(h.own.rd); err != nil {
 			s.fail("storage", n.id, fmt.Sprintf("Save: %v", err))
 			return false
 		}
-		n.record(h.write)
-		h.rd, h.write = raft.Ready{}, record{}
+		n.record(h.own.record)
+		h.own = nil
 		h.end = n.disk.count
+		if err := n.sameEnd(); err != nil {
+			s.fail("storage", n.id, err.Error())
+			return false
+		}
 	}
 	if h.sync {
 		if n.disk.syncFails {

@@ -54,12 +54,15 @@ const (
 	Client
 	// Violation: an invariant does not hold. Text names it.
 	Violation
+	// Hostile: Node got a message that no correct peer sends, in Peer's name. Text
+	// says what it is, and the error with which it was refused.
+	Hostile
 	numKinds
 )
 
 var kindNames = [numKinds]string{
 	"send", "deliver", "drop", "role", "commit", "apply", "conf", "write", "sync", "snapshot",
-	"crash", "start", "stop", "fault", "cut", "client", "violation",
+	"crash", "start", "stop", "fault", "cut", "client", "violation", "hostile",
 }
 
 // String returns the kind's name, as in a trace's lines.

@@ -80,6 +80,11 @@ func TestCatchS11a(t *testing.T) {
 			applied(func(f *fixture, _ *pb.Entry, cs *pb.ConfState) { cs.Index = f.last })},
 		"a change of the future": {"S11a", "ahead of what was in effect",
 			applied(func(_ *fixture, e *pb.Entry, cs *pb.ConfState) { cs.Index = e.Index + 1 })},
+		"a configuration past what the disk holds": {"S11a", "and the disk holds entries up to",
+			applied(func(f *fixture, e *pb.Entry, cs *pb.ConfState) {
+				f.c.node(2).ahead = e.Index + 1
+				cs.Index = e.Index + 1
+			})},
 		"an entry that changes nothing": {"S11a", "and is none of C",
 			applied(func(f *fixture, e *pb.Entry, _ *pb.ConfState) { e.Index-- })},
 		"an entry that is not committed": {"S11a", "and is none of C",
@@ -107,6 +112,14 @@ func TestCatchS11a(t *testing.T) {
 				n.st.Commit--
 				rd.HardState, n.hard = pb.HardState{}, n.st.HardState
 				return f.c.Ready(1, &rd)
+			}},
+		"a removed leader goes before the others know": {"S11a", "of voters=(1 2 3) remember the commit",
+			func(f *fixture) *Violation {
+				n := f.c.node(1)
+				n.conf = newConfAt(f.last+9, n.conf.cfg)
+				return f.status(f.h1, func(st *raft.BasicStatus) {
+					st.RaftState, st.Lead, st.LastStepDown = raft.StateFollower, 0, raft.StepDownRemoved
+				})
 			}},
 		"quorums that can miss each other": {"S11a", "whose quorums need not meet", func(f *fixture) *Violation {
 			f.c.apply = func(confchange.Config, pb.ConfChangeV2) (confchange.Config, error) {

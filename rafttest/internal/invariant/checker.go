@@ -75,6 +75,7 @@ type node struct {
 
 	votes  []vote // by term
 	lead   leading
+	clock  clock
 	growth []growth
 }
 
@@ -119,6 +120,9 @@ func (c *Checker) node(id uint64) *node {
 func (c *Checker) Before(id uint64, in *pb.Message) {
 	n := c.node(id)
 	n.transferring = n.st.RaftState == raft.StateLeader && n.st.LeadTransferee != raft.None
+	if in != nil && in.Type == pb.MsgTimeoutNow {
+		n.clock.told = in.Term
+	}
 }
 
 // After is called after that input, which returned err.
@@ -136,8 +140,17 @@ func (c *Checker) observe(n *node, in *pb.Message, err error) *Violation {
 			return v
 		}
 	}
+	if now.LeadTransferee != raft.None {
+		if v := n.checkTransfer(&was); v != nil {
+			return v
+		}
+	}
 	if in != nil && err == nil {
 		switch in.Type {
+		case pb.MsgHeartbeat:
+			if in.Term == now.Term {
+				n.hears(in)
+			}
 		case pb.MsgApp, pb.MsgSnap:
 			n.followInner(&was, in)
 		case pb.MsgHeartbeatResp:
@@ -158,6 +171,11 @@ func (c *Checker) moved(n *node, was *raft.BasicStatus, in *pb.Message) *Violati
 	}
 	if now.Term != was.Term || now.Vote != was.Vote {
 		if v := c.voted(n, was, in); v != nil {
+			return v
+		}
+	}
+	if now.RaftState != was.RaftState || now.Term != was.Term || now.Vote != was.Vote {
+		if v := n.keepsPromise(was, in); v != nil {
 			return v
 		}
 	}

@@ -283,7 +283,9 @@ func (g *group) settle() {
 	g.t.Fatal("the group does not come to rest")
 }
 
-func (g *group) tick(h *host) { _ = g.input(h, nil, func() error { h.rn.Tick(); return nil }) }
+func (g *group) tick(h *host) {
+	_ = g.input(h, nil, func() error { g.c.Tick(h.id, 10); h.rn.Tick(); return nil })
+}
 
 // elect makes a host campaign and everything that follows.
 func (g *group) elect(id uint64) *host {

@@ -25,7 +25,7 @@ func (c *Checker) leaderOf(term uint64) *leader {
 func (c *Checker) roleChanged(n *node, was *raft.BasicStatus) *Violation {
 	now := &n.st
 	if now.RaftState == raft.StateFollower {
-		return nil
+		return c.resigned(n, was)
 	}
 	if !n.conf.isVoter(n.id) {
 		return n.violates("S13", "becomes %v in term %d and is no voter of %v", now.RaftState, now.Term, n.conf.cfg)

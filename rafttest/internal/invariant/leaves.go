@@ -167,5 +167,6 @@ func (c *Checker) leaseLeaves(n *node, m *pb.Message) *Violation {
 	if hs, _, _ := n.disk.Durable(); hs.Term == 0 {
 		return n.violates("S8", "a promise to refuse votes for %d ticks leaves, and no term is durable", m.LeaseTicks)
 	}
+	n.promises(m)
 	return nil
 }

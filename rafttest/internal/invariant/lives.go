@@ -44,6 +44,7 @@ func (c *Checker) Start(id, life uint64, rn *raft.RawNode, disk Disk, applied ui
 	n.before, n.switches, n.switched = nil, 0, 0
 	n.growth = n.growth[:0]
 	n.transferring = false
+	n.clock.heard = [16]heard{}
 	if v := c.checkStart(n); v != nil {
 		return v
 	}
@@ -163,7 +164,7 @@ func (c *Checker) Synced(id uint64) *Violation {
 	return nil
 }
 
-// gone is what is left of a node that is destroyed: votes that it gave, and what
+// gone is what is left of a node that is forgotten: votes that it gave, and what
 // its disk held, may still be on their way to a leader.
 type gone struct {
 	id         uint64
@@ -177,8 +178,10 @@ func (g *gone) Durable() (pb.HardState, uint64, uint64) { return g.hs, g.base, g
 
 func (g *gone) DurableTerm(i uint64) (uint64, bool) { return g.log.term(i) }
 
-// Forget is called when a node is destroyed for good, after it was removed. Its
-// ID is not used again.
+// Forget is called when a node never starts again: it is destroyed after it was
+// removed, or its disk is lost. Its ID is not used again. What it promised and
+// held goes on to count for as long as a known configuration has it, but no log
+// is kept for its sake any more.
 func (c *Checker) Forget(id uint64) {
 	n := c.node(id)
 	g := &gone{id: id, votes: n.votes}

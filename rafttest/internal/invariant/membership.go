@@ -57,6 +57,13 @@ func (c *Checker) ConfAt(i uint64) (pb.ConfState, bool) {
 	return cs, true
 }
 
+// Newest returns the newest configuration of C, not to be changed, and the index
+// of its entry.
+func (c *Checker) Newest() (confchange.Config, uint64) {
+	at := c.history[len(c.history)-1]
+	return at.cfg, at.index
+}
+
 // confAt returns C's configuration at index i, nil if it was pruned.
 func (c *Checker) confAt(i uint64) *confAt {
 	for k := len(c.history) - 1; k >= 0; k-- {
@@ -198,6 +205,10 @@ func (c *Checker) checkApplied(n *node, index uint64, cs *pb.ConfState) *Violati
 	case cs.Index > index && n.ahead < cs.Index:
 		return n.violates("S11a", "entry %d gives the configuration of entry %d, ahead of what was in effect, %d",
 			index, cs.Index, n.ahead)
+	case cs.Index > index && cs.Index > durableEnd(n.disk):
+		// The host saves it, and may start with it from what its disk holds.
+		return n.violates("S11a", "entry %d gives the configuration of entry %d, and the disk holds entries up to %d",
+			index, cs.Index, durableEnd(n.disk))
 	case cs.Index < index && (n.snapshot == 0 || n.st.Durable >= n.snapshot):
 		// While a received snapshot is not durable nothing is applied to what it
 		// replaces.
@@ -214,6 +225,44 @@ func (c *Checker) checkApplied(n *node, index uint64, cs *pb.ConfState) *Violati
 		n.setConf(want)
 	}
 	return nil
+}
+
+func durableEnd(d Disk) uint64 {
+	_, _, last := d.Durable()
+	return last
+}
+
+// resigned is dissertation §4.2.2: a leader that was removed, or demoted, says that
+// it handed over only when a majority of each half of those who remain know of the
+// commit and cannot forget it.
+func (c *Checker) resigned(n *node, was *raft.BasicStatus) *Violation {
+	if was.RaftState != raft.StateLeader || n.st.Term != was.Term || n.st.LastStepDown != raft.StepDownRemoved {
+		return nil
+	}
+	for _, ids := range n.conf.cfg.Voters {
+		know := 0
+		for _, id := range ids {
+			if c.remembers(id, n.conf.index) {
+				know++
+			}
+		}
+		if len(ids) > 0 && know <= len(ids)/2 {
+			return n.violates("S11a", "led term %d, was removed by entry %d and handed over, and %d of %v remember the commit",
+				n.st.Term, n.conf.index, know, n.conf.cfg)
+		}
+	}
+	return nil
+}
+
+// remembers reports whether a node knows, also after a crash, that C reaches to
+// index.
+func (c *Checker) remembers(id, index uint64) bool {
+	n := c.find(id)
+	if n == nil {
+		return true // destroyed meanwhile
+	}
+	hs, base, _ := n.disk.Durable()
+	return max(hs.Commit, base, n.startApplied) >= index
 }
 
 // setConf makes a configuration the active one.

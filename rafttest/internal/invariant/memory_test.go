@@ -7,6 +7,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/quorate-raft/raft"
+	"github.com/quorate-raft/raft/progress"
 	pb "github.com/quorate-raft/raft/raftpb"
 )
 
@@ -39,6 +40,7 @@ func TestPruneKeepsMemoryFlat(t *testing.T) {
 		require.Nil(t, g.v, "round %d", round)
 	}
 	require.Greater(t, g.c.Committed(), uint64(3000))
+	require.Less(t, g.c.Held(), 500)
 	require.Len(t, g.c.log.slots, minSlots)
 	require.Less(t, len(g.c.history), 100)
 	require.Less(t, len(g.c.confEntries), 100)
@@ -74,6 +76,36 @@ func TestForget(t *testing.T) {
 	f.c.Prune()
 	require.Empty(t, f.c.gone)
 	require.Panics(t, func() { f.c.Down(3) })
+}
+
+// A node whose disk is lost never comes back with an old log, so nothing is kept
+// for its sake, while its votes and what its disk held go on to count (S6, S10).
+func TestForgetLostDisk(t *testing.T) {
+	f := newFixture(t)
+	f.c.Forget(3)
+	f.hosts = f.hosts[:2]
+	for range 3000 {
+		f.propose(f.h1, "data")
+		f.settle()
+		f.snapshot(f.h1)
+		f.snapshot(f.h2)
+		f.c.Prune()
+	}
+	require.Nil(t, f.v)
+	require.Greater(t, f.c.Committed(), uint64(3000))
+	require.Less(t, f.c.Held(), 200)
+	require.Len(t, f.c.log.slots, minSlots)
+	_, disk := f.c.member(3)
+	require.NotNil(t, disk)
+	_, _, last := disk.Durable()
+	f.refresh()
+	v := f.progress(func(id uint64, p *progress.Progress) {
+		if id == 3 {
+			p.Match, p.Next = last+1, last+2
+		}
+	})
+	require.NotNil(t, v)
+	require.Equal(t, "S10", v.Rule)
 }
 
 // The registry finds what it was given, whatever it grew to and forgot, and

@@ -79,14 +79,11 @@ func (c *Checker) peer(id uint64, p progress.Progress) {
 // of the later term that had acknowledged before would have elected nobody
 // without them; leaderCommits looks at the disks themselves.
 func (c *Checker) checkMatch(n *node, id, match uint64) *Violation {
-	p := c.find(id)
-	if p == nil {
-		if _, disk := c.member(id); disk == nil {
-			return n.violates("S10", "leads term %d with match %d of %d, which was never started", n.st.Term, match, id)
-		}
-		return nil
+	_, disk := c.member(id)
+	if disk == nil {
+		return n.violates("S10", "leads term %d with match %d of %d, which was never started", n.st.Term, match, id)
 	}
-	hs, base, last := p.disk.Durable()
+	hs, base, last := disk.Durable()
 	if hs.Term > n.st.Term || match < base {
 		return nil
 	}
@@ -101,7 +98,7 @@ func (c *Checker) checkMatch(n *node, id, match uint64) *Violation {
 		}
 		return nil
 	}
-	if theirs, _ := p.disk.DurableTerm(match); theirs != own {
+	if theirs, _ := disk.DurableTerm(match); theirs != own {
 		return n.violates("S10", "leads term %d with match %d of %d, where it holds term %d and %d's disk term %d",
 			n.st.Term, match, id, own, id, theirs)
 	}

@@ -35,8 +35,8 @@ func (c *Checker) Prune() {
 	}
 }
 
-// bounds returns the index that all disks reach down to, and the lowest term
-// that any node is in. A node that has nothing yet has no part in either: it
+// bounds returns the index that all disks of nodes that may start again reach
+// down to, and the lowest term that any of them is in. A node that has nothing yet has no part in either: it
 // learns everything from others.
 func (c *Checker) bounds() (low, term uint64) {
 	low, term = c.committed, math.MaxUint64
@@ -86,4 +86,19 @@ func drop[T any](s []T, old func(*T) bool) []T {
 		n++
 	}
 	return slices.Delete(s, 0, n)
+}
+
+// Held returns how much history is kept: of indexes, terms, configurations, reads
+// and nodes together. It stays bounded in a run of any length in which those who
+// may start again go on to compact their logs.
+func (c *Checker) Held() int {
+	held := int(c.log.high-c.log.low) + len(c.history) + len(c.confEntries) + len(c.segments) + len(c.leaders) +
+		len(c.reads) + len(c.gone) + len(c.nodes)
+	for _, n := range c.nodes {
+		held += len(n.votes) + len(n.log.runs) + len(n.log.confs)
+	}
+	for _, g := range c.gone {
+		held += len(g.votes) + len(g.log.runs)
+	}
+	return held
 }

@@ -47,6 +47,9 @@ func (c *Checker) Ready(id uint64, rd *raft.Ready) *Violation {
 			return v
 		}
 	}
+	if v := n.promisesReady(rd.MessagesAfterAppend); v != nil {
+		return v
+	}
 	if leads {
 		return n.messagesReady(rd.Messages)
 	}

@@ -1,0 +1,47 @@
+package sim
+
+import (
+	"fmt"
+
+	"github.com/quorate-raft/raft/progress"
+)
+
+// held is since when a leader waits for a snapshot to arrive that the peer holds.
+type held struct {
+	leader, term, index uint64
+	since               int64
+}
+
+// heldWithin is for how many election timeouts a leader may wait so. It asks once
+// in each, and few messages get lost by now.
+const heldWithin = 4
+
+// watchSnapshots is part of L2: the acknowledgement of a snapshot may be lost, and
+// a host need not report on it; the leader has to ask (dissertation §3.5: it
+// retries). It cannot where it has compacted the entry since.
+func (s *simulation) watchSnapshots() {
+	h := &s.healing
+	leader := s.leader()
+	if leader == nil || h.phase > waitForTransfer {
+		return
+	}
+	leader.WithProgress(func(id uint64, p progress.Progress) {
+		n := s.byID(id)
+		if n == nil {
+			return
+		}
+		at := &h.held[n.slot]
+		now := held{leader.id, leader.term, p.PendingSnapshot, s.now}
+		waits := p.State == progress.Snapshot && n.up && n.lead == leader.id && n.term == leader.term &&
+			n.disk.durable.last() >= now.index && leader.disk.written.base <= now.index
+		if now.since = at.since; !waits || *at != now {
+			now.since = s.now
+			*at = now
+			return
+		}
+		if s.now > at.since+s.timeouts(heldWithin) {
+			s.fail("L2", id, fmt.Sprintf("it holds the snapshot at %d, and leader %d has waited for that for %d election timeouts: %s",
+				now.index, leader.id, heldWithin, s.describe()))
+		}
+	})
+}
