@@ -26,13 +26,16 @@ type modelState struct {
 	seeds       map[uint64]uint64 // what the data of each entry is made of
 }
 
+const maxWrites = 100
+
 // scripted writes to one group like a correct host, by chance, and keeps what
 // each write made of it.
 type scripted struct {
 	id     uint64
 	s      *Storage
 	rnd    *rand.Rand
-	states []modelState // by the number of writes
+	states [maxWrites + 1]modelState // by the number of writes
+	n      int
 
 	written atomic.Int64 // writes begun
 	acked   atomic.Int64 // writes known to be durable
@@ -47,13 +50,13 @@ func entryData(seed uint64) []byte {
 }
 
 func newScripted(id, seed uint64) *scripted {
-	return &scripted{id: id, rnd: rand.New(rand.NewPCG(seed, id)), states: []modelState{{
-		first: 1, terms: map[uint64]uint64{0: 0}, seeds: map[uint64]uint64{},
-	}}}
+	c := &scripted{id: id, rnd: rand.New(rand.NewPCG(seed, id))}
+	c.states[0] = modelState{first: 1, terms: map[uint64]uint64{0: 0}, seeds: map[uint64]uint64{}}
+	return c
 }
 
 func (c *scripted) copy() modelState {
-	st := c.states[len(c.states)-1]
+	st := c.states[c.n]
 	terms, seeds := map[uint64]uint64{}, map[uint64]uint64{}
 	for i := st.first - 1; i <= st.last; i++ {
 		terms[i] = st.terms[i]
@@ -93,13 +96,14 @@ func (c *scripted) step() error {
 	default:
 		st, synced, write = c.appended(st)
 	}
-	c.states = append(c.states, st)
-	c.written.Add(1)
+	c.n++
+	c.states[c.n] = st
+	c.written.Store(int64(c.n)) // who looks at it from elsewhere looks no further
 	if err := write(); err != nil {
 		return err
 	}
 	if synced {
-		c.acked.Store(int64(len(c.states) - 1))
+		c.acked.Store(int64(c.n))
 	}
 	return nil
 }
@@ -258,8 +262,6 @@ func crashAtEverySync(t *testing.T, seed uint64) {
 	var writers sync.WaitGroup
 	for _, c := range scripts {
 		c.s = group(t, e, c.id)
-		// Grown by its writer alone, and read up to what it had written.
-		c.states = append(make([]modelState, 0, 200), c.states...)
 		writers.Go(func() {
 			for range 80 {
 				if err := c.step(); err != nil {
@@ -312,8 +314,13 @@ func TestCrashWhileOpening(t *testing.T) {
 	left := disk.CrashClone(vfs.CrashCloneCfg{UnsyncedDataPercent: 60, RNG: rnd})
 	require.NoError(t, e.Close())
 	// Once recovered, what is there is durable: a second recovery finds it.
+	var mu sync.Mutex
 	var again []*vfs.MemFS
-	w := &watchedFS{FS: left, after: func(string, string) { again = append(again, crash(left, rnd)) }}
+	w := &watchedFS{FS: left, after: func(string, string) {
+		mu.Lock()
+		defer mu.Unlock()
+		again = append(again, crash(left, rnd))
+	}}
 	e = open(t, small(w))
 	require.NoError(t, c.check(e, acked, written))
 	require.NoError(t, e.Close())

@@ -103,7 +103,7 @@ func (e *Engine) openPebble() (err error) {
 		if pebble.IsCorruptionError(err) {
 			file := corruptFile(err)
 			if file == "" {
-				file = e.dir
+				file = damagedLog(e.o.FS, e.dir)
 			}
 			return &CorruptionError{File: file, Err: err}
 		}

@@ -2,11 +2,14 @@ package pebblestore
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"hash/crc32"
 	"io"
+	"slices"
+	"strings"
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/batchrepr"
@@ -214,28 +217,59 @@ func isTrailer(b []byte, at int, log int64) bool {
 		b[at+6] == 5 && binary.LittleEndian.Uint32(b[at+7:]) == uint32(log)+1
 }
 
-// checkFile scans a file and returns a CorruptionError if it is damaged where it
-// had been synced.
-func checkFile(fs vfs.FS, name string, log int64) error {
+// scan reads a file.
+func scan(fs vfs.FS, name string, log int64) (*scanner, error) {
 	f, err := fs.Open(name)
 	if err != nil {
-		return fmt.Errorf("pebblestore: %w", err)
+		return nil, fmt.Errorf("pebblestore: %w", err)
 	}
 	defer f.Close()
-	s := scanner{log: log, hole: -1}
+	s := &scanner{log: log, hole: -1}
 	b := make([]byte, blockLen)
 	for offset := int64(0); !s.ended; offset += blockLen {
 		n, err := io.ReadFull(f, b)
 		if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
-			return fmt.Errorf("pebblestore: reading %s: %w", name, err)
+			return nil, fmt.Errorf("pebblestore: reading %s: %w", name, err)
 		}
 		s.block(b[:n], offset)
 		if n < blockLen {
 			break
 		}
 	}
+	return s, nil
+}
+
+// checkFile returns a CorruptionError if the file is damaged where it had been
+// synced.
+func checkFile(fs vfs.FS, name string, log int64) error {
+	s, err := scan(fs, name, log)
+	if err != nil {
+		return err
+	}
 	if err := s.proof(); err != nil {
 		return &CorruptionError{File: name, Err: err}
+	}
+	return nil
+}
+
+// isUnborn reports whether a crash interrupted the creation of the store: Pebble
+// has written nothing yet but files that are about others.
+func isUnborn(names []string) bool {
+	return !slices.ContainsFunc(names, func(name string) bool {
+		return strings.HasSuffix(name, ".sst") || strings.HasSuffix(name, ".log") || strings.HasPrefix(name, "marker.format-version")
+	})
+}
+
+// removeMarkers removes what names a manifest that did not survive the crash:
+// Pebble would refuse the directory for ever.
+func removeMarkers(fs vfs.FS, dir string, names []string) error {
+	for _, name := range names {
+		if !strings.HasPrefix(name, "marker.manifest.") {
+			continue
+		}
+		if err := fs.Remove(fs.PathJoin(dir, name)); err != nil {
+			return fmt.Errorf("pebblestore: clearing an unfinished store: %w", err)
+		}
 	}
 	return nil
 }
@@ -250,21 +284,54 @@ func checkFiles(fs vfs.FS, dir string) error {
 	if !desc.Exists {
 		return nil
 	}
-	if err := checkFile(fs, fs.PathJoin(dir, fs.PathBase(desc.ManifestFilename)), noLog); err != nil {
-		return err
-	}
 	names, err := fs.List(dir)
 	if err != nil {
 		return fmt.Errorf("pebblestore: %w", err)
 	}
-	newest, log := "", wal.NumWAL(0)
-	for _, name := range names {
-		if num, _, ok := wal.ParseLogFilename(name); ok && (newest == "" || num > log) {
-			newest, log = name, num
-		}
+	manifest := fs.PathBase(desc.ManifestFilename)
+	if !slices.Contains(names, manifest) && isUnborn(names) {
+		return removeMarkers(fs, dir, names)
 	}
-	if newest == "" {
+	if err := checkFile(fs, fs.PathJoin(dir, manifest), noLog); err != nil {
+		return err
+	}
+	logs := logFiles(names)
+	if len(logs) == 0 {
 		return nil
 	}
-	return checkFile(fs, fs.PathJoin(dir, newest), int64(uint32(log)))
+	newest := logs[len(logs)-1]
+	return checkFile(fs, fs.PathJoin(dir, newest.name), newest.number)
+}
+
+type logFile struct {
+	name   string
+	number int64
+}
+
+// logFiles returns which of the names are logs, oldest first.
+func logFiles(names []string) []logFile {
+	var logs []logFile
+	for _, name := range names {
+		if number, _, ok := wal.ParseLogFilename(name); ok {
+			logs = append(logs, logFile{name, int64(uint32(number))})
+		}
+	}
+	slices.SortFunc(logs, func(a, b logFile) int { return cmp.Compare(a.number, b.number) })
+	return logs
+}
+
+// damagedLog returns the oldest log that does not end in good order, for an error
+// of Pebble that does not name it.
+func damagedLog(fs vfs.FS, dir string) string {
+	names, err := fs.List(dir)
+	if err != nil {
+		return dir
+	}
+	for _, log := range logFiles(names) {
+		name := fs.PathJoin(dir, log.name)
+		if s, err := scan(fs, name, log.number); err == nil && !s.ended {
+			return name
+		}
+	}
+	return dir
 }
