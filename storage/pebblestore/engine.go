@@ -27,6 +27,8 @@ type Engine struct {
 	life   sync.RWMutex
 	closed bool
 
+	reclaimer *reclaimer
+
 	nonce uint32
 	// synced is Pebble's sequence number up to which its log is known to be synced.
 	synced atomic.Uint64
@@ -65,9 +67,10 @@ func Open(dir string, o *Options) (*Engine, error) {
 		err = e.guard.err()
 	}
 	if err != nil {
-		e.closePebble()
+		_ = e.closePebble() // the first error says more
 		return nil, err
 	}
+	e.reclaimer = startReclaimer(e)
 	return e, nil
 }
 
@@ -131,6 +134,7 @@ func (e *Engine) closePebble() (err error) {
 // returns nil. It waits for operations that are under way; none may begin after.
 // Where a write failed before, it returns that. A second Close does nothing.
 func (e *Engine) Close() error {
+	e.reclaimer.close()
 	e.life.Lock()
 	defer e.life.Unlock()
 	if e.closed {
@@ -139,8 +143,7 @@ func (e *Engine) Close() error {
 	e.closed = true
 	// A last record: what comes before it, all that was written, can then be told
 	// from the torn end of a crash.
-	mark := e.newBatch(0)
-	err := e.commit(mark, true)
+	err := e.commit(e.newBatch(0), true)
 	if err == nil {
 		err = e.commit(e.newBatch(0), true)
 	}

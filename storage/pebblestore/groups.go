@@ -78,5 +78,9 @@ func (e *Engine) DestroyGroup(id uint64) error {
 	if err := b.DeleteRange(lower, upper, nil); err != nil {
 		return fmt.Errorf("pebblestore: destroying group %d: %w", id, err)
 	}
-	return e.commit(b, true)
+	if err := e.commit(b, true); err != nil {
+		return err
+	}
+	e.reclaimer.deleted(id, lower, upper)
+	return nil
 }

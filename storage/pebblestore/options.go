@@ -32,8 +32,9 @@ type Options struct {
 	// without a sync, so that the next sync is not slow. Default 512 KiB; below 0
 	// never.
 	WALBytesPerSync int
-	// FreeSpaceDelay is how long after Compact or DestroyGroup the space is freed
-	// at the latest, if nothing else is written. Default 10 s.
+	// FreeSpaceDelay is how long after Compact or DestroyGroup Pebble is made to
+	// rewrite its files, if much of what they hold is deleted and it has not done so
+	// by itself. Default 10 s.
 	FreeSpaceDelay time.Duration
 
 	// FS is the file system. Default: that of the operating system.

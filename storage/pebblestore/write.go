@@ -22,6 +22,8 @@ type update struct {
 	installed bool
 	compacted uint64
 	dirty     bool
+	// deleted are entries that a range deletion covers.
+	deleted *keySpan
 }
 
 // run makes a write: fill fills it, or refuses, and then nothing is changed.
@@ -49,6 +51,9 @@ func (s *Storage) run(size int, sync bool, fill func(u *update) error) error {
 		u.publish()
 	}
 	s.write.Unlock()
+	if err == nil && u.deleted != nil {
+		s.e.reclaimer.deleted(s.group, u.deleted.start, u.deleted.end)
+	}
 	if err == nil && sync {
 		err = s.e.wait(u.batch)
 	}
@@ -337,9 +342,6 @@ func (u *update) deleteEntries(lo, hi uint64) error {
 		}
 		return nil
 	}
-	from := key{u.s.group, kindEntry, lo}
-	op := u.batch.DeleteRangeDeferred(from.len(), from.len())
-	from.put(op.Key[:0])
-	key{u.s.group, kindEntry, hi}.put(op.Value[:0])
-	return op.Finish()
+	u.deleted = &keySpan{key{u.s.group, kindEntry, lo}.bytes(), key{u.s.group, kindEntry, hi}.bytes()}
+	return u.batch.DeleteRange(u.deleted.start, u.deleted.end, nil)
 }
