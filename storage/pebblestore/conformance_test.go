@@ -46,6 +46,7 @@ func TestStorage(t *testing.T) {
 
 // So it does on a disk, with the default options.
 func TestStorageOnDisk(t *testing.T) {
+	t.Parallel()
 	rafttest.TestStorage(t, func(t testing.TB) rafttest.StorageMedium {
 		dir := t.TempDir()
 		var e *Engine

@@ -209,6 +209,7 @@ type crashPoint struct {
 // was acknowledged with MustSync is there, what is lost is lost from the end, of
 // each group, and a node can start from the rest.
 func TestCrashAtEverySync(t *testing.T) {
+	t.Parallel()
 	for seed := range uint64(scaled(3)) {
 		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) { crashAtEverySync(t, seed) })
 	}

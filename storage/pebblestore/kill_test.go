@@ -92,6 +92,7 @@ func killData(id, index uint64) []byte {
 // A process that is killed at any time has kept what it acknowledged, and the
 // next one goes on from there.
 func TestKill(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	rnd := rand.New(rand.NewPCG(uint64(time.Now().UnixNano()), 0))
 	acked := map[uint64][2]uint64{} // index and term

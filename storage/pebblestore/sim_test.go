@@ -42,8 +42,9 @@ func (s *simulated) open(id uint64, created bool) (rafttest.Storage, error) {
 // Whole groups on this storage survive all faults of the simulator, in which it
 // runs beside a simulated disk that it has to agree with at every start.
 func TestSimulation(t *testing.T) {
+	t.Parallel()
 	opened := 0
-	for seed := range uint64(scaled(12)) {
+	for seed := range uint64(scaled(20)) {
 		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
 			s := &simulated{t: t, engines: map[uint64]*Engine{}, disks: map[uint64]*vfs.MemFS{}}
 			r := sim.Run(sim.Options{Seed: seed, Steps: 8000, Faults: sim.All, OpenStorage: s.open})
