@@ -330,3 +330,32 @@ func TestCrashWhileOpening(t *testing.T) {
 		checkCrash(t, []*scripted{c}, crashPoint{fmt.Sprint("at sync ", i, " of the recovery"), fs, []int64{acked}, []int64{written}})
 	}
 }
+
+// A new directory, with all its parents, is there after a crash as soon as
+// something in it is acknowledged; a crash before that leaves nothing in the way.
+func TestCrashOfNewDirectory(t *testing.T) {
+	const dir = "new/and/nested/db"
+	disk := vfs.NewCrashableMem()
+	rnd := rand.New(rand.NewPCG(1, 1))
+	var mu sync.Mutex
+	var left []*vfs.MemFS
+	w := &watchedFS{FS: disk, before: func(string, string) error {
+		mu.Lock()
+		defer mu.Unlock()
+		left = append(left, crash(disk, rnd), disk.CrashClone(vfs.CrashCloneCfg{UnsyncedDataPercent: 50, RNG: rnd}))
+		return nil
+	}}
+	e, err := Open(dir, small(w))
+	require.NoError(t, err)
+	save(t, group(t, e, 1), entries(1, 4, 1, 10))
+	acked := disk.CrashClone(vfs.CrashCloneCfg{})
+	require.NoError(t, e.Close())
+	for i, fs := range append(left, acked) {
+		e, err := Open(dir, small(fs))
+		require.NoError(t, err, "crash %d", i)
+		if fs == acked {
+			require.Len(t, all(t, group(t, e, 1)), 3)
+		}
+		require.NoError(t, e.Close())
+	}
+}

@@ -5,10 +5,12 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 
 	"github.com/cockroachdb/pebble/v2"
+	"github.com/cockroachdb/pebble/v2/vfs"
 	"go.uber.org/zap"
 )
 
@@ -75,8 +77,8 @@ func Open(dir string, o *Options) (*Engine, error) {
 }
 
 func (e *Engine) lockDirectory() error {
-	if err := e.o.FS.MkdirAll(e.dir, 0o755); err != nil {
-		return fmt.Errorf("pebblestore: %w", err)
+	if err := makeDirectory(e.o.FS, e.dir); err != nil {
+		return fmt.Errorf("pebblestore: creating %s: %w", e.dir, err)
 	}
 	lock, err := pebble.LockDirectory(e.dir, e.o.FS)
 	if err != nil {
@@ -84,6 +86,43 @@ func (e *Engine) lockDirectory() error {
 	}
 	e.lock = lock
 	return nil
+}
+
+// makeDirectory creates dir with its parents so that they are there after a crash,
+// for which each directory has to be synced that one was created in. Until a store
+// is in it, it may be that the last process ended before it came to that.
+func makeDirectory(fs vfs.FS, dir string) error {
+	if names, err := fs.List(dir); err == nil && slices.ContainsFunc(names, isFormatMarker) {
+		return nil
+	}
+	var missing []string
+	at := dir
+	for ; fs.PathDir(at) != at; at = fs.PathDir(at) {
+		if _, err := fs.Stat(at); err == nil {
+			break
+		}
+		missing = append(missing, at)
+	}
+	if err := fs.MkdirAll(dir, 0o755); err != nil {
+		return err
+	}
+	for _, made := range missing {
+		if err := syncDirectory(fs, fs.PathDir(made)); err != nil {
+			return err
+		}
+	}
+	for ; fs.PathDir(at) != at; at = fs.PathDir(at) {
+		_ = syncDirectory(fs, fs.PathDir(at)) // it need not be ours to open
+	}
+	return nil
+}
+
+func syncDirectory(fs vfs.FS, dir string) error {
+	d, err := fs.OpenDir(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
 }
 
 // openPebble opens db. Pebble panics at some kinds of damage.

@@ -256,9 +256,13 @@ func checkFile(fs vfs.FS, name string, log int64) error {
 // has written nothing yet but files that are about others.
 func isUnborn(names []string) bool {
 	return !slices.ContainsFunc(names, func(name string) bool {
-		return strings.HasSuffix(name, ".sst") || strings.HasSuffix(name, ".log") || strings.HasPrefix(name, "marker.format-version")
+		return strings.HasSuffix(name, ".sst") || strings.HasSuffix(name, ".log") || isFormatMarker(name)
 	})
 }
+
+// isFormatMarker reports whether a file is what Pebble writes when a new store is
+// complete.
+func isFormatMarker(name string) bool { return strings.HasPrefix(name, "marker.format-version.") }
 
 // removeMarkers removes what names a manifest that did not survive the crash:
 // Pebble would refuse the directory for ever.
