@@ -210,7 +210,7 @@ type crashPoint struct {
 // each group, and a node can start from the rest.
 func TestCrashAtEverySync(t *testing.T) {
 	t.Parallel()
-	for seed := range uint64(scaled(3)) {
+	for seed := range uint64(scaled(4)) {
 		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) { crashAtEverySync(t, seed) })
 	}
 }

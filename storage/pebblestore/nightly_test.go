@@ -7,8 +7,11 @@ var nightly = os.Getenv("PEBBLESTORE_NIGHTLY") != ""
 
 // scaled returns how many of something a test tries.
 func scaled(n int) int {
-	if nightly {
+	switch {
+	case nightly:
 		return 25 * n
+	case underRace:
+		return max(1, n/4)
 	}
 	return n
 }
