@@ -7,6 +7,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -234,13 +235,14 @@ func crashAtEverySync(t *testing.T, seed uint64) {
 		for _, c := range scripts {
 			p.acked = append(p.acked, c.acked.Load())
 		}
-		p.left = crash(disk, rnd)
+		p.left = w.crash(rnd)
 		for _, c := range scripts {
 			p.written = append(p.written, c.written.Load())
 		}
 		points <- p
 	}
 	o := small(w)
+	o.FreeSpaceDelay = 5 * time.Millisecond
 	e := open(t, o)
 	var turn atomic.Int64
 	w.before = func(op, name string) error {
@@ -317,11 +319,12 @@ func TestCrashWhileOpening(t *testing.T) {
 	// Once recovered, what is there is durable: a second recovery finds it.
 	var mu sync.Mutex
 	var again []*vfs.MemFS
-	w := &watchedFS{FS: left, after: func(string, string) {
+	w := &watchedFS{FS: left}
+	w.after = func(string, string) {
 		mu.Lock()
 		defer mu.Unlock()
-		again = append(again, crash(left, rnd))
-	}}
+		again = append(again, w.crash(rnd))
+	}
 	e = open(t, small(w))
 	require.NoError(t, c.check(e, acked, written))
 	require.NoError(t, e.Close())
@@ -339,12 +342,13 @@ func TestCrashOfNewDirectory(t *testing.T) {
 	rnd := rand.New(rand.NewPCG(1, 1))
 	var mu sync.Mutex
 	var left []*vfs.MemFS
-	w := &watchedFS{FS: disk, before: func(string, string) error {
+	w := &watchedFS{FS: disk}
+	w.before = func(string, string) error {
 		mu.Lock()
 		defer mu.Unlock()
-		left = append(left, crash(disk, rnd), disk.CrashClone(vfs.CrashCloneCfg{UnsyncedDataPercent: 50, RNG: rnd}))
+		left = append(left, w.crash(rnd), w.crash(rnd))
 		return nil
-	}}
+	}
 	e, err := Open(dir, small(w))
 	require.NoError(t, err)
 	save(t, group(t, e, 1), entries(1, 4, 1, 10))

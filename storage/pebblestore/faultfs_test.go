@@ -1,8 +1,10 @@
 package pebblestore
 
 import (
+	"math/rand/v2"
 	"os"
 	"strings"
+	"sync"
 	"sync/atomic"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -18,6 +20,16 @@ type watchedFS struct {
 	before func(op, name string) error
 	// after is told of syncs that succeeded.
 	after func(op, name string)
+	// still is held during ReuseForWrite and Link, which in Pebble's file system in
+	// memory take a lock twice and so may not run beside CrashClone.
+	still sync.Mutex
+}
+
+// crash is crash for a file system in use.
+func (w *watchedFS) crash(rnd *rand.Rand) *vfs.MemFS {
+	w.still.Lock()
+	defer w.still.Unlock()
+	return crash(w.FS.(*vfs.MemFS), rnd)
 }
 
 func (w *watchedFS) do(op, name string, do func() error) error {
@@ -55,7 +67,11 @@ func (w *watchedFS) Create(name string, c vfs.DiskWriteCategory) (vfs.File, erro
 }
 
 func (w *watchedFS) ReuseForWrite(old, name string, c vfs.DiskWriteCategory) (vfs.File, error) {
-	return w.file("create", name, func() (vfs.File, error) { return w.FS.ReuseForWrite(old, name, c) })
+	return w.file("create", name, func() (vfs.File, error) {
+		w.still.Lock()
+		defer w.still.Unlock()
+		return w.FS.ReuseForWrite(old, name, c)
+	})
 }
 
 func (w *watchedFS) OpenDir(name string) (vfs.File, error) {
@@ -71,7 +87,11 @@ func (w *watchedFS) Rename(old, name string) error {
 }
 
 func (w *watchedFS) Link(old, name string) error {
-	return w.do("link", name, func() error { return w.FS.Link(old, name) })
+	return w.do("link", name, func() error {
+		w.still.Lock()
+		defer w.still.Unlock()
+		return w.FS.Link(old, name)
+	})
 }
 
 func (w *watchedFS) Remove(name string) error {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"testing"
+	"time"
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -21,7 +22,7 @@ const testDir = "db"
 // small are options under which little data makes Pebble do all that it does.
 func small(fs vfs.FS) *Options {
 	return &Options{
-		FS: fs, MemTableBytes: minMemTable, EntryCacheBytes: 2 << 10, BlockCacheBytes: 64 << 10,
+		FS: fs, MemTableBytes: minMemTable, EntryCacheBytes: 2 << 10, BlockCacheBytes: 64 << 10, FreeSpaceDelay: time.Hour,
 		Pebble: func(o *pebble.Options) {
 			o.LBaseMaxBytes = 64 << 10
 			o.MemTableStopWritesThreshold = 2
