@@ -79,12 +79,12 @@ func newHeapWatch() *heapWatch {
 	return &heapWatch{start: m.HeapAlloc, peak: m.HeapAlloc}
 }
 
-// look measures about every 16 MiB.
+// look measures about every 4 MiB.
 func (w *heapWatch) look(at int) {
 	if at < w.next {
 		return
 	}
-	w.next = at + 16<<20
+	w.next = at + 4<<20
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
 	w.peak = max(w.peak, m.HeapAlloc)
@@ -97,7 +97,7 @@ func (w *heapWatch) growth() int { return int(w.peak) - int(w.start) }
 func TestSnapshotMemoryAndResume(t *testing.T) {
 	size := 1 << 30
 	if raceEnabled || testing.Short() {
-		size = 256 << 20
+		size = 64 << 20
 	}
 	a, b := newEndpoint(t, testConfig(1)), newEndpoint(t, testConfig(2))
 	p := newProxy(t, b.Addr().String(), nil)
