@@ -67,16 +67,17 @@ type sending struct {
 	body  io.Reader
 	sum   hash.Hash
 
-	opened  bool   // the receiver has the stream
-	resumed bool   // on this connection it said where to go on
-	ended   bool   // on this connection it was told of the end
-	window  uint64 // how far what is sent may be ahead of taken
-	chunks  []sent // what the receiver's sink has not taken, in order
-	taken   uint64
-	next    uint64 // the first byte that was not sent on this connection
-	read    uint64 // the end of what was read from body
-	eof     bool
-	heard   time.Time // when there last was a connection
+	opened   bool   // the receiver has the stream
+	resumed  bool   // on this connection it said where to go on
+	ended    bool   // on this connection it was told of the end
+	answered bool   // the receiver said how it ended
+	window   uint64 // how far what is sent may be ahead of taken
+	chunks   []sent // what the receiver's sink has not taken, in order
+	taken    uint64
+	next     uint64 // the first byte that was not sent on this connection
+	read     uint64 // the end of what was read from body
+	eof      bool
+	heard    time.Time // when there last was a connection
 }
 
 type sent struct {
@@ -201,10 +202,13 @@ func (s *sending) exchange(ctx context.Context, c *conn, heard <-chan feedback) 
 			err = s.hear(<-heard)
 		}
 	}
-	if errors.Is(err, errCommitted) {
+	switch {
+	case errors.Is(err, errCommitted):
 		return nil
+	case s.answered:
+		return err
 	}
-	return s.sayGoodbye(ctx, c, err)
+	return s.sayGoodbye(ctx, c, heard, err)
 }
 
 // wait waits for what the receiver says.
@@ -222,18 +226,37 @@ func (s *sending) wait(ctx context.Context, c *conn, heard <-chan feedback) erro
 	}
 }
 
-// sayGoodbye tells the receiver not to wait, where the sender will not come back.
-func (s *sending) sayGoodbye(ctx context.Context, c *conn, err error) error {
+// sayGoodbye tells the receiver not to wait, where the sender will not come back. It
+// waits a moment for the answer: to close with something unread would reset the
+// connection, and take back what was said.
+func (s *sending) sayGoodbye(ctx context.Context, c *conn, heard <-chan feedback, err error) error {
 	var final finalError
-	if ctx.Err() != nil || errors.As(err, &final) {
-		_ = c.write(appendFrame(nil, kindCancel, s.group.id))
+	if ctx.Err() == nil && !errors.As(err, &final) {
+		return err
 	}
-	return err
+	if c.write(appendFrame(nil, kindCancel, s.group.id)) != nil {
+		return err
+	}
+	timer := time.NewTimer(farewell)
+	defer timer.Stop()
+	for {
+		select {
+		case f := <-heard:
+			if f.result != nil {
+				return err
+			}
+		case <-c.done:
+			return err
+		case <-timer.C:
+			return err
+		}
+	}
 }
 
 // hear takes what the receiver says.
 func (s *sending) hear(f feedback) error {
 	if f.result != nil {
+		s.answered = true
 		if err := f.result.err(); err != nil {
 			return finalError{err}
 		}
