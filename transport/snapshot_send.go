@@ -19,8 +19,8 @@ const farewell = 250 * time.Millisecond
 // SendSnapshot streams a snapshot to a peer: meta, at most 1 MiB less 17 bytes, goes
 // to the callback that makes the receiver's sink, body into the sink. Nil says that
 // the receiver has committed it. A broken connection is made again and the stream
-// goes on where it was; after Config.SnapshotResume without a connection the error
-// matches ErrUnreachable. Other errors are those of body, of ctx, ErrClosed,
+// goes on where it was; the error matches ErrUnreachable if no connection can be made
+// at the start, or for Config.SnapshotResume later. Other errors are those of body, of ctx, ErrClosed,
 // ErrTooLarge, ErrUnknownPeer, and what the receiver says: ErrSnapshotRefused,
 // ErrSnapshotBusy, ErrSnapshotLost, ErrSnapshotCorrupt, ErrUnknownGroup.
 //
@@ -106,7 +106,9 @@ func (s *sending) run(ctx context.Context) error {
 		if err == nil || errors.As(err, &final) {
 			return unwrapFinal(err)
 		}
-		if time.Since(s.heard) > s.t.cfg.SnapshotResume {
+		// Before the receiver has the stream there is nothing to go on with, and
+		// a peer that is down must not keep others waiting for a turn.
+		if !s.opened || time.Since(s.heard) > s.t.cfg.SnapshotResume {
 			return fmt.Errorf("%w: snapshot stopped at %d bytes: %w", ErrUnreachable, s.taken, err)
 		}
 		s.t.log.log(zap.WarnLevel, "snapshot interrupted", s.to, zap.Uint64("group", s.group.id),

@@ -341,6 +341,7 @@ func TestSnapshotIsGivenUp(t *testing.T) {
 	receive(t, sink.aborted, "the abort")
 	r.release <- io.EOF
 	require.ErrorIs(t, receive(t, ended, "the end"), ErrUnreachable)
+	require.ErrorIs(t, a.group.SendSnapshot(t.Context(), 2, nil, r), ErrUnreachable)
 }
 
 // A rate is kept, evenly.
