@@ -20,9 +20,10 @@ const farewell = 250 * time.Millisecond
 // to the callback that makes the receiver's sink, body into the sink. Nil says that
 // the receiver has committed it. A broken connection is made again and the stream
 // goes on where it was; the error matches ErrUnreachable if no connection can be made
-// at the start, or for Config.SnapshotResume later. Other errors are those of body, of ctx, ErrClosed,
-// ErrTooLarge, ErrUnknownPeer, and what the receiver says: ErrSnapshotRefused,
-// ErrSnapshotBusy, ErrSnapshotLost, ErrSnapshotCorrupt, ErrUnknownGroup.
+// at the start, or for Config.SnapshotResume later. Other errors are those of body,
+// of ctx, ErrClosed, ErrTooLarge, ErrUnknownPeer, and what the receiver says:
+// ErrSnapshotRefused, ErrSnapshotBusy, ErrSnapshotLost, ErrSnapshotCorrupt,
+// ErrUnknownGroup.
 //
 // A second snapshot for the same peer and group makes the receiver give up the first.
 // body is read from the calling goroutine, so a Read that blocks delays the end of
