@@ -1,6 +1,7 @@
 package raft_test
 
 import (
+	"io/fs"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -37,12 +38,35 @@ func TestDocumentedCodeCompiles(t *testing.T) {
 func TestDocumentedLinksExist(t *testing.T) {
 	pages, err := filepath.Glob("docs/*.md")
 	require.NoError(t, err)
-	for _, page := range append(pages, "README.md", "CHANGELOG.md") {
+	for _, page := range append(pages, "README.md", "CHANGELOG.md", "SECURITY.md") {
 		text, err := os.ReadFile(page)
 		require.NoError(t, err)
 		for _, link := range regexp.MustCompile(`\]\(([^)#:]+)(#[^)]*)?\)`).FindAllStringSubmatch(string(text), -1) {
 			require.FileExists(t, strings.TrimSuffix(filepath.Join(filepath.Dir(page), link[1]), "/"), "in %s", page)
 		}
+	}
+}
+
+// Every test that docs/security.md names for a promise exists.
+func TestSecurityPromisesAreTested(t *testing.T) {
+	tests := make(map[string]bool)
+	err := filepath.WalkDir(".", func(name string, _ fs.DirEntry, err error) error {
+		if err != nil || !strings.HasSuffix(name, "_test.go") {
+			return err
+		}
+		source, err := os.ReadFile(name)
+		for _, match := range regexp.MustCompile(`(?m)^func ((Test|Fuzz)\w+)\(`).FindAllSubmatch(source, -1) {
+			tests[string(match[1])] = true
+		}
+		return err
+	})
+	require.NoError(t, err)
+	text, err := os.ReadFile("docs/security.md")
+	require.NoError(t, err)
+	named := regexp.MustCompile("`((Test|Fuzz)\\w+)`").FindAllSubmatch(text, -1)
+	require.NotEmpty(t, named)
+	for _, match := range named {
+		require.True(t, tests[string(match[1])], "there is no %s", match[1])
 	}
 }
 

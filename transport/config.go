@@ -62,7 +62,7 @@ type Config struct {
 	// it sends a ping. Default 500 ms.
 	PingInterval time.Duration
 	// PeerTimeout is after how long without a byte a connection is dead. At least
-	// twice PingInterval. Default 3 s.
+	// twice PingInterval, that of the other nodes too. Default 3 s.
 	PeerTimeout time.Duration
 	// MinBackoff and MaxBackoff bound the wait before a connection is tried again;
 	// it doubles, with jitter. Default 50 ms and 2 s.

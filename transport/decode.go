@@ -25,7 +25,7 @@ func decodeMessage(b []byte) (*raftpb.Message, error) {
 	if !ok {
 		return nil, violation("a message that cannot be decoded")
 	}
-	if n*entrySize > decodeFactor*len(b)+decodeSlack {
+	if int64(n)*int64(entrySize) > decodeFactor*int64(len(b))+decodeSlack {
 		return nil, violation("%d entries in a message of %d bytes", n, len(b))
 	}
 	m := new(raftpb.Message)

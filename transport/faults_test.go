@@ -240,3 +240,31 @@ func TestConfigFaults(t *testing.T) {
 	good := testConfig(1)
 	require.NoError(t, good.Validate())
 }
+
+// A node that another answers for is not talked to; and what is advertised is an
+// address that others can use.
+func TestWrongNodeAnswers(t *testing.T) {
+	a, c := newEndpoint(t, testConfig(1)), newEndpoint(t, testConfig(3))
+	a.group.SetPeer(2, c.Addr().String())
+	receive(t, a.unreachable, "a report")
+	require.Zero(t, a.Stats().Peers[0].Lanes[LaneControl].Connects)
+	for _, w := range []welcome{
+		{version: protocolVersion, node: 3},
+		{version: 99, node: 2},
+		{answer: answerCluster},
+	} {
+		require.ErrorIs(t, w.check(2), ErrRefused)
+	}
+
+	require.Equal(t, a.Addr().String(), a.Advertise())
+	cfg := testConfig(4)
+	cfg.Listen = "0.0.0.0:0"
+	open := newEndpoint(t, cfg)
+	require.Regexp(t, `^:\d+$`, open.Advertise())
+	cfg.NodeID, cfg.Advertise = 5, "example.org:1"
+	require.Equal(t, "example.org:1", newEndpoint(t, cfg).Advertise())
+	open.group.SetPeer(1, a.Addr().String())
+	connected(t, open, a)
+	a.group.Send([]raftpb.Message{heartbeat(1, 4, 1)}) // at the host that it came from
+	receive(t, open.messages, "a message")
+}

@@ -184,6 +184,12 @@ func (s *memorySink) Commit() error {
 
 func (s *memorySink) Abort() { close(s.aborted) }
 
+func (s *memorySink) size() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.data.Len()
+}
+
 func (s *memorySink) bytes() []byte {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -89,6 +89,10 @@ func TestMemoryMessages(t *testing.T) {
 	a.group.Send([]raftpb.Message{heartbeat(5, 2, 1), heartbeat(1, 3, 1), heartbeat(1, 2, 9)})
 	require.Equal(t, uint64(9), receive(t, b.messages, "the one with the right sender").Round)
 	require.Equal(t, uint64(3), receive(t, a.unreachable, "a report"))
+	a.group.RemovePeer(2)
+	b.group.RemovePeer(1)
+	a.group.Send([]raftpb.Message{heartbeat(1, 2, 1)})
+	require.Equal(t, uint64(2), receive(t, a.unreachable, "a report"))
 }
 
 // What is cut off is lost and reported, a share is lost in silence, a filter sees

@@ -56,9 +56,8 @@ func (p *proxy) run() {
 			_ = c.Close()
 			continue
 		}
-		if p.link != nil { // so that what waits, waits where the link can be seen
-			_ = c.(*net.TCPConn).SetReadBuffer(8 << 10)
-			_ = d.(*net.TCPConn).SetWriteBuffer(8 << 10)
+		if p.link != nil { // so that what waits, waits at the sender
+			_ = c.(*net.TCPConn).SetReadBuffer(64 << 10)
 		}
 		p.mu.Lock()
 		p.conns[c], p.conns[d] = struct{}{}, struct{}{}

@@ -19,10 +19,11 @@ const farewell = 250 * time.Millisecond
 // SendSnapshot streams a snapshot to a peer: meta, at most 1 MiB less 17 bytes, goes
 // to the callback that makes the receiver's sink, body into the sink. Nil says that
 // the receiver has committed it. A broken connection is made again and the stream
-// goes on where it was; after Config.SnapshotResume without a connection the error
-// matches ErrUnreachable. Other errors are those of body, of ctx, ErrClosed,
-// ErrTooLarge, ErrUnknownPeer, and what the receiver says: ErrSnapshotRefused,
-// ErrSnapshotBusy, ErrSnapshotLost, ErrSnapshotCorrupt, ErrUnknownGroup.
+// goes on where it was; the error matches ErrUnreachable if no connection can be made
+// at the start, or for Config.SnapshotResume later. Other errors are those of body,
+// of ctx, ErrClosed, ErrTooLarge, ErrUnknownPeer, and what the receiver says:
+// ErrSnapshotRefused, ErrSnapshotBusy, ErrSnapshotLost, ErrSnapshotCorrupt,
+// ErrUnknownGroup.
 //
 // A second snapshot for the same peer and group makes the receiver give up the first.
 // body is read from the calling goroutine, so a Read that blocks delays the end of
@@ -67,16 +68,17 @@ type sending struct {
 	body  io.Reader
 	sum   hash.Hash
 
-	opened  bool   // the receiver has the stream
-	resumed bool   // on this connection it said where to go on
-	ended   bool   // on this connection it was told of the end
-	window  uint64 // how far what is sent may be ahead of taken
-	chunks  []sent // what the receiver's sink has not taken, in order
-	taken   uint64
-	next    uint64 // the first byte that was not sent on this connection
-	read    uint64 // the end of what was read from body
-	eof     bool
-	heard   time.Time // when there last was a connection
+	opened   bool   // the receiver has the stream
+	resumed  bool   // on this connection it said where to go on
+	ended    bool   // on this connection it was told of the end
+	answered bool   // the receiver said how it ended
+	window   uint64 // how far what is sent may be ahead of taken
+	chunks   []sent // what the receiver's sink has not taken, in order
+	taken    uint64
+	next     uint64 // the first byte that was not sent on this connection
+	read     uint64 // the end of what was read from body
+	eof      bool
+	heard    time.Time // when there last was a connection
 }
 
 type sent struct {
@@ -105,7 +107,9 @@ func (s *sending) run(ctx context.Context) error {
 		if err == nil || errors.As(err, &final) {
 			return unwrapFinal(err)
 		}
-		if time.Since(s.heard) > s.t.cfg.SnapshotResume {
+		// Before the receiver has the stream there is nothing to go on with, and
+		// a peer that is down must not keep others waiting for a turn.
+		if !s.opened || time.Since(s.heard) > s.t.cfg.SnapshotResume {
 			return fmt.Errorf("%w: snapshot stopped at %d bytes: %w", ErrUnreachable, s.taken, err)
 		}
 		s.t.log.log(zap.WarnLevel, "snapshot interrupted", s.to, zap.Uint64("group", s.group.id),
@@ -201,10 +205,13 @@ func (s *sending) exchange(ctx context.Context, c *conn, heard <-chan feedback) 
 			err = s.hear(<-heard)
 		}
 	}
-	if errors.Is(err, errCommitted) {
+	switch {
+	case errors.Is(err, errCommitted):
 		return nil
+	case s.answered:
+		return err
 	}
-	return s.sayGoodbye(ctx, c, err)
+	return s.sayGoodbye(ctx, c, heard, err)
 }
 
 // wait waits for what the receiver says.
@@ -222,18 +229,37 @@ func (s *sending) wait(ctx context.Context, c *conn, heard <-chan feedback) erro
 	}
 }
 
-// sayGoodbye tells the receiver not to wait, where the sender will not come back.
-func (s *sending) sayGoodbye(ctx context.Context, c *conn, err error) error {
+// sayGoodbye tells the receiver not to wait, where the sender will not come back. It
+// waits a moment for the answer: to close with something unread would reset the
+// connection, and take back what was said.
+func (s *sending) sayGoodbye(ctx context.Context, c *conn, heard <-chan feedback, err error) error {
 	var final finalError
-	if ctx.Err() != nil || errors.As(err, &final) {
-		_ = c.write(appendFrame(nil, kindCancel, s.group.id))
+	if ctx.Err() == nil && !errors.As(err, &final) {
+		return err
 	}
-	return err
+	if c.write(appendFrame(nil, kindCancel, s.group.id)) != nil {
+		return err
+	}
+	timer := time.NewTimer(farewell)
+	defer timer.Stop()
+	for {
+		select {
+		case f := <-heard:
+			if f.result != nil {
+				return err
+			}
+		case <-c.done:
+			return err
+		case <-timer.C:
+			return err
+		}
+	}
 }
 
 // hear takes what the receiver says.
 func (s *sending) hear(f feedback) error {
 	if f.result != nil {
+		s.answered = true
 		if err := f.result.err(); err != nil {
 			return finalError{err}
 		}

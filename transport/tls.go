@@ -20,7 +20,8 @@ type TLSConfig struct {
 	// CertFile and KeyFile hold, as PEM, the node's certificate with its
 	// intermediates, and its key. The certificate is used at both ends of
 	// connections: if it has extended key usages, both serverAuth and clientAuth
-	// must be among them. It must have the name PeerName(NodeID) as DNS SAN.
+	// must be among them. It must have the name PeerName(NodeID) as DNS SAN;
+	// one with a wildcard is every node whose name that matches.
 	CertFile, KeyFile string
 	// CAFile holds, as PEM, the certificates that sign those of peers.
 	CAFile string

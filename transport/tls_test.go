@@ -209,3 +209,16 @@ func TestTLSFilesAreReloaded(t *testing.T) {
 	eventually(t, "it is refused", func() bool { return b.Stats().Refused > 0 })
 	connected(t, a, b)
 }
+
+// A connection does not outlive the peer's certificate.
+func TestTLSExpiry(t *testing.T) {
+	ca := newAuthority(t)
+	until := time.Now().Add(2 * time.Second)
+	a := newEndpoint(t, secureConfig(1, ca.issue(t, t.TempDir(), "node-1", until)))
+	b := newEndpoint(t, secureConfig(2, ca.issue(t, t.TempDir(), "node-2", inAnHour())))
+	a.group.SetPeer(2, b.Addr().String())
+	connected(t, a, b)
+	require.Equal(t, uint64(2), receive(t, a.unreachable, "the end of the connection"))
+	require.WithinDuration(t, until, time.Now(), 3*time.Second)
+	eventually(t, "it is refused from now on", func() bool { return b.Stats().Refused > 0 })
+}

@@ -48,8 +48,10 @@ func (c *counter) Restore(_ uint64, r io.Reader) error {
 // view is the counter at one moment.
 type view int64
 
-func (v view) WriteTo(w io.Writer) (int64, error) { return 8, binary.Write(w, binary.LittleEndian, int64(v)) }
-func (v view) Close() error                       { return nil }
+func (v view) WriteTo(w io.Writer) (int64, error) {
+	return 8, binary.Write(w, binary.LittleEndian, int64(v))
+}
+func (v view) Close() error { return nil }
 
 func main() {
 	id := flag.Uint64("id", 1, "this member's `ID`")
