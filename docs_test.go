@@ -12,10 +12,10 @@ import (
 )
 
 // Go code in the README and in docs is code that compiles: every block stands,
-// but for white space, in example_test.go.
+// but for white space, in a file that is compiled.
 func TestDocumentedCodeCompiles(t *testing.T) {
 	compiled := ""
-	for _, name := range []string{"example_test.go", "rafttest/checkhost_example_test.go"} {
+	for _, name := range []string{"example_test.go", "rafttest/checkhost_example_test.go", "examples/counter/main.go"} {
 		src, err := os.ReadFile(name)
 		require.NoError(t, err)
 		compiled += squeeze(string(src)) + " "

@@ -5,6 +5,7 @@ package main
 import (
 	"context"
 	"encoding/binary"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -65,75 +66,101 @@ func main() {
 }
 
 func run(id uint64, dir, listen, members string) error {
-	var peers []raft.Peer
-	own := ""
-	for _, member := range strings.Split(members, ",") {
-		number, address, _ := strings.Cut(member, "=")
-		peer, err := strconv.ParseUint(number, 10, 64)
-		if err != nil {
-			return fmt.Errorf("-members: %w", err)
-		}
-		if peers = append(peers, raft.Peer{ID: peer, Context: []byte(address)}); peer == id {
-			own = address
-		}
+	peers, own, err := parseMembers(members, id)
+	if err != nil {
+		return err
 	}
-	engine, err := pebblestore.Open(filepath.Join(dir, "log"), nil)
+	engine, err := pebblestore.Open(filepath.Join(dir, "log"), &pebblestore.Options{ClusterID: clusterID, NodeID: id})
 	if err != nil {
 		return err
 	}
 	defer engine.Close()
-	storage, err := engine.Group(1)
-	if err != nil {
-		return err
-	}
-	network, err := transport.New(transport.Config{ClusterID: 1, NodeID: id, Listen: own})
+	network, err := transport.New(transport.Config{ClusterID: clusterID, NodeID: id, Listen: own})
 	if err != nil {
 		return err
 	}
 	defer network.Close()
-	group, err := network.Group(1)
-	if err != nil {
-		return err
-	}
 	state := &counter{}
-	r, err := replica.Start(replica.Config{
-		ID: id, Bootstrap: peers, HandOverOnStop: true,
-		Storage: storage, Transport: group, StateMachine: state, SnapshotDir: filepath.Join(dir, "snapshots"),
-	})
+	r, err := start(id, peers, engine, network, state, filepath.Join(dir, "snapshots"))
 	if err != nil {
 		return err
 	}
-	http.HandleFunc("POST /add", func(w http.ResponseWriter, req *http.Request) {
+	failed := make(chan error, 1)
+	go func() { failed <- http.ListenAndServe(listen, handler(r, state)) }()
+	ctx, cancel := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer cancel()
+	select {
+	case <-ctx.Done():
+	case err = <-failed:
+	case <-r.Done(): // a fault of the disk, say, which Stop returns
+	}
+	return errors.Join(err, r.Stop(context.Background()))
+}
+
+// clusterID keeps members of another cluster out, whose addresses or directories got
+// mixed up with ours; group tells groups apart that share an engine and a transport.
+const clusterID, group = 1, 1
+
+func start(id uint64, peers []raft.Peer, engine *pebblestore.Engine, network *transport.Transport,
+	state *counter, snapshots string) (*replica.Replica, error) {
+	storage, err := engine.Group(group)
+	if err != nil {
+		return nil, err
+	}
+	wire, err := network.Group(group)
+	if err != nil {
+		return nil, err
+	}
+	return replica.Start(replica.Config{
+		ID: id, Bootstrap: peers,
+		Storage: storage, Transport: wire, StateMachine: state, SnapshotDir: snapshots,
+		HandOverOnStop: true,
+	})
+}
+
+func handler(r *replica.Replica, state *counter) http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("POST /add", func(w http.ResponseWriter, req *http.Request) {
 		delta, err := strconv.ParseInt(req.FormValue("n"), 10, 64)
 		if err != nil {
 			http.Error(w, err.Error(), http.StatusBadRequest)
 			return
 		}
 		result, err := r.Propose(req.Context(), binary.AppendVarint(nil, delta))
-		if err != nil {
-			http.Error(w, err.Error(), http.StatusServiceUnavailable)
-			return
-		}
+		answer(w, result, err)
+	})
+	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, req *http.Request) {
+		err := r.Read(req.Context()) // from here on the state is fresh enough
+		answer(w, state.n.Load(), err)
+	})
+	return mux
+}
+
+func answer(w http.ResponseWriter, result any, err error) {
+	switch {
+	case errors.Is(err, replica.ErrNotApplied): // certain: the client may try again
+		http.Error(w, err.Error(), http.StatusServiceUnavailable)
+	case err != nil: // it may have been added or not
+		http.Error(w, err.Error(), http.StatusGatewayTimeout)
+	default:
 		fmt.Fprintln(w, result)
-	})
-	http.HandleFunc("GET /", func(w http.ResponseWriter, req *http.Request) {
-		if err := r.Read(req.Context()); err != nil { // from here on the state is fresh enough
-			http.Error(w, err.Error(), http.StatusServiceUnavailable)
-			return
+	}
+}
+
+// parseMembers also returns the address of member id.
+func parseMembers(text string, id uint64) (peers []raft.Peer, own string, err error) {
+	for _, member := range strings.Split(text, ",") {
+		number, address, _ := strings.Cut(member, "=")
+		peer, err := strconv.ParseUint(number, 10, 64)
+		if err != nil || address == "" {
+			return nil, "", fmt.Errorf("-members: %q is not ID=address", member)
 		}
-		fmt.Fprintln(w, state.n.Load())
-	})
-	failed := make(chan error, 1)
-	go func() { failed <- http.ListenAndServe(listen, nil) }()
-	ctx, cancel := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer cancel()
-	select {
-	case <-ctx.Done():
-	case err = <-failed:
-	case <-r.Done(): // a fault of the disk, say; Stop returns it
+		if peers = append(peers, raft.Peer{ID: peer, Context: []byte(address)}); peer == id {
+			own = address
+		}
 	}
-	if stopErr := r.Stop(context.Background()); err == nil {
-		err = stopErr
+	if own == "" {
+		return nil, "", fmt.Errorf("-members: %d is not among %q", id, text)
 	}
-	return err
+	return peers, own, nil
 }
