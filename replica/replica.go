@@ -41,7 +41,6 @@ type Replica struct {
 	done     chan struct{} // closed when it has
 	stopOnce sync.Once
 	err      error // why it stopped by itself; set before stopping is closed
-	closing  sync.Once
 
 	// What follows belongs to the loop.
 	node             *raft.RawNode
