@@ -50,7 +50,8 @@ type Transport interface {
 	// SendSnapshot carries a snapshot to a peer. It returns when the peer's sink
 	// has committed it, or with an error.
 	SendSnapshot(ctx context.Context, to uint64, meta []byte, body io.Reader) error
-	// SetPeer says where a peer is, RemovePeer that it is no member any more.
+	// SetPeer says where a peer is, "" if that is not known, RemovePeer that it is no
+	// member any more.
 	SetPeer(id uint64, address string)
 	RemovePeer(id uint64)
 	// Close ends receiving and sending. The replica calls it when it stops.

@@ -20,7 +20,11 @@ func (r *Replica) confChanged() {
 	member := make(map[uint64]bool, len(ids))
 	for _, id := range ids {
 		member[id] = true
-		if address := string(cfg.Context(id)); address != "" && id != r.cfg.ID {
+		address := string(cfg.Context(id))
+		if address == "" {
+			address = r.cfg.Peers[id] // perhaps nothing: it is met when it connects
+		}
+		if id != r.cfg.ID {
 			r.setPeer(id, address)
 		}
 	}
@@ -36,7 +40,7 @@ func (r *Replica) confChanged() {
 }
 
 func (r *Replica) setPeer(id uint64, address string) {
-	if r.peers[id] != address {
+	if old, known := r.peers[id]; !known || old != address {
 		r.peers[id] = address
 		r.transport.SetPeer(id, address)
 	}
