@@ -33,7 +33,7 @@ func (s *simulation) watchSnapshots() {
 		at := &h.held[n.slot]
 		now := held{leader.id, leader.term, p.PendingSnapshot, s.now}
 		waits := p.State == progress.Snapshot && n.up && n.lead == leader.id && n.term == leader.term &&
-			n.disk.durable.last() >= now.index && leader.disk.written.base <= now.index
+			leader.disk.written.base <= now.index && n.holds(leader, now.index)
 		if now.since = at.since; !waits || *at != now {
 			now.since = s.now
 			*at = now
@@ -44,4 +44,16 @@ func (s *simulation) watchSnapshots() {
 				now.index, leader.id, heldWithin, s.describe()))
 		}
 	})
+}
+
+// holds reports whether the node has the leader's very entry at index, or a snapshot
+// past it, on its disk. Another entry at that index has yet to be replaced.
+func (n *node) holds(leader *node, index uint64) bool {
+	im := &n.disk.durable
+	if im.base > index {
+		return true
+	}
+	own, ok := im.term(index)
+	theirs, known := leader.disk.written.term(index)
+	return ok && known && own == theirs
 }
