@@ -26,7 +26,7 @@ function paintLanes() {
       c.fillRect(0, laneHeight * i, view.width, laneHeight);
     }
   });
-  paintCutShades(c, height);
+  paintCutShades(c, laneHeight * shown.length);
   const arrows = flightsInWindow();
   counts.mode = arrows ? 'arrows' : 'bars';
   paintViolationLines(c, height);
@@ -134,11 +134,17 @@ function paintMarks(c, numbers, rows) {
 function nameMark(c, {e, x, y}, x1) {
   const whole = e.kind === 'commit' || e.kind === 'snapshot';
   if (e.kind === 'snapshot' && counts.mode === 'bars') return;
-  const text = whole ? String(e.index) : ['conf', 'client', 'stop'].includes(e.kind) ? e.text : '';
+  const text = whole ? String(e.index) : ['conf', 'client', 'hostile', 'stop'].includes(e.kind) ? e.text : '';
   const offset = e.kind === 'conf' ? 10 : 7, down = {stop: -17, conf: -2, snapshot: 12}[e.kind] ?? 0;
   const cut = text && fitText(c, text, Math.min(x1 - x - offset - 4, 420));
   if (!cut || (whole && cut !== text) || cut.length < Math.min(text.length, 6)) return;
   counts.labels++;
+  if (counts.mode === 'bars') { // The curve of the commit index may run through it.
+    c.fillStyle = palette.background;
+    c.globalAlpha = 0.8;
+    c.fillRect(x + offset, y + down - 6, c.measureText(cut).width, 12);
+    c.globalAlpha = 1;
+  }
   haloed(c, cut, x + offset, y + down, palette.ink);
 }
 
