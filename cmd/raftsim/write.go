@@ -98,7 +98,10 @@ func writePage(w io.Writer, f *flags, o sim.Options) error {
 		run.Title = fmt.Sprintf("seed %d: %s", o.Seed, r.Violation.Rule)
 	}
 	s := &r.Stats
-	run.Subtitle = fmt.Sprintf("faults: %v · %d steps, %d faults, %d crashes, %d elections, %d commits, %d changes of configuration",
+	if v := r.Violation; v != nil {
+		run.Subtitle = fmt.Sprintf("step %d, node %d: %s · ", v.Step, v.Node, v.Detail)
+	}
+	run.Subtitle += fmt.Sprintf("faults: %v · %d steps, %d faults, %d crashes, %d elections, %d commits, %d changes of configuration",
 		o.Faults, s.Steps, s.Faults, s.Crashes, s.Elections, s.Commits, s.ConfChanges)
 	if n := uint64(len(events)); n < happened {
 		run.Subtitle += fmt.Sprintf(" · only the last %d of %d events are shown", n, happened)
