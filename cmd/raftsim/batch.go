@@ -22,8 +22,9 @@ type batch struct {
 	runs       uint64
 	violations uint64
 	total      sim.Stats
-	hash       uint64   // of all runs, in whatever order they end
-	violating  *finding // the one with the lowest seed
+	hash       uint64               // of all runs, in whatever order they end
+	violating  *finding             // the one with the lowest seed
+	underWay   map[uint64]sim.Stats // of long runs so far, by seed, for the progress line
 }
 
 // finding is a run that violated an invariant.
@@ -32,7 +33,9 @@ type finding struct {
 	result sim.Result
 }
 
-func newBatch(f *flags, stderr io.Writer) *batch { return &batch{f: f, stderr: stderr} }
+func newBatch(f *flags, stderr io.Writer) *batch {
+	return &batch{f: f, stderr: stderr, underWay: map[uint64]sim.Stats{}}
+}
 
 // run makes the runs, and begins no more of them once ctx is done.
 func (b *batch) run(ctx context.Context) {
@@ -57,7 +60,11 @@ func (b *batch) work(ctx context.Context) {
 		if !ok {
 			return
 		}
-		b.ended(seed, sim.Run(b.f.options(seed)))
+		o := b.f.options(seed)
+		if !b.f.quiet && o.Steps > longRun {
+			o.Observer = b.watch(seed)
+		}
+		b.ended(seed, sim.Run(o))
 	}
 }
 
@@ -79,6 +86,7 @@ func (b *batch) ended(seed uint64, r sim.Result) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.runs++
+	delete(b.underWay, seed)
 	b.total.Add(&r.Stats)
 	b.hash += r.Hash
 	if r.Violation == nil {

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -130,6 +131,24 @@ func TestProgress(t *testing.T) {
 	var out, errs bytes.Buffer
 	require.Zero(t, command(context.Background(), []string{"-runs", "2", "-steps", "500"}, &out, &errs))
 	require.Regexp(t, `^(.*\n)*2 of 2 runs, \d+ steps/s, \d+ elections, \d+ commits, \d+ faults injected\n$`, errs.String())
+
+	// Of a long run it says what was done so far, and the run is the same.
+	f, err := parse([]string{"-seed", "4", "-nodes", "3"}, &bytes.Buffer{})
+	require.NoError(t, err)
+	b := newBatch(f, &bytes.Buffer{})
+	o := f.options(4)
+	o.Steps = 100_000
+	plain := sim.Run(o)
+	o.Observer = b.watch(4)
+	require.Equal(t, plain, sim.Run(o))
+	soFar := b.underWay[4]
+	require.InDelta(t, plain.Stats.Steps, soFar.Steps, 11_000)
+	require.NotZero(t, soFar.Elections)
+	require.InEpsilon(t, plain.Stats.Commits, soFar.Commits, 0.2)
+	b.started = time.Now()
+	require.Regexp(t, `^0 of 1 runs, [1-9]\d* steps/s, [1-9]`, b.progressLine())
+	b.ended(4, plain)
+	require.Empty(t, b.underWay, "nothing is counted twice")
 
 	var terminal bytes.Buffer
 	p := printer{w: &terminal, over: true}

@@ -7,6 +7,10 @@ import (
 	"os"
 	"strings"
 	"time"
+
+	"github.com/quorate-raft/raft"
+	"github.com/quorate-raft/raft/rafttest/sim"
+	"github.com/quorate-raft/raft/rafttest/trace"
 )
 
 // progress prints a line every second and one at the end: on a terminal over the
@@ -35,7 +39,10 @@ func (b *batch) progress(ctx context.Context, done <-chan struct{}) {
 func (b *batch) progressLine() string {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	t := &b.total
+	t := b.total
+	for _, s := range b.underWay {
+		t.Add(&s)
+	}
 	runs := fmt.Sprintf("%d runs", b.runs)
 	if b.f.runs > 0 {
 		runs = fmt.Sprintf("%d of %d runs", b.runs, b.f.runs)
@@ -46,6 +53,39 @@ func (b *batch) progressLine() string {
 		line += fmt.Sprintf(", %d violations", b.violations)
 	}
 	return line
+}
+
+// longRun is how many steps a run has of which the progress line does not await
+// the end.
+const longRun = 500_000
+
+// watch returns an observer that counts, about, what the run has done so far. It
+// changes nothing of the run.
+func (b *batch) watch(seed uint64) func(*trace.Event) {
+	var s sim.Stats
+	return func(e *trace.Event) {
+		switch e.Kind {
+		case trace.Role:
+			if e.Role == raft.StateLeader {
+				s.Elections++
+			}
+		case trace.Commit:
+			s.Commits = max(s.Commits, e.Index)
+		case trace.Fault:
+			s.Faults++
+		case trace.Crash:
+			s.Crashes++
+		case trace.Drop:
+			s.Lost++
+		}
+		if e.Step < s.Steps+10_000 {
+			return
+		}
+		s.Steps = e.Step
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		b.underWay[seed] = s
+	}
 }
 
 // printer prints lines, over each other if it is to.
