@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"sync"
@@ -10,7 +11,7 @@ import (
 )
 
 // batch makes the runs, some at the same time. Which runs are made depends on
-// the flags alone, but for -duration.
+// the flags alone, but for -duration and an interrupt.
 type batch struct {
 	f       *flags
 	started time.Time
@@ -21,8 +22,9 @@ type batch struct {
 	runs       uint64
 	violations uint64
 	total      sim.Stats
-	hash       uint64   // of all runs, in whatever order they end
-	violating  *finding // the one with the lowest seed
+	hash       uint64               // of all runs, in whatever order they end
+	violating  *finding             // the one with the lowest seed
+	underWay   map[uint64]sim.Stats // of long runs so far, by seed, for the progress line
 }
 
 // finding is a run that violated an invariant.
@@ -31,39 +33,47 @@ type finding struct {
 	result sim.Result
 }
 
-func newBatch(f *flags, stderr io.Writer) *batch { return &batch{f: f, stderr: stderr} }
+func newBatch(f *flags, stderr io.Writer) *batch {
+	return &batch{f: f, stderr: stderr, underWay: map[uint64]sim.Stats{}}
+}
 
-func (b *batch) run() {
+// run makes the runs, and begins no more of them once ctx is done.
+func (b *batch) run(ctx context.Context) {
 	b.started = time.Now()
 	var workers sync.WaitGroup
 	for range b.f.parallel {
-		workers.Go(b.work)
+		workers.Go(func() { b.work(ctx) })
 	}
 	done := make(chan struct{})
 	var progress sync.WaitGroup
 	if !b.f.quiet {
-		progress.Go(func() { b.progress(done) })
+		progress.Go(func() { b.progress(ctx, done) })
 	}
 	workers.Wait()
 	close(done)
 	progress.Wait()
 }
 
-func (b *batch) work() {
+func (b *batch) work(ctx context.Context) {
 	for {
-		seed, ok := b.begin()
+		seed, ok := b.begin(ctx)
 		if !ok {
 			return
 		}
-		b.ended(seed, sim.Run(b.f.options(seed)))
+		o := b.f.options(seed)
+		if !b.f.quiet && o.Steps > longRun {
+			o.Observer = b.watch(seed)
+		}
+		b.ended(seed, sim.Run(o))
 	}
 }
 
-func (b *batch) begin() (seed uint64, ok bool) {
+func (b *batch) begin(ctx context.Context) (seed uint64, ok bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	switch {
-	case b.f.runs > 0 && b.next >= b.f.runs,
+	case ctx.Err() != nil,
+		b.f.runs > 0 && b.next >= b.f.runs,
 		b.f.duration > 0 && time.Since(b.started) >= b.f.duration,
 		b.violations >= b.f.stop:
 		return 0, false
@@ -76,6 +86,7 @@ func (b *batch) ended(seed uint64, r sim.Result) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.runs++
+	delete(b.underWay, seed)
 	b.total.Add(&r.Stats)
 	b.hash += r.Hash
 	if r.Violation == nil {
@@ -87,40 +98,16 @@ func (b *batch) ended(seed uint64, r sim.Result) {
 	}
 }
 
-// progress prints a line every second, on a terminal over the last one.
-func (b *batch) progress(done <-chan struct{}) {
-	ticker := time.NewTicker(time.Second)
-	defer ticker.Stop()
-	printed := false
-	for {
-		select {
-		case <-done:
-			if printed {
-				fmt.Fprintln(b.stderr)
-			}
-			return
-		case <-ticker.C:
-			b.mu.Lock()
-			runs, t := b.runs, b.total
-			b.mu.Unlock()
-			rate := float64(t.Steps) / time.Since(b.started).Seconds()
-			fmt.Fprintf(b.stderr, "\r%d runs, %.0f steps/s, %d elections, %d commits, %d faults ", runs, rate, t.Elections, t.Commits,
-				t.Faults+t.Crashes+t.Lost)
-			printed = true
-		}
-	}
-}
-
-// report prints the first violation, shortens its run, and prints the command
-// that repeats it. It returns the run to look at.
-func (b *batch) report(stdout io.Writer) sim.Options {
+// report prints the first violation, shortens its run with at most so many tries,
+// and prints the command that repeats it. It returns the run to look at.
+func (b *batch) report(stdout io.Writer, tries int) sim.Options {
 	o, r := b.f.options(b.violating.seed), b.violating.result
 	fmt.Fprintf(stdout, "violation in the run of seed %d: %v\n", o.Seed, r.Violation)
-	if b.f.shrink > 0 {
-		o, r = sim.Shrink(o, b.f.shrink)
+	if tries > 0 {
+		o, r = sim.Shrink(o, tries)
 		fmt.Fprintf(stdout, "shortened to %d steps and %d faults: %v\n", r.Stats.Steps, r.Stats.Faults, r.Violation)
 	}
-	fmt.Fprintf(stdout, "replay: %s\n", sim.ReplayCommand(o))
+	fmt.Fprintf(stdout, "replay: %s\n", b.f.replay(o))
 	return o
 }
 
@@ -142,4 +129,13 @@ func (b *batch) printMarks(stdout io.Writer) bool {
 		fmt.Fprintln(stdout, "not every situation was reached: more runs, or the simulator misses something")
 	}
 	return all
+}
+
+// printLeases prints, for clocks that leases cannot bear, how many reads were
+// stale: they show that the check of lease reads would see one.
+func (b *batch) printLeases(stdout io.Writer) {
+	if b.f.faults&sim.Drift != 0 {
+		fmt.Fprintf(stdout, "stale leases %d, lease reads %d (with drift stale ones are counted, and no violations)\n",
+			b.total.StaleLeases, b.total.LeaseReads)
+	}
 }

@@ -4,19 +4,23 @@
 //
 //	go run ./cmd/raftsim -seed 1 -runs 1000
 //
-// The exit status is 0 if all runs were clean, 1 if an invariant was violated,
-// and 2 if it was called wrongly. On a violation it prints the command that
-// repeats a shortened run. The last line of its output is always
+// The exit status is 0 if all runs were clean, 1 if an invariant was violated, 2
+// if it was called wrongly or a file could not be written, and 130 if it was
+// interrupted before it found anything. On a violation it prints the command that
+// repeats a shortened run. An interrupt ends it after the runs under way, a second
+// one at once. If it ran, the last line of its output is
 //
 //	runs=… steps=… violations=…
 package main
 
 import (
+	"context"
 	"errors"
 	"flag"
 	"fmt"
 	"io"
 	"os"
+	"os/signal"
 	"runtime"
 	"strings"
 	"time"
@@ -26,7 +30,11 @@ import (
 	"github.com/quorate-raft/raft/rafttest/sim"
 )
 
-func main() { os.Exit(command(os.Args[1:], os.Stdout, os.Stderr)) }
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	context.AfterFunc(ctx, stop) // The second interrupt is not caught.
+	os.Exit(command(ctx, os.Args[1:], os.Stdout, os.Stderr))
+}
 
 // flags are what the command was asked for.
 type flags struct {
@@ -49,14 +57,31 @@ type flags struct {
 
 var errUsage = errors.New("usage")
 
+// interrupted is the exit status of a program that SIGINT ended.
+const interrupted = 130
+
+const usage = `usage: raftsim [flags]
+
+Runs simulated raft groups, one for each seed, and checks that nothing goes wrong.
+
+  raftsim -runs 1000                        seeds 1 to 1000
+  raftsim -runs 0 -duration 10m             as many as there is time for
+  raftsim -seed 7 -html run.html            one run, as a picture
+  raftsim -faults all,-disk -nodes 5        one run of five members whose disks are whole
+  raftsim -faults drift,network -nodes 3 -runs 1000
+                                            clocks that leases cannot bear: stale reads are counted
+
+The exit status is 0 if all runs were clean, 1 if an invariant was violated, 2 for wrong flags or a
+file that cannot be written, and 130 after an interrupt. A violation's run is shortened, and the
+command printed that repeats it.
+
+`
+
 func parse(args []string, stderr io.Writer) (*flags, error) {
 	f := &flags{}
 	set := flag.NewFlagSet("raftsim", flag.ContinueOnError)
-	set.SetOutput(stderr)
-	set.Usage = func() {
-		fmt.Fprintf(stderr, "usage: raftsim [flags]\n\nRuns simulated raft groups and checks that nothing goes wrong.\n\n")
-		set.PrintDefaults()
-	}
+	set.SetOutput(io.Discard) // Errors are printed below, without all the flags.
+	set.Usage = func() {}
 	set.Uint64Var(&f.first, "seed", 1, "seed of the first `run`; the next ones have the seeds that follow")
 	set.Uint64Var(&f.runs, "runs", 1, "how many `runs` to make; 0 for as many as -duration allows")
 	set.Uint64Var(&f.steps, "steps", 20_000, "`steps` of a run before everything is mended and the group has to recover")
@@ -64,7 +89,7 @@ func parse(args []string, stderr io.Writer) (*flags, error) {
 	faults := set.String("faults", "all", "what may go wrong: `names` separated by commas, of "+strings.Join(sim.FaultNames(), ", ")+
 		", all (without drift) and none; -name takes one out")
 	skip := set.String("skip", "", "planned faults to leave out, by `number`: 1-4,7")
-	set.StringVar(&f.storage, "storage", "", "what nodes keep their log in beside the simulated disk: memory for MemoryStorage; default nothing")
+	set.StringVar(&f.storage, "storage", "", "`what` nodes keep their log in beside the simulated disk: memory for MemoryStorage; default nothing")
 	set.IntVar(&f.parallel, "parallel", runtime.GOMAXPROCS(0), "`runs` at the same time")
 	set.DurationVar(&f.duration, "duration", 0, "begin no run after this `time`; 0 for no bound")
 	set.StringVar(&f.trace, "trace", "", "write what happened in the first violating run, or else in the first run, to this `file`")
@@ -73,12 +98,18 @@ func parse(args []string, stderr io.Writer) (*flags, error) {
 	set.Uint64Var(&f.stop, "stop", 10, "begin no run after so many `violations`")
 	set.BoolVar(&f.quiet, "quiet", false, "print no progress")
 	set.BoolVar(&f.marks, "marks", false, "print how often each situation that runs should reach was reached, and fail if one was not")
-	if err := set.Parse(args); err != nil {
-		return nil, errors.Join(errUsage, err)
-	}
 	fail := func(format string, args ...any) (*flags, error) {
 		fmt.Fprintf(stderr, "raftsim: "+format+"\n", args...)
 		return nil, errUsage
+	}
+	switch err := set.Parse(args); {
+	case errors.Is(err, flag.ErrHelp):
+		fmt.Fprint(stderr, usage)
+		set.SetOutput(stderr)
+		set.PrintDefaults()
+		return nil, err
+	case err != nil:
+		return fail("%v; -h lists the flags", err)
 	}
 	var err error
 	if f.faults, err = sim.ParseFaults(*faults); err != nil {
@@ -89,7 +120,7 @@ func parse(args []string, stderr io.Writer) (*flags, error) {
 	}
 	options := f.options(f.first)
 	if err := options.Validate(); err != nil {
-		return fail("%v", err)
+		return fail("%s", strings.ReplaceAll(err.Error(), "sim: Nodes", "-nodes"))
 	}
 	switch {
 	case set.NArg() > 0:
@@ -118,6 +149,15 @@ func (f *flags) options(seed uint64) sim.Options {
 	return o
 }
 
+// replay returns the command that repeats a run, with what sim cannot name.
+func (f *flags) replay(o sim.Options) string {
+	text := sim.ReplayCommand(o)
+	if f.storage != "" {
+		text += " -storage " + f.storage
+	}
+	return text
+}
+
 // memoryStorages gives each node a MemoryStorage that outlives its process. A run
 // that is repeated creates its nodes anew.
 func memoryStorages() func(id uint64, created bool) (rafttest.Storage, error) {
@@ -130,7 +170,7 @@ func memoryStorages() func(id uint64, created bool) (rafttest.Storage, error) {
 	}
 }
 
-func command(args []string, stdout, stderr io.Writer) int {
+func command(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	f, err := parse(args, stderr)
 	switch {
 	case errors.Is(err, flag.ErrHelp):
@@ -138,13 +178,23 @@ func command(args []string, stdout, stderr io.Writer) int {
 	case err != nil:
 		return 2
 	}
+	if err := writable(f); err != nil {
+		fmt.Fprintf(stderr, "raftsim: %v\n", err)
+		return 2
+	}
 	b := newBatch(f, stderr)
-	b.run()
+	b.run(ctx)
 	status := 0
 	show := f.options(f.first)
-	if b.violating != nil {
+	switch {
+	case b.violating != nil && ctx.Err() != nil:
 		status = 1
-		show = b.report(stdout)
+		show = b.report(stdout, 0)
+	case b.violating != nil:
+		status = 1
+		show = b.report(stdout, f.shrink)
+	case ctx.Err() != nil:
+		status = interrupted
 	}
 	if f.marks && !b.printMarks(stdout) {
 		status = 1
@@ -153,6 +203,7 @@ func command(args []string, stdout, stderr io.Writer) int {
 		fmt.Fprintf(stderr, "raftsim: %v\n", err)
 		status = max(status, 2)
 	}
+	b.printLeases(stdout)
 	fmt.Fprintf(stdout, "hash %016x\n", b.hash)
 	fmt.Fprintf(stdout, "runs=%d steps=%d violations=%d\n", b.runs, b.total.Steps, b.violations)
 	return status

@@ -2,10 +2,12 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -14,7 +16,7 @@ import (
 
 func call(args ...string) (status int, stdout, stderr string) {
 	var out, errs bytes.Buffer
-	status = command(append([]string{"-quiet"}, args...), &out, &errs)
+	status = command(context.Background(), append([]string{"-quiet"}, args...), &out, &errs)
 	return status, out.String(), errs.String()
 }
 
@@ -24,7 +26,7 @@ func TestWrongFlags(t *testing.T) {
 	for _, c := range []struct{ args, says string }{
 		{"-faults netwrok", `"netwrok"`},
 		{"-skip 3-1", `"3-1"`},
-		{"-nodes 9", "Nodes (9)"},
+		{"-nodes 9", "-nodes (9)"},
 		{"-runs 0", "-runs 0 needs -duration"},
 		{"-steps 0", "-steps"},
 		{"-parallel 0", "-parallel (0)"},
@@ -32,16 +34,20 @@ func TestWrongFlags(t *testing.T) {
 		{"-storage disk", "-storage (disk)"},
 		{"-runs many", "-runs"},
 		{"-unheard-of", "unheard-of"},
+		{"-seed -1", "-seed"},
 		{"more", `"more"`},
 	} {
 		status, stdout, stderr := call(strings.Fields(c.args)...)
 		require.Equal(t, 2, status, c.args)
 		require.Empty(t, stdout, c.args)
 		require.Contains(t, stderr, c.says, c.args)
+		require.Equal(t, 1, strings.Count(stderr, "\n"), "one line, and not all flags: %s", stderr)
 	}
 	status, _, stderr := call("-h")
 	require.Zero(t, status)
-	require.Contains(t, stderr, "usage:")
+	for _, says := range []string{"usage:", "exit status", "-faults names", "hostile"} {
+		require.Contains(t, stderr, says)
+	}
 }
 
 // Clean runs end with status 0 and a last line that counts them; the same flags
@@ -76,9 +82,99 @@ func TestFiles(t *testing.T) {
 	require.Regexp(t, `hash [0-9a-f]{16}\n$`, trace)
 	require.Contains(t, page, "<!DOCTYPE html>")
 
-	status, _, stderr := call("-steps", "500", "-trace", filepath.Join(t.TempDir(), "none", "a"))
-	require.Equal(t, 2, status)
-	require.Contains(t, stderr, "writing the trace")
+	require.Contains(t, page, `<p id="subtitle">faults: all · `)
+
+	for flag, what := range map[string]string{"-trace": "trace", "-html": "diagram"} {
+		status, stdout, stderr := call("-steps", "500", flag, filepath.Join(t.TempDir(), "none", "a"))
+		require.Equal(t, 2, status)
+		require.Contains(t, stderr, "writing the "+what)
+		require.Empty(t, stdout, "found out before any run is made")
+	}
+}
+
+// The page of a run with more events than it can hold says that it shows the end.
+func TestLongPage(t *testing.T) {
+	f, err := parse([]string{"-steps", "500000", "-nodes", "3", "-faults", "none"}, &bytes.Buffer{})
+	require.NoError(t, err)
+	var page bytes.Buffer
+	require.NoError(t, writePage(&page, f, f.options(1)))
+	require.Regexp(t, `only the last 4\d{5} of \d+ events are shown`, page.String()[:5_000+bytes.Index(page.Bytes(), []byte("</style>"))])
+}
+
+// An interrupt lets the runs under way end, and the last lines still say what was
+// made.
+func TestInterrupt(t *testing.T) {
+	ctx, interrupt := context.WithCancel(context.Background())
+	interrupt()
+	var out, errs bytes.Buffer
+	require.Equal(t, interrupted, command(ctx, []string{"-runs", "1000"}, &out, &errs))
+	require.Regexp(t, `\nruns=0 steps=0 violations=0\n$`, out.String())
+
+	ctx, interrupt = context.WithCancel(context.Background())
+	f, err := parse([]string{"-runs", "1000000000", "-steps", "100", "-quiet"}, &bytes.Buffer{})
+	require.NoError(t, err)
+	b := newBatch(f, &bytes.Buffer{})
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		b.run(ctx)
+	}()
+	interrupt()
+	<-done
+	require.Less(t, b.runs, f.runs)
+	require.Equal(t, b.next, b.runs, "what began has ended")
+}
+
+// Progress says how far it is: at least once, in whole lines where there is no
+// terminal, over the last line on one.
+func TestProgress(t *testing.T) {
+	var out, errs bytes.Buffer
+	require.Zero(t, command(context.Background(), []string{"-runs", "2", "-steps", "500"}, &out, &errs))
+	require.Regexp(t, `^(.*\n)*2 of 2 runs, \d+ steps/s, \d+ elections, \d+ commits, \d+ faults injected\n$`, errs.String())
+
+	// Of a long run it says what was done so far, and the run is the same.
+	f, err := parse([]string{"-seed", "4", "-nodes", "3"}, &bytes.Buffer{})
+	require.NoError(t, err)
+	b := newBatch(f, &bytes.Buffer{})
+	o := f.options(4)
+	o.Steps = 100_000
+	plain := sim.Run(o)
+	o.Observer = b.watch(4)
+	require.Equal(t, plain, sim.Run(o))
+	soFar := b.underWay[4]
+	require.InDelta(t, plain.Stats.Steps, soFar.Steps, 11_000)
+	require.NotZero(t, soFar.Elections)
+	require.InEpsilon(t, plain.Stats.Commits, soFar.Commits, 0.2)
+	b.started = time.Now()
+	require.Regexp(t, `^0 of 1 runs, [1-9]\d* steps/s, [1-9]`, b.progressLine())
+	b.ended(4, plain)
+	require.Empty(t, b.underWay, "nothing is counted twice")
+
+	var terminal bytes.Buffer
+	p := printer{w: &terminal, over: true}
+	p.print("a longer one")
+	p.print("short")
+	p.end()
+	p.end()
+	require.Equal(t, "\ra longer one\rshort       \n", terminal.String())
+}
+
+// With drift, stale lease reads are printed; without, there is nothing to print.
+func TestStaleLeases(t *testing.T) {
+	leases := func(faults string) string {
+		f, err := parse([]string{"-faults", faults}, &bytes.Buffer{})
+		require.NoError(t, err)
+		b := newBatch(f, &bytes.Buffer{})
+		b.ended(1, sim.Result{Stats: sim.Stats{StaleLeases: 3, LeaseReads: 70}})
+		b.ended(2, sim.Result{Stats: sim.Stats{StaleLeases: 1, LeaseReads: 30}})
+		var out bytes.Buffer
+		b.printLeases(&out)
+		return out.String()
+	}
+	require.Contains(t, leases("drift,network"), "stale leases 4, lease reads 100 ")
+	require.Empty(t, leases("all"))
+	_, stdout, _ := call("-faults", "drift,network", "-steps", "2000")
+	require.Regexp(t, `\nstale leases \d+, lease reads \d+ .*\nhash `, "\n"+stdout)
 }
 
 // The printed command makes the same run: its flags are read back to the same
@@ -96,6 +192,14 @@ func TestReplayCommand(t *testing.T) {
 	}
 }
 
+// What nodes keep their log in is part of the command that repeats a run.
+func TestReplayWithStorage(t *testing.T) {
+	args := []string{"-seed", "3", "-faults", "crash", "-storage", "memory"}
+	f, err := parse(args, &bytes.Buffer{})
+	require.NoError(t, err)
+	require.Equal(t, "go run ./cmd/raftsim "+strings.Join(args, " "), f.replay(f.options(f.first)))
+}
+
 // A run that violates an invariant is reported with the command that repeats it,
 // and its shortened run is shown.
 func TestReport(t *testing.T) {
@@ -108,7 +212,7 @@ func TestReport(t *testing.T) {
 	b.ended(10, sim.Result{Violation: bad})
 	require.Equal(t, uint64(3), b.violations)
 	var out bytes.Buffer
-	o := b.report(&out)
+	o := b.report(&out, 0)
 	require.Equal(t, uint64(8), o.Seed, "the lowest seed")
 	require.Equal(t, "violation in the run of seed 8: S1 at step 7, node 2: made up\n"+
 		"replay: go run ./cmd/raftsim -seed 8 -faults none\n", out.String())

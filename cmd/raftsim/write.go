@@ -11,6 +11,24 @@ import (
 	"github.com/quorate-raft/raft/rafttest/trace"
 )
 
+// writable makes sure that the files can be written, before any run is made. What
+// is in them stays until there is something else to be written.
+func writable(f *flags) error {
+	for what, name := range map[string]string{"trace": f.trace, "diagram": f.html} {
+		if name == "" {
+			continue
+		}
+		file, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE, 0o666)
+		if err != nil {
+			return fmt.Errorf("writing the %s: %w", what, err)
+		}
+		if err := file.Close(); err != nil {
+			return fmt.Errorf("writing the %s: %w", what, err)
+		}
+	}
+	return nil
+}
+
 // write repeats the run and writes the files that were asked for.
 func write(f *flags, o sim.Options, stdout io.Writer) error {
 	if f.trace != "" {
@@ -20,7 +38,7 @@ func write(f *flags, o sim.Options, stdout io.Writer) error {
 		fmt.Fprintf(stdout, "trace of seed %d: %s\n", o.Seed, f.trace)
 	}
 	if f.html != "" {
-		if err := toFile(f.html, func(w io.Writer) error { return writePage(w, o) }); err != nil {
+		if err := toFile(f.html, func(w io.Writer) error { return writePage(w, f, o) }); err != nil {
 			return fmt.Errorf("writing the diagram: %w", err)
 		}
 		fmt.Fprintf(stdout, "diagram of seed %d: %s\n", o.Seed, f.html)
@@ -61,9 +79,11 @@ func writeTrace(w io.Writer, o sim.Options) error {
 // maxPageEvents bounds the size of a page; it shows the end of a longer run.
 const maxPageEvents = 400_000
 
-func writePage(w io.Writer, o sim.Options) error {
+func writePage(w io.Writer, f *flags, o sim.Options) error {
 	var events []trace.Event
+	var happened uint64
 	o.Observer = func(e *trace.Event) {
+		happened++
 		if len(events) == 2*maxPageEvents {
 			events = append(events[:0], events[maxPageEvents:]...)
 		}
@@ -73,9 +93,18 @@ func writePage(w io.Writer, o sim.Options) error {
 	if len(events) > maxPageEvents {
 		events = events[len(events)-maxPageEvents:]
 	}
-	title := fmt.Sprintf("seed %d: no violation", o.Seed)
+	run := spacetime.Run{Title: fmt.Sprintf("seed %d: no violation", o.Seed), Replay: f.replay(o), Events: events}
 	if r.Violation != nil {
-		title = fmt.Sprintf("seed %d: %s", o.Seed, r.Violation.Rule)
+		run.Title = fmt.Sprintf("seed %d: %s", o.Seed, r.Violation.Rule)
 	}
-	return spacetime.Write(w, spacetime.Run{Title: title, Replay: sim.ReplayCommand(o), Events: events})
+	s := &r.Stats
+	if v := r.Violation; v != nil {
+		run.Subtitle = fmt.Sprintf("step %d, node %d: %s · ", v.Step, v.Node, v.Detail)
+	}
+	run.Subtitle += fmt.Sprintf("faults: %v · %d steps, %d faults, %d crashes, %d elections, %d commits, %d changes of configuration",
+		o.Faults, s.Steps, s.Faults, s.Crashes, s.Elections, s.Commits, s.ConfChanges)
+	if n := uint64(len(events)); n < happened {
+		run.Subtitle += fmt.Sprintf(" · only the last %d of %d events are shown", n, happened)
+	}
+	return spacetime.Write(w, run)
 }

@@ -33,6 +33,7 @@ var someEvents = []trace.Event{
 	{Step: 9, At: 2500, Kind: trace.Drop, Node: 2, Peer: 1, Msg: 2, Type: pb.MsgAppResp, Term: 4, Reject: true,
 		Text: "the link is cut"},
 	{Step: 9, At: 2500, Kind: trace.Send, Node: 2, Peer: 1, Msg: 3, Type: pb.MsgHup},
+	{Step: 9, At: 2500, Kind: trace.Hostile, Node: 2, Peer: 1 << 62, Term: 1 << 61, Index: 5, Text: "MsgApp: of a stranger"},
 	{Step: 10, At: 2500, Kind: trace.Violation, Text: "S1"},
 	{Step: 11, At: 1 << 52, Kind: trace.Drop, Node: math.MaxUint64, Peer: maxExact, Msg: maxExact + 1, Type: 99,
 		Term: math.MaxUint64, Index: 1 << 60, Text: hostile},
@@ -133,6 +134,15 @@ func TestEventsInFull(t *testing.T) {
 	empty := embeddedIn(t, write(t, Run{}))
 	require.Empty(t, empty.Events)
 	require.Equal(t, []string{""}, empty.Texts)
+}
+
+// The page knows every kind of event: a new one has to be drawn as something.
+func TestAllKinds(t *testing.T) {
+	last := trace.Kind(0)
+	for ; !strings.HasPrefix(last.String(), "Kind("); last++ {
+		require.True(t, strings.Contains(part("data.js"), "'"+last.String()+"'"), last)
+	}
+	require.Greater(t, last, trace.Hostile)
 }
 
 // Texts come from errors, clients and peers: none can leave its place and become part of the page.

@@ -151,7 +151,11 @@ func (p *tab) listen(event any) {
 	}
 	switch e := event.(type) {
 	case *runtime.EventExceptionThrown:
-		fault("exception: %v", e.ExceptionDetails)
+		text := e.ExceptionDetails.Text
+		if thrown := e.ExceptionDetails.Exception; thrown != nil {
+			text += " " + thrown.Description
+		}
+		fault("exception: %s", text)
 	case *runtime.EventConsoleAPICalled:
 		fault("console %v: %v", e.Type, e.Args)
 	case *log.EventEntryAdded:

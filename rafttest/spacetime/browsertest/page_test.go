@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/quorate-raft/raft"
+	"github.com/quorate-raft/raft/rafttest/sim"
 	"github.com/quorate-raft/raft/rafttest/spacetime"
 	"github.com/quorate-raft/raft/rafttest/trace"
 )
@@ -98,8 +99,9 @@ func TestZoomAndPan(t *testing.T) {
 	lanes := p.middle("#lanes")
 	left := evaluate[float64](p, "document.getElementById('lanes').getBoundingClientRect().left")
 	width := evaluate[float64](p, "document.getElementById('lanes').clientWidth")
-	at := point{left + width/4, lanes.Y}
-	under := func(s state) float64 { return s.From + (s.To-s.From)/4 }
+	quarter := math.Floor(width / 4) // The browser leaves out parts of pixels.
+	at := point{left + quarter, lanes.Y}
+	under := func(s state) float64 { return s.From + (s.To-s.From)*quarter/width }
 
 	for range 10 {
 		p.wheel(at, -400)
@@ -196,6 +198,92 @@ func TestFilters(t *testing.T) {
 	require.Equal(t, 4, evaluate[int](p, "document.querySelectorAll('.lane-head').length"))
 	require.NotContains(t, p.text("#lane-heads"), "node 1\n")
 	p.screenshot("filtered-light")
+}
+
+// A hostile message is a mark at the node that got it, to be filtered, found and clicked; whom it
+// names as its sender gets no lane.
+func TestHostile(t *testing.T) {
+	requireBrowser(t)
+	p := open(t, spacetime.Run{Title: "hostile", Events: []trace.Event{
+		{Step: 1, Kind: trace.Start, Node: 1, Index: 1}, {Step: 1, Kind: trace.Start, Node: 2, Index: 1},
+		{Step: 2, At: 1000, Kind: trace.Client, Node: 1, Text: "a client"},
+		{Step: 5, At: 3000, Kind: trace.Hostile, Node: 2, Peer: 1 << 62, Term: 7, Text: "MsgApp: of a stranger: refused"},
+		{Step: 8, At: 5000, Kind: trace.Hostile, Node: 1, Peer: 2, Text: "MsgVote: without a term: refused"},
+		{Step: 9, At: 6000, Kind: trace.Client, Node: 1, Text: "another"},
+	}})
+	all := p.state()
+	require.Equal(t, 2, all.Nodes)
+	p.click(p.locate(3))
+	require.Equal(t, 3, p.state().Selected)
+	fields := p.text("#fields")
+	require.Contains(t, fields, "Peer\n4611686018427387904 (named as sender)")
+	require.Contains(t, fields, "MsgApp: of a stranger: refused")
+	p.screenshot("hostile-light")
+	p.press(kb.Escape)
+
+	p.choose(`#legend-kinds input[data-value="hostile"]`)
+	require.Equal(t, all.Marks-2, p.state().Marks)
+	p.click(p.locate(3))
+	require.Equal(t, -1, p.state().Selected, "what is not shown is not hit")
+	p.choose(`#legend-kinds input[data-value="hostile"]`)
+	require.Equal(t, all.Marks, p.state().Marks)
+	p.choose("#query")
+	p.press("hostile" + kb.Enter)
+	require.Equal(t, 2, p.state().Matches)
+}
+
+// The head of a lane has the node's configuration: what it applied last, or, after it restored a
+// snapshot, what others had applied by the snapshot's index.
+func TestConfiguration(t *testing.T) {
+	requireBrowser(t)
+	p := open(t, spacetime.Run{Title: "configurations", Events: []trace.Event{
+		{Step: 5, Kind: trace.Conf, Node: 1, Index: 4, Text: "voters=(1 2)"},
+		{Step: 6, Kind: trace.Conf, Node: 2, Index: 4, Text: "voters=(1 2)"},
+		{Step: 7, Kind: trace.Conf, Node: 1, Index: 9, Text: "voters=(1 2 3)"},
+		{Step: 8, Kind: trace.Conf, Node: 1, Index: 12, Text: "voters=(1 3)"},
+		{Step: 9, Kind: trace.Snapshot, Node: 1, Index: 12, Text: "taken"},
+		{Step: 10, Kind: trace.Snapshot, Node: 2, Index: 11, Text: "restored"},
+		{Step: 11, Kind: trace.Conf, Node: 2, Index: 12, Text: "voters=(1 3)"},
+	}})
+	conf := func(event int) string {
+		evaluate[bool](p, fmt.Sprintf("select(%d) || true", event))
+		p.state()
+		return p.text(`.lane-head[data-node="2"]`)
+	}
+	require.NotContains(t, conf(0), "voters")
+	require.Contains(t, conf(4), "voters=(1 2)")
+	require.Contains(t, conf(5), "voters=(1 2 3)")
+	require.Contains(t, conf(6), "voters=(1 3)")
+	require.Contains(t, conf(6), "unknown", "the run's beginning is left out, with the node's start")
+}
+
+// Runs of the simulator, with all that it does, are drawn in whole: nothing is logged, every lane
+// is of a node, and every kind of mark is in the legend.
+func TestSimulated(t *testing.T) {
+	requireBrowser(t)
+	for _, seed := range []uint64{7, 19} {
+		var run []trace.Event
+		r := sim.Run(sim.Options{Seed: seed, Faults: sim.All, Observer: func(e *trace.Event) { run = append(run, *e) }})
+		p := open(t, spacetime.Run{Title: fmt.Sprint("seed ", seed), Subtitle: fmt.Sprint(r.Stats.Steps, " steps"), Events: run})
+		nodes := map[uint64]bool{}
+		for i := range run {
+			if e := &run[i]; e.Kind == trace.Start {
+				nodes[e.Node] = true
+			}
+		}
+		s := p.state()
+		require.Equal(t, len(run), s.Events)
+		require.Equal(t, len(nodes), s.Nodes)
+		require.Empty(t, evaluate[[]string](p, `[...kindCounts.keys()].filter(kind =>
+			!['send', 'deliver', 'drop', 'role', 'violation'].includes(kind) &&
+			!document.querySelector('#legend-kinds input[data-value="' + kind + '"]'))`))
+		t.Logf("seed %d: %d events, first drawn after %.0f ms, %.1f ms for the whole run", seed, s.Events, s.FirstDrawn, s.Milliseconds)
+		require.Less(t, s.FirstDrawn, 5_000.0)
+		p.screenshot(fmt.Sprintf("seed-%d-light", seed))
+		p.visit(fmt.Sprintf("#step=%d&span=100000", run[len(run)/2].Step))
+		require.Equal(t, "arrows", p.state().Mode)
+		p.screenshot(fmt.Sprintf("seed-%d-zoomed-light", seed))
+	}
 }
 
 // A click on an arrow or a mark shows that event with all its fields, and leads to the other end

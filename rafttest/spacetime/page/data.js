@@ -99,17 +99,19 @@ function byID(a, b) {
   return x < y ? -1 : x > y ? 1 : 0;
 }
 
-// lanes has every node that occurs, by ID. Each lane has the numbers of all
-// its events, of some kinds of them, and its periods.
+// lanes has every node that occurs, by ID; whom a hostile message names need not be one. Each
+// lane has the numbers of all its events, of some kinds of them, and its periods.
 const lanes = new Map();
 {
   const ids = new Set();
   for (const e of events) {
     if (e.node) ids.add(e.node);
-    if (e.peer) ids.add(e.peer);
+    if (e.peer && isMessage(e)) ids.add(e.peer);
   }
   for (const id of [...ids].sort(byID)) {
-    lanes.set(id, {id, all: [], commit: [], apply: [], conf: [], sync: [], start: [], periods: [], periodStarts: []});
+    lanes.set(id, {
+      id, all: [], commit: [], apply: [], conf: [], sync: [], start: [], snapshot: [], periods: [], periodStarts: [],
+    });
   }
   for (const e of events) {
     const lane = lanes.get(e.node);
@@ -135,6 +137,28 @@ function addPeriod(lane, e) {
   lane.periodStarts.push(e.i);
 }
 
+// confs has the configurations that were applied, by the index of their entry, ascending.
+const confs = {indexes: [], texts: []};
+{
+  const byIndex = new Map();
+  for (const e of events) if (e.kind === 'conf' && e.index) byIndex.set(Number(e.index), e.text);
+  for (const index of [...byIndex.keys()].sort((a, b) => a - b)) {
+    confs.indexes.push(index);
+    confs.texts.push(byIndex.get(index));
+  }
+}
+
+// confAt is a node's configuration after event i: what it applied last, or what others had
+// applied up to the index of the snapshot that it restored since; empty if unknown.
+function confAt(lane, i) {
+  const applied = lastUpTo(lane.conf, i);
+  for (let p = bound(lane.snapshot, i + 1) - 1; p >= 0 && lane.snapshot[p] > applied; p--) {
+    const e = events[lane.snapshot[p]];
+    if (e.text === 'restored') return confs.texts[bound(confs.indexes, Number(e.index) + 1) - 1] ?? '';
+  }
+  return applied < 0 ? '' : events[applied].text;
+}
+
 // stateAt is what is known of a node after event i.
 function stateAt(lane, i) {
   const p = bound(lane.periodStarts, i + 1) - 1;
@@ -145,7 +169,7 @@ function stateAt(lane, i) {
   };
   return {
     ...period, commit: last('commit')?.index ?? 0, applied: last('apply')?.index ?? 0,
-    durable: last('sync')?.index ?? 0, conf: last('conf')?.text ?? '', starts: last('start')?.index ?? 0,
+    durable: last('sync')?.index ?? 0, conf: confAt(lane, i), starts: last('start')?.index ?? 0,
   };
 }
 
@@ -201,7 +225,7 @@ function eachFlight(first, last, visit) {
 
 // Marks are the events that are drawn as something of their own: small ones only
 // where there is room, notable ones always.
-const smallKinds = ['commit', 'apply', 'write', 'sync', 'client'];
+const smallKinds = ['commit', 'apply', 'write', 'sync', 'client', 'hostile'];
 const notableKinds = ['conf', 'snapshot', 'crash', 'start', 'stop'];
 const kindCounts = new Map();
 const smallMarks = [], notableMarks = [], violations = [];

@@ -52,7 +52,8 @@ function fieldsOf(e) {
   const add = (name, value) => { if (value) fields.push([name, value]); };
   const out = e.kind !== 'deliver';
   add('Node', isMessage(e) ? `${e.node} (${out ? 'sender' : 'receiver'})` : e.node);
-  add('Peer', isMessage(e) ? `${e.peer} (${out ? 'receiver' : 'sender'})` : e.peer);
+  add('Peer', isMessage(e) ? `${e.peer} (${out ? 'receiver' : 'sender'})` :
+    e.kind === 'hostile' && e.peer ? `${e.peer} (named as sender)` : e.peer);
   add('Msg', e.msg && `#${e.msg}`);
   add('Type', e.type);
   add('Role', e.kind === 'role' ? roleOf(e.role).name : '');
@@ -114,7 +115,7 @@ function sameStep(e) {
   const list = el('ol', {id: 'same-step'});
   for (let i = from; i < to; i++) {
     const one = events[i];
-    const peer = one.peer ? ` ${one.kind === 'deliver' ? '←' : '→'} ${one.peer}` : '';
+    const peer = one.peer ? ` ${['deliver', 'hostile'].includes(one.kind) ? '←' : '→'} ${one.peer}` : '';
     const text = [one.node || '–', peer, ' ', one.kind, ' ', one.type.replace(/^Msg/, ''),
       one.kind === 'role' ? roleOf(one.role).name : '', one.index ? ` i${one.index}` : '', ' ', one.text].join('');
     const item = el('li', {}, link(i, text.trim()));
@@ -149,8 +150,8 @@ function showLaneHeads() {
     head.style.height = `${laneHeight}px`;
     head.className = `lane-head role-${s.state}`;
     const leads = s.state === 'Follower' && s.lead ? ` of ${s.lead}` : '';
-    head.replaceChildren(el('b', {}, `node ${lane.id}`),
-      el('span', {}, `${roleOf(s.state).name}${leads}, term ${s.term}`), el('span', {}, `commit ${s.commit}`),
+    head.replaceChildren(el('b', {title: `node ${lane.id}`}, `node ${lane.id}`),
+      el('span', {}, `${roleOf(s.state).name}${leads}`), el('span', {}, `term ${s.term}, commit ${s.commit}`),
       el('span', {}, `applied ${s.applied}`),
       ...(s.conf ? [el('span', {className: 'conf', title: s.conf}, s.conf)] : []));
   });

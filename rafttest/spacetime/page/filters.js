@@ -52,6 +52,7 @@ function buildFilters() {
   const markTexts = {
     commit: 'commit index', apply: 'applied index', conf: 'configuration', write: 'disk write', sync: 'disk sync',
     snapshot: 'snapshot', crash: 'crash', start: 'start', stop: 'stopped with an error', client: 'client',
+    hostile: 'hostile message',
   };
   const markLines = [...smallKinds, ...notableKinds].filter(seen).map((kind) => legendLine(
     (c, w, y) => marks[kind](c, w / 2, kind === 'conf' ? y - 1 : y), markTexts[kind],

@@ -9,7 +9,8 @@ const roles = {
   Leader: {name: 'leader', letter: 'L', half: 10},
   Down: {name: 'down', letter: '', half: 0},
   Stopped: {name: 'stopped', letter: '', half: 6},
-  Absent: {name: 'not started', letter: '', half: 0},
+  // Of a run whose beginning is left out, it cannot be told.
+  Absent: {name: events.length && events[0].step > 1 ? 'unknown' : 'not started', letter: '', half: 0},
 };
 const roleOf = (state) => roles[state] ?? {name: state, letter: '?', half: 6};
 
@@ -100,6 +101,14 @@ const marks = {
     c.arc(x, y, 3.2, 0, 7);
     c.fill();
   },
+  hostile(c, x, y) {
+    c.fillStyle = palette.lost;
+    polygon(c, [0, 1, 2, 3, 4, 5, 6, 7].map((n) => {
+      const r = n % 2 ? 2 : 6;
+      return [x + r * Math.sin(n * Math.PI / 4), y - r * Math.cos(n * Math.PI / 4)];
+    }));
+    c.fill();
+  },
   conf(c, x, y) {
     c.fillStyle = palette.conf;
     c.fillRect(x - 0.75, y - 6, 1.5, 24);
@@ -141,6 +150,7 @@ function outlined(c, colour, points) {
 // markRows says where in a lane a mark is, from its middle.
 const markRows = {
   conf: -33, commit: -20, apply: -20, snapshot: 20, crash: 0, start: 0, stop: 0, write: 20, sync: 20, client: 33,
+  hostile: 33,
 };
 
 // head draws the point of an arrow at x, y that comes from the angle: full, hollow for

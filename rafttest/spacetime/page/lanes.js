@@ -3,6 +3,7 @@
 // counts says what the last drawing had, for tests; hits is what a pointer can meet in it.
 const counts = {mode: '', bands: 0, arrows: 0, lost: 0, marks: 0, bars: 0, labels: 0, milliseconds: 0, drawings: 0};
 let hits = {marks: [], arrows: [], bands: []};
+let names = []; // where marks with texts are: {x0, x1, y}
 
 const smallestLane = 86;
 
@@ -19,6 +20,7 @@ function paintLanes() {
   const {shown, rows, laneHeight, height} = layout();
   const c = surface($('lanes'), view.width, height);
   hits = {marks: [], arrows: [], bands: []};
+  names = [];
   Object.assign(counts, {bands: 0, arrows: 0, lost: 0, marks: 0, bars: 0, labels: 0});
   shown.forEach((lane, i) => {
     if (i % 2 === 1) {
@@ -26,7 +28,7 @@ function paintLanes() {
       c.fillRect(0, laneHeight * i, view.width, laneHeight);
     }
   });
-  paintCutShades(c, height);
+  paintCutShades(c, laneHeight * shown.length);
   const arrows = flightsInWindow();
   counts.mode = arrows ? 'arrows' : 'bars';
   paintViolationLines(c, height);
@@ -134,12 +136,22 @@ function paintMarks(c, numbers, rows) {
 function nameMark(c, {e, x, y}, x1) {
   const whole = e.kind === 'commit' || e.kind === 'snapshot';
   if (e.kind === 'snapshot' && counts.mode === 'bars') return;
-  const text = whole ? String(e.index) : ['conf', 'client', 'stop'].includes(e.kind) ? e.text : '';
+  const text = whole ? String(e.index) : ['conf', 'client', 'hostile', 'stop'].includes(e.kind) ? e.text : '';
   const offset = e.kind === 'conf' ? 10 : 7, down = {stop: -17, conf: -2, snapshot: 12}[e.kind] ?? 0;
   const cut = text && fitText(c, text, Math.min(x1 - x - offset - 4, 420));
   if (!cut || (whole && cut !== text) || cut.length < Math.min(text.length, 6)) return;
+  const at = {x0: x + offset, x1: x + offset + c.measureText(cut).width, y: y + down};
+  // A snapshot's index is where clients' texts are, which say more.
+  if (e.kind === 'snapshot' && names.some((n) => Math.abs(n.y - at.y) < 11 && n.x0 < at.x1 && n.x1 > at.x0)) return;
+  names.push({...at, x0: x - 6});
   counts.labels++;
-  haloed(c, cut, x + offset, y + down, palette.ink);
+  if (counts.mode === 'bars') { // The curve of the commit index may run through it.
+    c.fillStyle = palette.background;
+    c.globalAlpha = 0.8;
+    c.fillRect(at.x0, at.y - 6, at.x1 - at.x0, 12);
+    c.globalAlpha = 1;
+  }
+  haloed(c, cut, at.x0, at.y, palette.ink);
 }
 
 // paintCommitCurves shows, where marks would be too many, how far each node's commit index is:
