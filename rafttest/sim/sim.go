@@ -44,6 +44,7 @@ type simulation struct {
 	values, reads uint64
 	instants      int64
 	history       *lincheck.Checker
+	late          []lincheck.Op // given up, and not known to have taken effect
 
 	planned     uint64 // faults planned so far
 	undos       []func()
