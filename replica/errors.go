@@ -3,8 +3,6 @@ package replica
 import (
 	"errors"
 	"fmt"
-
-	"github.com/quorate-raft/raft"
 )
 
 // What the outcome of a proposal can be, beside success. Every error of Propose and
@@ -21,8 +19,14 @@ var (
 	// MaxPendingBytes). Back off and try again. As a refused proposal it
 	// matches ErrNotApplied too.
 	ErrOverloaded = errors.New("replica: overloaded")
+	// ErrTooLarge: a command exceeds Config.MaxProposalBytes. It matches
+	// ErrNotApplied too.
+	ErrTooLarge = errors.New("replica: proposal is too large")
 	// ErrStopped: the replica was stopped, or stopped itself; Err says why.
 	ErrStopped = errors.New("replica: stopped")
+	// ErrDirInUse: another replica of this process has the same
+	// Config.SnapshotDir, and perhaps the same Storage.
+	ErrDirInUse = errors.New("replica: snapshot directory is in use")
 	// ErrInvalidConfig matches every error of a Config that Start refuses.
 	ErrInvalidConfig = errors.New("replica: invalid config")
 	// ErrSnapshotMissing: the log begins after what the state machine holds, and
@@ -43,6 +47,5 @@ var (
 	errReplaced  = errors.New("another leader's entry took its place in the log")
 	errForwarded = errors.New("it was passed on to a leader that is none any more")
 	errSkipped   = errors.New("its place in the log came with a snapshot")
+	errUnheard   = errors.New("it was passed on to the leader and not heard of since")
 )
-
-func isNoLeader(err error) bool { return errors.Is(err, raft.ErrNoLeader) }

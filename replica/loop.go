@@ -1,6 +1,7 @@
 package replica
 
 import (
+	"errors"
 	"time"
 
 	"go.uber.org/zap"
@@ -11,7 +12,12 @@ import (
 
 // run is the loop: it alone touches the node. It ends when the replica stops.
 func (r *Replica) run() {
-	defer close(r.writes)
+	defer func() {
+		close(r.writes)
+		// The node takes nothing more, so it is known what never happened. Nobody
+		// waits for a state machine that is at something long.
+		r.pending.stop(r.stopError())
+	}()
 	ticker := time.NewTicker(r.cfg.TickInterval)
 	defer ticker.Stop()
 	var w work
@@ -29,7 +35,7 @@ func (r *Replica) run() {
 		w.reset()
 		r.drain(urgent)
 		if err := r.node.Err(); err != nil {
-			r.fail(err)
+			r.stop(err)
 		}
 	}
 }
@@ -47,14 +53,22 @@ func (r *Replica) tickDue() bool {
 	}
 	n := due - r.clock
 	r.clock = due
-	if r.soft.RaftState != raft.StateLeader {
-		n = min(n, max(1, uint64(r.electionTick)/2))
-	}
-	for range n {
+	some := max(1, uint64(r.electionTick)/2)
+	for i := range n {
+		if i >= some && !r.isLeader() {
+			break
+		}
 		r.tick()
 	}
 	return true
 }
+
+// isLeader asks the node: r.soft is what it was at the last Ready.
+func (r *Replica) isLeader() bool { return r.node.BasicStatus().RaftState == raft.StateLeader }
+
+// forwardTimeouts is for how many election timeouts a proposal that was passed on to
+// the leader is waited for.
+const forwardTimeouts = 10
 
 func (r *Replica) tick() {
 	r.ticks++
@@ -62,8 +76,12 @@ func (r *Replica) tick() {
 	if r.ticks > uint64(r.electionTick) {
 		r.reaskReads(r.ticks - uint64(r.electionTick))
 	}
+	r.dropReads()
 	if r.ticks%uint64(r.electionTick) == 0 {
 		r.snapshots.expireViews()
+		if wait := forwardTimeouts * uint64(r.electionTick); r.ticks > wait {
+			r.pending.expire(r.ticks - wait)
+		}
 	}
 	r.checkTransfers()
 }
@@ -116,7 +134,8 @@ func (r *Replica) refusedMessage(m *pb.Message, err error) {
 func (r *Replica) propose() {
 	for len(r.waitingProposals) > 0 {
 		p := r.waitingProposals[0]
-		if r.pending.isWaiting(p) && !r.proposeOne(p) {
+		if r.pending.claim(p) && !r.proposeOne(p) {
+			r.waitingProposals = r.pending.prune(r.waitingProposals)
 			return
 		}
 		r.waitingProposals[0] = nil
@@ -141,8 +160,9 @@ func (r *Replica) proposeOne(p *proposal) bool {
 		if st.RaftState == raft.StateLeader {
 			index = st.LastIndex
 		}
-		r.pending.handed(p, index, st.Term)
-	case isNoLeader(err):
+		r.pending.handed(p, index, st.Term, r.ticks)
+	case errors.Is(err, raft.ErrNoLeader):
+		r.pending.unclaim(p)
 		return false
 	default:
 		r.pending.refused(p, err)

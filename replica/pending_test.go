@@ -15,7 +15,7 @@ func newTestPending(t *testing.T) (*pending, func() *proposal) {
 	c.MaxPendingBytes = 100
 	ps := newPending(&c, 99)
 	return ps, func() *proposal {
-		p := &proposal{done: make(chan struct{}), data: make([]byte, headerSize)}
+		p := &proposal{done: make(chan struct{}), data: make([]byte, headerSize), bytes: headerSize}
 		require.NoError(t, ps.add(p))
 		return p
 	}
@@ -35,9 +35,9 @@ func isDecided(p *proposal) bool {
 func TestPendingResult(t *testing.T) {
 	ps, add := newTestPending(t)
 	mine, passedOn, other := add(), add(), add()
-	ps.handed(mine, 10, 2)
-	ps.handed(passedOn, 0, 2)
-	ps.handed(other, 12, 2)
+	ps.handed(mine, 10, 2, 0)
+	ps.handed(passedOn, 0, 2, 0)
+	ps.handed(other, 12, 2, 0)
 	ps.settle([]applied{{id: mine.id, index: 10, result: "a"}, {id: passedOn.id, index: 11, result: "b"}})
 	require.True(t, isDecided(mine) && isDecided(passedOn))
 	require.Equal(t, []any{"a", "b"}, []any{mine.result, passedOn.result})
@@ -54,8 +54,8 @@ func TestPendingResult(t *testing.T) {
 func TestPendingReplaced(t *testing.T) {
 	ps, add := newTestPending(t)
 	mine, passedOn := add(), add()
-	ps.handed(mine, 10, 2)
-	ps.handed(passedOn, 0, 2)
+	ps.handed(mine, 10, 2, 0)
+	ps.handed(passedOn, 0, 2, 0)
 	ps.settle([]applied{{id: proposalID{98, mine.id.seq}, index: 10, result: "of another origin"}})
 	require.ErrorIs(t, mine.err, ErrNotApplied)
 	require.NotErrorIs(t, mine.err, ErrAmbiguous)
@@ -72,12 +72,12 @@ func TestPendingGiveUp(t *testing.T) {
 	ps, add := newTestPending(t)
 	why := errors.New("why")
 	early, late, decided := add(), add(), add()
-	ps.handed(late, 10, 2)
-	ps.handed(decided, 11, 2)
+	ps.handed(late, 10, 2, 0)
+	ps.handed(decided, 11, 2, 0)
 	_, err := ps.giveUp(early, why)
 	require.ErrorIs(t, err, ErrNotApplied)
 	require.ErrorIs(t, err, why)
-	require.False(t, ps.isWaiting(early), "the loop must not propose it")
+	require.False(t, ps.claim(early), "the loop must not propose it")
 	_, err = ps.giveUp(late, why)
 	require.ErrorIs(t, err, ErrAmbiguous)
 	ps.settle([]applied{{id: late.id, index: 10}, {id: decided.id, index: 11, result: 5}})
@@ -93,8 +93,8 @@ func TestPendingGiveUp(t *testing.T) {
 func TestPendingSkipped(t *testing.T) {
 	ps, add := newTestPending(t)
 	before, after := add(), add()
-	ps.handed(before, 10, 2)
-	ps.handed(after, 11, 2)
+	ps.handed(before, 10, 2, 0)
+	ps.handed(after, 11, 2, 0)
 	ps.skipped(10)
 	require.ErrorIs(t, before.err, ErrAmbiguous)
 	require.False(t, isDecided(after))
@@ -113,18 +113,18 @@ func TestPendingOverload(t *testing.T) {
 	require.False(t, ps.admitRead(), "reads count too")
 
 	ps, _ = newTestPending(t)
-	big := &proposal{done: make(chan struct{}), data: make([]byte, 1000)}
+	big := &proposal{done: make(chan struct{}), bytes: 1000}
 	require.NoError(t, ps.add(big))
-	require.ErrorIs(t, ps.add(&proposal{done: make(chan struct{}), data: make([]byte, 1)}), ErrOverloaded)
+	require.ErrorIs(t, ps.add(&proposal{done: make(chan struct{}), bytes: 1}), ErrOverloaded)
 	ps.refused(big, errors.New("no"))
-	require.NoError(t, ps.add(&proposal{done: make(chan struct{}), data: make([]byte, 1)}))
+	require.NoError(t, ps.add(&proposal{done: make(chan struct{}), bytes: 1}))
 }
 
 // A stopped replica leaves nobody waiting, and says what it knows.
 func TestPendingStop(t *testing.T) {
 	ps, add := newTestPending(t)
 	early, late := add(), add()
-	ps.handed(late, 10, 2)
+	ps.handed(late, 10, 2, 0)
 	ps.stop(ErrStopped)
 	require.ErrorIs(t, early.err, ErrNotApplied)
 	require.ErrorIs(t, late.err, ErrAmbiguous)

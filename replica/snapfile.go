@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 
 	pb "github.com/quorate-raft/raft/raftpb"
 )
@@ -42,13 +43,45 @@ func parseSnapshotName(name string) (index, term uint64, ok bool) {
 	return index, term, err == nil && n == 2
 }
 
+// dirs are the directories of the running replicas. Two replicas would remove each
+// other's files, and are likely to be two lives of one member.
+var dirs struct {
+	mu   sync.Mutex
+	used map[string]bool
+}
+
+// claimDir returns the absolute path of dir, which is the caller's until
+// releaseDir. ErrDirInUse if it is somebody's already.
+func claimDir(dir string) (string, error) {
+	path, err := filepath.Abs(dir)
+	if err != nil {
+		return "", fmt.Errorf("replica: snapshot directory: %w", err)
+	}
+	dirs.mu.Lock()
+	defer dirs.mu.Unlock()
+	if dirs.used[path] {
+		return "", fmt.Errorf("%w: %s", ErrDirInUse, path)
+	}
+	if dirs.used == nil {
+		dirs.used = map[string]bool{}
+	}
+	dirs.used[path] = true
+	return path, nil
+}
+
+func releaseDir(path string) {
+	dirs.mu.Lock()
+	defer dirs.mu.Unlock()
+	delete(dirs.used, path)
+}
+
 // snapshotWriter writes a snapshot's file under a name that does not count, and
 // gives it its name when it is durable.
 type snapshotWriter struct {
 	f    *os.File
 	w    *bufio.Writer
 	path string // when complete
-	size uint64 // of the body
+	stop <-chan struct{} // if it is closed, writing fails
 	err  error
 }
 
@@ -65,12 +98,16 @@ func createSnapshotFile(dir string, meta *pb.SnapshotMetadata) (*snapshotWriter,
 // Write appends to the body.
 func (w *snapshotWriter) Write(b []byte) (int, error) {
 	n := 0
+	select {
+	case <-w.stop:
+		return 0, ErrStopped
+	default:
+	}
 	for len(b) > 0 && w.err == nil {
 		k := min(len(b), maxPiece)
 		w.piece(b[:k])
 		b, n = b[k:], n+k
 	}
-	w.size += uint64(n)
 	return n, w.err
 }
 

@@ -35,8 +35,9 @@ type snapshots struct {
 	running   sync.WaitGroup
 
 	// Of the applier alone.
-	lastIndex uint64 // of the last compaction
-	lastBytes uint64
+	lastIndex   uint64 // of the last compaction
+	lastBytes   uint64
+	lastCommand uint64 // the state machine holds, by its own count
 }
 
 // heldView is a view that may be sent to several peers.
@@ -50,10 +51,14 @@ type heldView struct {
 
 const maxReceiving = 4
 
-func newSnapshots(r *Replica) *snapshots {
-	s := &snapshots{r: r, dir: r.cfg.SnapshotDir, sends: map[uint64]context.CancelFunc{}}
+func newSnapshots(r *Replica) (*snapshots, error) {
+	dir, err := claimDir(r.cfg.SnapshotDir)
+	if err != nil {
+		return nil, err
+	}
+	s := &snapshots{r: r, dir: dir, sends: map[uint64]context.CancelFunc{}}
 	s.durable, _ = r.cfg.StateMachine.(Durable)
-	return s
+	return s, nil
 }
 
 // nodeStorage is the storage as the node sees it: snapshots are those that can be
@@ -131,7 +136,9 @@ func (s *snapshots) capture() {
 }
 
 // metadata returns the metadata of a snapshot at an applied index.
-func (s *snapshots) metadata(index uint64) (meta pb.SnapshotMetadata, err error) {
+func (s *snapshots) metadata(index uint64) (pb.SnapshotMetadata, error) {
+	var meta pb.SnapshotMetadata
+	var err error
 	if !s.r.onLoop(func() {
 		var cs *pb.ConfState
 		if cs, err = s.r.node.ConfStateAt(index); err == nil {
@@ -139,7 +146,7 @@ func (s *snapshots) metadata(index uint64) (meta pb.SnapshotMetadata, err error)
 			meta.Term, err = s.r.cfg.Storage.Term(index)
 		}
 	}) {
-		return meta, s.r.stopError()
+		return pb.SnapshotMetadata{}, s.r.stopError() // the others may still be written
 	}
 	return meta, err
 }
@@ -153,13 +160,17 @@ func (s *snapshots) dropView() {
 	}
 }
 
+// closeUnused closes a stale view that nobody uses, apart, since the loop neither
+// waits for that nor for the lock, which is held.
 func (s *snapshots) closeUnused(v *heldView) {
-	if v.stale && v.users == 0 && v.view != nil {
+	if !v.stale || v.users > 0 {
+		return
+	}
+	s.running.Go(func() {
 		if err := v.view.Close(); err != nil {
 			s.r.log.Warn("closing a view of the state machine", zap.Error(err))
 		}
-		v.view = nil
-	}
+	})
 }
 
 // expireViews gives up a view that nobody asked for lately.
@@ -343,7 +354,7 @@ func (s *snapshots) restore(meta pb.SnapshotMetadata) error {
 	if err := restoreFrom(s.r.cfg.StateMachine, filepath.Join(s.dir, snapshotName(meta.Index, meta.Term)), meta.Index); err != nil {
 		return err
 	}
-	s.lastIndex, s.lastBytes = meta.Index, s.r.appliedBytes.Load()
+	s.lastIndex, s.lastBytes, s.lastCommand = meta.Index, s.r.appliedBytes.Load(), meta.Index
 	s.removeOld()
 	s.r.publish(Event{Kind: SnapshotRestored, Index: meta.Index})
 	return nil
@@ -352,7 +363,7 @@ func (s *snapshots) restore(meta pb.SnapshotMetadata) error {
 // maybeTake compacts the log once enough was applied. It runs on the applier; what
 // takes long runs apart.
 func (s *snapshots) maybeTake(index uint64) {
-	if index < s.lastIndex+s.r.cfg.SnapshotEntries && s.r.appliedBytes.Load() < s.lastBytes+s.r.cfg.SnapshotBytes {
+	if index-s.lastIndex < s.r.cfg.SnapshotEntries && s.r.appliedBytes.Load()-s.lastBytes < s.r.cfg.SnapshotBytes {
 		return
 	}
 	s.take(nil)
@@ -367,6 +378,12 @@ func (s *snapshots) take(waiting []chan<- error) {
 	}
 	index := s.r.applied.Load()
 	s.lastIndex, s.lastBytes = index, s.r.appliedBytes.Load()
+	drop := index - min(index, s.r.cfg.TrailingEntries)
+	if s.durable != nil {
+		// It does not count what is no command. Without the entries after its last
+		// one it would be taken at a restart for one that lacks a snapshot.
+		drop = min(drop, s.lastCommand)
+	}
 	meta, err := s.metadata(index)
 	var view View
 	if err == nil && s.durable == nil {
@@ -375,7 +392,7 @@ func (s *snapshots) take(waiting []chan<- error) {
 	go func() {
 		defer s.running.Done()
 		if err == nil {
-			err = s.finishTaking(&meta, view)
+			err = s.finishTaking(&meta, drop, view)
 		}
 		s.taken(index, waiting, err)
 	}()
@@ -423,31 +440,57 @@ func (s *snapshots) taken(index uint64, waiting []chan<- error, err error) {
 }
 
 // finishTaking makes the state at meta durable, records that, and drops the entries
-// before it but for TrailingEntries.
-func (s *snapshots) finishTaking(meta *pb.SnapshotMetadata, view View) error {
+// up to drop.
+func (s *snapshots) finishTaking(meta *pb.SnapshotMetadata, drop uint64, view View) error {
 	if s.durable != nil {
 		if err := s.durable.Sync(); err != nil {
-			s.r.fail(fmt.Errorf("replica: making the state machine durable: %w", err))
+			s.r.stop(fmt.Errorf("replica: making the state machine durable: %w", err))
 			return err
 		}
 	} else if err := s.writeFile(meta, view); err != nil {
 		return err
 	}
+	err := s.record(meta, drop)
+	if err != nil && !isAnswer(err) {
+		s.r.stop(fmt.Errorf("replica: writing a snapshot to the log: %w", err))
+	}
+	return err
+}
+
+// record tells the storage of a snapshot and drops entries and files that it makes
+// useless.
+func (s *snapshots) record(meta *pb.SnapshotMetadata, drop uint64) error {
 	st := s.r.cfg.Storage
 	s.r.storageMu.Lock()
 	defer s.r.storageMu.Unlock()
 	if err := st.CreateSnapshot(meta.Index, meta.ConfState, nil); err != nil {
 		return err
 	}
-	to := meta.Index - min(meta.Index, s.r.cfg.TrailingEntries)
 	first, err := st.FirstIndex()
-	if err == nil && to >= first {
-		err = st.Compact(to)
+	if err == nil && drop >= first {
+		err = st.Compact(drop)
 	}
-	if err == nil {
-		s.removeOld()
+	if err != nil {
+		return err
 	}
-	return err
+	if s.durable == nil {
+		// A crash may lose what was not synced, and then the file of the snapshot
+		// before is needed. To write the hard state again changes nothing but that.
+		hs, _, err := st.InitialState()
+		if err == nil {
+			err = st.Save(raft.Ready{HardState: hs, MustSync: true})
+		}
+		if err != nil {
+			return err
+		}
+	}
+	s.removeOld()
+	return nil
+}
+
+// isAnswer reports whether an error of CreateSnapshot or Compact is no fault.
+func isAnswer(err error) bool {
+	return errors.Is(err, raft.ErrCompacted) || errors.Is(err, raft.ErrSnapOutOfDate) || errors.Is(err, raft.ErrUnavailable)
 }
 
 func (s *snapshots) writeFile(meta *pb.SnapshotMetadata, view View) error {
@@ -456,6 +499,7 @@ func (s *snapshots) writeFile(meta *pb.SnapshotMetadata, view View) error {
 	if err != nil {
 		return err
 	}
+	w.stop = s.r.stopping
 	if _, err := view.WriteTo(w); err != nil {
 		w.abort()
 		return err
@@ -516,7 +560,7 @@ func (s *snapshots) prepare() (uint64, error) {
 		}
 		index = snap.Metadata.Index
 	}
-	s.lastIndex = index
+	s.lastIndex, s.lastCommand = index, index
 	return index, nil
 }
 
@@ -528,6 +572,7 @@ func (s *snapshots) close() {
 	s.cancelSends()
 	s.running.Wait()
 	s.mu.Lock()
-	defer s.mu.Unlock()
 	s.dropView()
+	s.mu.Unlock()
+	s.running.Wait()
 }
