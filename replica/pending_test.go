@@ -151,3 +151,76 @@ func TestCommandHeader(t *testing.T) {
 	got, _ = idOf(&pb.Entry{Type: pb.EntryConfChangeV2, Data: []byte("\xff")})
 	require.Zero(t, got)
 }
+
+// Who gives up while the loop hands a proposal to the node does not know the outcome,
+// unless the node turns out not to take it.
+func TestPendingGiveUpWhileHanded(t *testing.T) {
+	ps, add := newTestPending(t)
+	why := errors.New("why")
+	taken, put := add(), add()
+	require.True(t, ps.claim(taken))
+	_, err := ps.giveUp(taken, why)
+	require.ErrorIs(t, err, ErrAmbiguous, "the node may have taken it by now")
+	ps.handed(taken, 10, 2, 0)
+	ps.settle([]applied{{id: taken.id, index: 10}})
+	require.ErrorIs(t, taken.err, ErrAmbiguous)
+
+	require.True(t, ps.claim(put))
+	ps.unclaim(put)
+	_, err = ps.giveUp(put, why)
+	require.ErrorIs(t, err, ErrNotApplied)
+	require.Nil(t, put.data, "what is not proposed is not kept")
+}
+
+// A node that led twice may have appended two proposals at one place. Either may still
+// be committed there (Raft figure 8), so both wait for what is.
+func TestPendingOnePlaceTwice(t *testing.T) {
+	for _, won := range []int{0, 1, 2} {
+		ps, add := newTestPending(t)
+		both := []*proposal{add(), add(), add()}
+		for i, p := range both {
+			ps.handed(p, 10, uint64(2+2*i), 0)
+		}
+		require.False(t, isDecided(both[0]) || isDecided(both[1]) || isDecided(both[2]))
+		_, _ = ps.giveUp(both[(won+1)%3], errors.New("why"))
+		ps.settle([]applied{{id: both[won].id, index: 10, result: "result"}})
+		require.NoError(t, both[won].err)
+		require.Equal(t, "result", both[won].result)
+		require.ErrorIs(t, both[(won+1)%3].err, ErrAmbiguous)
+		require.ErrorIs(t, both[(won+2)%3].err, ErrNotApplied)
+		require.Empty(t, ps.byIndex)
+	}
+}
+
+// A snapshot may hide what became of a command that was passed on, wherever its
+// place is; nor does one hear of it that was lost, or refused by the leader.
+func TestPendingPassedOn(t *testing.T) {
+	ps, add := newTestPending(t)
+	p := add()
+	ps.handed(p, 0, 2, 5)
+	ps.skipped(10)
+	require.ErrorIs(t, p.err, ErrAmbiguous)
+
+	p, inLog := add(), add()
+	ps.handed(p, 0, 2, 5)
+	ps.handed(inLog, 11, 2, 5)
+	ps.expire(5)
+	require.False(t, isDecided(p))
+	ps.expire(6)
+	require.ErrorIs(t, p.err, ErrAmbiguous)
+	require.False(t, isDecided(inLog), "its place will be taken")
+}
+
+// While there is no leader, what callers gave up does not pile up.
+func TestPendingPrune(t *testing.T) {
+	ps, add := newTestPending(t)
+	var queue []*proposal
+	for range 1000 {
+		p := add()
+		queue = ps.prune(append(queue, p))
+		_, _ = ps.giveUp(p, errors.New("why"))
+		require.Less(t, len(queue), 100)
+	}
+	p := add()
+	require.Contains(t, ps.prune(append(queue, p)), p)
+}

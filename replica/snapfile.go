@@ -80,7 +80,7 @@ func releaseDir(path string) {
 type snapshotWriter struct {
 	f    *os.File
 	w    *bufio.Writer
-	path string // when complete
+	path string          // when complete
 	stop <-chan struct{} // if it is closed, writing fails
 	err  error
 }
