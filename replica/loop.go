@@ -1,7 +1,6 @@
 package replica
 
 import (
-	"errors"
 	"time"
 
 	"go.uber.org/zap"
@@ -134,7 +133,7 @@ func (r *Replica) refusedMessage(m *pb.Message, err error) {
 func (r *Replica) propose() {
 	for len(r.waitingProposals) > 0 {
 		p := r.waitingProposals[0]
-		if r.pending.claim(p) && !r.proposeOne(p) {
+		if !r.pending.hand(p, r.ticks, r.proposeOne) {
 			r.waitingProposals = r.pending.prune(r.waitingProposals)
 			return
 		}
@@ -144,30 +143,19 @@ func (r *Replica) propose() {
 	r.waitingProposals = nil
 }
 
-// proposeOne reports whether the node took p or refused it, rather than knowing
-// no leader.
-func (r *Replica) proposeOne(p *proposal) bool {
-	var err error
+// proposeOne lets the node take p. The index is that of its entry, 0 if it was passed
+// on.
+func (r *Replica) proposeOne(p *proposal) (index, term uint64, err error) {
 	if p.conf != nil {
 		err = r.node.ProposeConfChange(*p.conf)
 	} else {
 		err = r.node.Propose(p.data)
 	}
-	switch {
-	case err == nil:
-		st := r.node.BasicStatus()
-		index := uint64(0)
-		if st.RaftState == raft.StateLeader {
-			index = st.LastIndex
-		}
-		r.pending.handed(p, index, st.Term, r.ticks)
-	case errors.Is(err, raft.ErrNoLeader):
-		r.pending.unclaim(p)
-		return false
-	default:
-		r.pending.refused(p, err)
+	st := r.node.BasicStatus()
+	if st.RaftState == raft.StateLeader {
+		index = st.LastIndex
 	}
-	return true
+	return index, st.Term, err
 }
 
 // serveByLease serves a read under the leader's lease, if there is one. All ticks

@@ -1,10 +1,12 @@
 package replica
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"sync"
 
+	"github.com/quorate-raft/raft"
 	pb "github.com/quorate-raft/raft/raftpb"
 )
 
@@ -13,14 +15,13 @@ type stage uint8
 
 const (
 	waiting   stage = iota // the node has not taken it
-	claimed                // the loop is giving it to the node
 	inLog                  // this node appended it as leader
 	forwarded              // it was sent to another leader
 	decided
 )
 
-// proposal waits for its outcome. All but id, data, conf and bytes is guarded by
-// the pending that holds it; data belongs to whoever claimed it.
+// proposal waits for its outcome. All but id, conf and bytes is guarded by the
+// pending that holds it.
 type proposal struct {
 	id    proposalID
 	data  []byte           // of the entry, with its header
@@ -84,35 +85,30 @@ func (ps *pending) add(p *proposal) error {
 	return nil
 }
 
-// claim reports whether p is still to be handed to the node, which the loop does
-// next: who gives up from now on does not know the outcome.
-func (ps *pending) claim(p *proposal) bool {
+// hand lets the node take p, unless its caller gave up, and reports whether that is
+// settled: else the node knows no leader. The lock is held meanwhile, so that who
+// gives up knows whether the node has it.
+func (ps *pending) hand(p *proposal, tick uint64, propose func(p *proposal) (index, term uint64, err error)) bool {
 	ps.mu.Lock()
 	defer ps.mu.Unlock()
 	if p.stage != waiting {
-		return false
+		return true
 	}
-	p.stage = claimed
+	index, term, err := propose(p)
+	switch {
+	case err == nil:
+		ps.handed(p, index, term, tick)
+	case errors.Is(err, raft.ErrNoLeader):
+		return false
+	default:
+		ps.decide(p, nil, notApplied(err))
+	}
 	return true
 }
 
-// unclaim takes a claim back: the node knows no leader.
-func (ps *pending) unclaim(p *proposal) {
-	ps.mu.Lock()
-	defer ps.mu.Unlock()
-	if p.stage == claimed {
-		p.stage = waiting
-	}
-}
-
 // handed records that the node has taken p at a tick: at index of its log, or 0 if
-// it passed it on.
+// it passed it on. The lock is held.
 func (ps *pending) handed(p *proposal, index, term, tick uint64) {
-	ps.mu.Lock()
-	defer ps.mu.Unlock()
-	if p.stage == decided {
-		return // given up meanwhile
-	}
 	p.term, p.tick = term, tick
 	if index == 0 {
 		p.stage = forwarded
@@ -166,13 +162,6 @@ func (ps *pending) removeIndexed(p *proposal) {
 			return
 		}
 	}
-}
-
-// refused ends p, which the node did not take.
-func (ps *pending) refused(p *proposal, why error) {
-	ps.mu.Lock()
-	defer ps.mu.Unlock()
-	ps.decide(p, nil, notApplied(why))
 }
 
 // giveUp ends p because its caller does not wait any longer, and returns its

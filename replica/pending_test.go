@@ -3,9 +3,11 @@ package replica
 import (
 	"errors"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/quorate-raft/raft"
 	pb "github.com/quorate-raft/raft/raftpb"
 )
 
@@ -77,7 +79,6 @@ func TestPendingGiveUp(t *testing.T) {
 	_, err := ps.giveUp(early, why)
 	require.ErrorIs(t, err, ErrNotApplied)
 	require.ErrorIs(t, err, why)
-	require.False(t, ps.claim(early), "the loop must not propose it")
 	_, err = ps.giveUp(late, why)
 	require.ErrorIs(t, err, ErrAmbiguous)
 	ps.settle([]applied{{id: late.id, index: 10}, {id: decided.id, index: 11, result: 5}})
@@ -116,7 +117,7 @@ func TestPendingOverload(t *testing.T) {
 	big := &proposal{done: make(chan struct{}), bytes: 1000}
 	require.NoError(t, ps.add(big))
 	require.ErrorIs(t, ps.add(&proposal{done: make(chan struct{}), bytes: 1}), ErrOverloaded)
-	ps.refused(big, errors.New("no"))
+	ps.decide(big, nil, errors.New("no"))
 	require.NoError(t, ps.add(&proposal{done: make(chan struct{}), bytes: 1}))
 }
 
@@ -152,24 +153,36 @@ func TestCommandHeader(t *testing.T) {
 	require.Zero(t, got)
 }
 
-// Who gives up while the loop hands a proposal to the node does not know the outcome,
-// unless the node turns out not to take it.
+// Who gives up while the loop hands a proposal to the node is told what the node did,
+// not what was before.
 func TestPendingGiveUpWhileHanded(t *testing.T) {
+	for why, want := range map[error]error{nil: ErrAmbiguous, raft.ErrNoLeader: ErrNotApplied, raft.ErrTransferring: ErrNotApplied} {
+		ps, add := newTestPending(t)
+		p, outcome := add(), make(chan error, 1)
+		settled := ps.hand(p, 0, func(p *proposal) (index, term uint64, err error) {
+			go func() {
+				_, err := ps.giveUp(p, errors.New("ctx"))
+				outcome <- err
+			}()
+			select {
+			case <-outcome:
+				t.Error("it is not known yet")
+			case <-time.After(10 * time.Millisecond):
+			}
+			return 10, 2, why
+		})
+		require.Equal(t, why != raft.ErrNoLeader, settled)
+		require.ErrorIs(t, <-outcome, want)
+	}
 	ps, add := newTestPending(t)
-	why := errors.New("why")
-	taken, put := add(), add()
-	require.True(t, ps.claim(taken))
-	_, err := ps.giveUp(taken, why)
-	require.ErrorIs(t, err, ErrAmbiguous, "the node may have taken it by now")
-	ps.handed(taken, 10, 2, 0)
-	ps.settle([]applied{{id: taken.id, index: 10}})
-	require.ErrorIs(t, taken.err, ErrAmbiguous)
-
-	require.True(t, ps.claim(put))
-	ps.unclaim(put)
-	_, err = ps.giveUp(put, why)
+	p := add()
+	_, err := ps.giveUp(p, errors.New("ctx"))
 	require.ErrorIs(t, err, ErrNotApplied)
-	require.Nil(t, put.data, "what is not proposed is not kept")
+	require.Nil(t, p.data, "what is not proposed is not kept")
+	require.True(t, ps.hand(p, 0, func(*proposal) (index, term uint64, err error) {
+		t.Error("it must not be proposed")
+		return 0, 0, nil
+	}))
 }
 
 // A node that led twice may have appended two proposals at one place. Either may still
