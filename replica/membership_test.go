@@ -1,6 +1,7 @@
 package replica_test
 
 import (
+	"context"
 	"errors"
 	"testing"
 
@@ -43,10 +44,11 @@ func TestPassedOnAndNotHeardOf(t *testing.T) {
 	require.NoError(t, follower.replica.Read(g.context()))
 	_, err := follower.replica.ProposeConfChange(g.context(), pb.ConfChange{Type: pb.ConfChangeRemoveNode, NodeID: 9})
 	require.ErrorIs(t, err, replica.ErrAmbiguous)
-	require.NotErrorIs(t, err, replica.ErrStopped)
+	require.NotErrorIs(t, err, context.DeadlineExceeded)
 	g.network.SetFilter(func(m *pb.Message) bool { return m.Type != pb.MsgProp })
 	_, err = follower.replica.Propose(g.context(), number(2))
 	require.ErrorIs(t, err, replica.ErrAmbiguous)
+	require.NotErrorIs(t, err, context.DeadlineExceeded)
 	g.network.SetFilter(nil)
 	require.EqualValues(t, 4, g.must(g.leader(), 3))
 }
