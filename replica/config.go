@@ -136,6 +136,7 @@ func (c *Config) Validate() error {
 	fault(c.SnapshotDir == "", "SnapshotDir must be set")
 	fault(d.TickInterval < 0, "TickInterval (%v) must be positive", d.TickInterval)
 	fault(d.MaxPending < 1, "MaxPending (%d) must be at least 1", d.MaxPending)
+	fault(d.MaxProposalBytes <= headerSize, "MaxProposalBytes (%d) must exceed the header of %d", d.MaxProposalBytes, headerSize)
 	fault(d.MaxInbox < 1, "MaxInbox (%d) must be at least 1", d.MaxInbox)
 	fault(d.MaxSnapshotSends < 1, "MaxSnapshotSends (%d) must be at least 1", d.MaxSnapshotSends)
 	fault(c.Raft.ID != 0 && c.Raft.ID != c.ID, "Raft.ID (%d) must be ID (%d) or left out", c.Raft.ID, c.ID)

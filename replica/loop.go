@@ -16,6 +16,8 @@ func (r *Replica) run() {
 		// The node takes nothing more, so it is known what never happened. Nobody
 		// waits for a state machine that is at something long.
 		r.pending.stop(r.stopError())
+		r.lead.Store(raft.None)
+		r.leads.Store(false)
 	}()
 	ticker := time.NewTicker(r.cfg.TickInterval)
 	defer ticker.Stop()

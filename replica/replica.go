@@ -320,7 +320,8 @@ func (r *Replica) Status(ctx context.Context) (Status, error) {
 }
 
 // Leader returns the leader that this replica knows, raft.None if none, and whether
-// it is itself the leader. It costs next to nothing.
+// it is itself the leader, which it is not any more once it stopped. It costs next to
+// nothing.
 func (r *Replica) Leader() (id uint64, self bool) { return r.lead.Load(), r.leads.Load() }
 
 // Applied returns the index of the last entry that is applied here.

@@ -40,15 +40,6 @@ type snapshots struct {
 	lastCommand uint64 // the state machine holds, by its own count
 }
 
-// heldView is a view that may be sent to several peers.
-type heldView struct {
-	meta  pb.SnapshotMetadata
-	view  View
-	users int
-	used  bool // since the last look
-	stale bool // to be closed when nobody uses it
-}
-
 const maxReceiving = 4
 
 func newSnapshots(r *Replica) (*snapshots, error) {
@@ -59,80 +50,6 @@ func newSnapshots(r *Replica) (*snapshots, error) {
 	s := &snapshots{r: r, dir: dir, sends: map[uint64]context.CancelFunc{}}
 	s.durable, _ = r.cfg.StateMachine.(Durable)
 	return s, nil
-}
-
-// nodeStorage is the storage as the node sees it: snapshots are those that can be
-// sent.
-type nodeStorage struct {
-	Storage
-	s *snapshots
-}
-
-// ConfEntryIndexes passes the optional part of a storage on.
-func (ns nodeStorageIndexed) ConfEntryIndexes(lo, hi uint64) ([]uint64, error) {
-	return ns.ix.ConfEntryIndexes(lo, hi)
-}
-
-type nodeStorageIndexed struct {
-	nodeStorage
-	ix raft.ConfEntryIndexer
-}
-
-func (s *snapshots) storage() raft.Storage {
-	ns := nodeStorage{s.r.cfg.Storage, s}
-	if ix, ok := s.r.cfg.Storage.(raft.ConfEntryIndexer); ok {
-		return nodeStorageIndexed{ns, ix}
-	}
-	return ns
-}
-
-// Snapshot implements raft.Storage.
-func (ns nodeStorage) Snapshot() (pb.Snapshot, error) { return ns.s.sendable() }
-
-// sendable returns the metadata of a snapshot that can be sent now. The loop calls
-// it through the node.
-func (s *snapshots) sendable() (pb.Snapshot, error) {
-	snap, err := s.r.cfg.Storage.Snapshot()
-	snap.Data = nil
-	if err != nil || s.durable == nil {
-		return snap, err
-	}
-	// A durable state machine keeps no file of an old state: the log begins after
-	// what it holds now.
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if v := s.view; v != nil && v.meta.Index >= snap.Metadata.Index {
-		v.used = true
-		return pb.Snapshot{Metadata: v.meta}, nil
-	}
-	if !s.capturing && !s.closed {
-		s.capturing = true
-		s.r.apply.put(applyWork{call: s.capture})
-	}
-	return pb.Snapshot{}, raft.ErrSnapshotTemporarilyUnavailable
-}
-
-// capture takes a view for sending. It runs on the applier.
-func (s *snapshots) capture() {
-	index := s.r.applied.Load()
-	meta, err := s.metadata(index)
-	var view View
-	if err == nil {
-		view, err = s.r.cfg.StateMachine.View()
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.capturing = false
-	if err != nil {
-		s.r.log.Warn("no view of the state machine for a snapshot", zap.Uint64("index", index), zap.Error(err))
-		return
-	}
-	if s.closed {
-		view.Close()
-		return
-	}
-	s.dropView()
-	s.view = &heldView{meta: meta, view: view, used: true}
 }
 
 // metadata returns the metadata of a snapshot at an applied index.
@@ -149,142 +66,6 @@ func (s *snapshots) metadata(index uint64) (pb.SnapshotMetadata, error) {
 		return pb.SnapshotMetadata{}, s.r.stopError() // the others may still be written
 	}
 	return meta, err
-}
-
-// dropView gives the current view up; whoever sends it goes on. The lock is held.
-func (s *snapshots) dropView() {
-	if v := s.view; v != nil {
-		s.view = nil
-		v.stale = true
-		s.closeUnused(v)
-	}
-}
-
-// closeUnused closes a stale view that nobody uses, apart, since the loop neither
-// waits for that nor for the lock, which is held.
-func (s *snapshots) closeUnused(v *heldView) {
-	if !v.stale || v.users > 0 {
-		return
-	}
-	s.running.Go(func() {
-		if err := v.view.Close(); err != nil {
-			s.r.log.Warn("closing a view of the state machine", zap.Error(err))
-		}
-	})
-}
-
-// expireViews gives up a view that nobody asked for lately.
-func (s *snapshots) expireViews() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if v := s.view; v != nil && v.users == 0 && !v.used {
-		s.dropView()
-	} else if v != nil {
-		v.used = false
-	}
-}
-
-// send sends the snapshot of a MsgSnap and reports to the node how it ended.
-func (s *snapshots) send(m pb.Message) {
-	body, release, err := s.open(&m.Snapshot.Metadata)
-	ctx, cancel := context.WithCancel(context.Background())
-	s.mu.Lock()
-	switch {
-	case err != nil:
-	case s.closed:
-		err = ErrStopped
-	case s.sends[m.To] != nil:
-		err = errors.New("the one before is still under way")
-	case len(s.sends) >= s.r.cfg.MaxSnapshotSends:
-		err = errors.New("too many are under way")
-	default:
-		s.sends[m.To] = cancel
-		s.running.Add(1)
-	}
-	s.mu.Unlock()
-	if err != nil {
-		cancel()
-		if release != nil {
-			release()
-		}
-		s.report(m.To, fmt.Errorf("snapshot at %d: %w", m.Snapshot.Metadata.Index, err))
-		return
-	}
-	meta, err := m.Marshal()
-	go func() {
-		defer s.running.Done()
-		defer cancel()
-		defer release()
-		if err == nil {
-			err = s.r.transport.SendSnapshot(ctx, m.To, meta, body)
-		}
-		s.mu.Lock()
-		delete(s.sends, m.To)
-		s.mu.Unlock()
-		s.report(m.To, err)
-	}()
-}
-
-func (s *snapshots) report(to uint64, err error) {
-	status := raft.SnapshotFinish
-	if err != nil {
-		status = raft.SnapshotFailure
-		s.r.log.Warn("sending a snapshot failed", zap.Uint64("to", to), zap.Error(err))
-	}
-	s.r.call(func() { _ = s.r.node.ReportSnapshot(to, status) })
-}
-
-// open returns the body of a snapshot, and what to call when it is not needed any
-// more.
-func (s *snapshots) open(meta *pb.SnapshotMetadata) (body io.Reader, release func(), err error) {
-	if s.durable == nil {
-		f, err := os.Open(filepath.Join(s.dir, snapshotName(meta.Index, meta.Term)))
-		if err != nil {
-			return nil, nil, err
-		}
-		return piped(func(w io.Writer) error {
-			return readSnapshot(f, func(b *bodyReader) error { _, err := io.Copy(w, b); return err })
-		}, func() { f.Close() })
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	v := s.view
-	if v == nil || v.meta.Index != meta.Index {
-		return nil, nil, errors.New("its view is gone")
-	}
-	v.users++
-	return piped(func(w io.Writer) error { _, err := v.view.WriteTo(w); return err }, func() {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		v.users--
-		s.closeUnused(v)
-	})
-}
-
-// piped returns a reader of what write writes, and a function that ends both and
-// then calls done.
-func piped(write func(io.Writer) error, done func()) (io.Reader, func(), error) {
-	pr, pw := io.Pipe()
-	ended := make(chan struct{})
-	go func() {
-		defer close(ended)
-		pw.CloseWithError(write(pw))
-	}()
-	return pr, func() {
-		pr.CloseWithError(io.ErrClosedPipe)
-		<-ended
-		done()
-	}, nil
-}
-
-// cancelSends ends what is being sent: this node leads no more, and what it sends
-// would be refused.
-func (s *snapshots) cancelSends() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for _, cancel := range s.sends {
-		cancel()
-	}
 }
 
 // receive begins to take a snapshot that a peer sends.
@@ -332,7 +113,7 @@ func (in *incoming) Commit() error {
 	if err := in.commit(); err != nil {
 		return err
 	}
-	in.s.r.in.message(&in.m)
+	in.s.r.in.put(func(w *work) { w.messages = append(w.messages, in.m) }) // never dropped, after all that
 	return nil
 }
 

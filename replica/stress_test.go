@@ -142,8 +142,8 @@ func (m *registers) Apply(commands []replica.Command) error {
 		if err := m.book.applied(n[0], c.Index); err != nil {
 			return err
 		}
-		id, key := lincheck.Kind(n[1]), n[2]
-		swapped := id == lincheck.Write || m.values[key] == n[4]
+		kind, key := lincheck.Kind(n[1]), n[2]
+		swapped := kind == lincheck.Write || m.values[key] == n[4]
 		if swapped {
 			m.values[key] = n[3]
 		}
@@ -352,7 +352,7 @@ func (s *stress) start(m *stressed) {
 	machine := &registers{book: s.book, values: map[uint64]uint64{}}
 	c := replica.Config{
 		ID: m.id, Storage: m.disk, Transport: wire, StateMachine: machine, SnapshotDir: m.dir, Bootstrap: m.first,
-		TickInterval: 5 * time.Millisecond, SnapshotEntries: 60, TrailingEntries: 1 + m.id%3*10,
+		HandOverOnStop: m.id%2 == 1, TickInterval: 5 * time.Millisecond, SnapshotEntries: 60, TrailingEntries: 1 + m.id%3*10,
 		Raft: raft.Config{ReadOnlyOption: raft.ReadOnlyLeaseBased, ElectionTick: 20, MaxSizePerMsg: 1 << 10, MaxApplyingSize: 4 << 10},
 	}
 	if len(m.first) == 0 {
