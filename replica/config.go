@@ -62,7 +62,9 @@ type Config struct {
 	SnapshotEntries uint64
 	SnapshotBytes   uint64
 	// TrailingEntries is how many entries a compaction leaves, for members that
-	// are a little behind. Default 10,000.
+	// are a little behind. A snapshot whose way to a member takes longer than so many
+	// entries take to come is followed by another, so it should be as many as come
+	// in that time. Default 10,000.
 	TrailingEntries uint64
 	// MaxSnapshotSends bounds the snapshots that are sent at the same time.
 	// Default 2.
