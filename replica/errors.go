@@ -32,6 +32,10 @@ var (
 	// ErrSnapshotMissing: the log begins after what the state machine holds, and
 	// the snapshot in between is not there.
 	ErrSnapshotMissing = errors.New("replica: snapshot is missing")
+	// ErrSnapshotCorrupt: a snapshot's file is not what was written. Nothing of the
+	// bad part was restored. As with ErrSnapshotMissing, what the member had is lost:
+	// remove it from the group and add another, under an ID that was never used.
+	ErrSnapshotCorrupt = errors.New("replica: snapshot is corrupt")
 )
 
 // outcome is the error of a proposal: ErrNotApplied or ErrAmbiguous, and why.

@@ -60,8 +60,8 @@ type Replica struct {
 }
 
 // Start starts a replica from what its Storage and StateMachine hold. The error
-// matches ErrInvalidConfig, ErrSnapshotMissing, ErrDirInUse or raft.ErrStorage, or is
-// that of the StateMachine or the Transport; nothing runs then, and the Transport is
+// matches ErrInvalidConfig, ErrSnapshotMissing, ErrSnapshotCorrupt, ErrDirInUse or
+// raft.ErrStorage, or is that of the StateMachine or the Transport; nothing runs then, and the Transport is
 // still the caller's to close.
 func Start(c Config) (*Replica, error) {
 	if err := c.Validate(); err != nil {

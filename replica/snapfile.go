@@ -28,9 +28,6 @@ const (
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
-// errSnapshotCorrupt matches what is wrong with a snapshot's file.
-var errSnapshotCorrupt = errors.New("replica: snapshot is corrupt")
-
 func snapshotName(index, term uint64) string { return fmt.Sprintf("%016x-%016x.snap", index, term) }
 
 // parseSnapshotName returns false for names of other files.
@@ -180,7 +177,7 @@ func readSnapshot(file io.Reader, f func(*bodyReader) error) error {
 	b := &bodyReader{r: bufio.NewReaderSize(file, maxPiece+pieceHeader)}
 	magic := make([]byte, len(snapshotMagic))
 	if _, err := io.ReadFull(b.r, magic); err != nil || string(magic) != string(snapshotMagic) {
-		return fmt.Errorf("%w: it begins with %q", errSnapshotCorrupt, magic)
+		return fmt.Errorf("%w: it begins with %q", ErrSnapshotCorrupt, magic)
 	}
 	if err := f(b); err != nil {
 		return err
@@ -213,21 +210,21 @@ func (b *bodyReader) Read(p []byte) (int, error) {
 func (b *bodyReader) next() error {
 	var header [pieceHeader]byte
 	if _, err := io.ReadFull(b.r, header[:]); err != nil {
-		return fmt.Errorf("%w: cut short: %w", errSnapshotCorrupt, noEOF(err))
+		return fmt.Errorf("%w: cut short: %w", ErrSnapshotCorrupt, noEOF(err))
 	}
 	size := binary.LittleEndian.Uint32(header[:])
 	if size > maxPiece {
-		return fmt.Errorf("%w: a piece of %d bytes", errSnapshotCorrupt, size)
+		return fmt.Errorf("%w: a piece of %d bytes", ErrSnapshotCorrupt, size)
 	}
 	if cap(b.buf) < int(size) {
 		b.buf = make([]byte, maxPiece)
 	}
 	b.buf = b.buf[:size]
 	if _, err := io.ReadFull(b.r, b.buf); err != nil {
-		return fmt.Errorf("%w: cut short: %w", errSnapshotCorrupt, noEOF(err))
+		return fmt.Errorf("%w: cut short: %w", ErrSnapshotCorrupt, noEOF(err))
 	}
 	if sum := binary.LittleEndian.Uint32(header[4:]); pieceSum(header[:4], b.buf) != sum {
-		return fmt.Errorf("%w: checksum %08x of a piece of %d bytes", errSnapshotCorrupt, sum, size)
+		return fmt.Errorf("%w: checksum %08x of a piece of %d bytes", ErrSnapshotCorrupt, sum, size)
 	}
 	if size == 0 {
 		b.end = true

@@ -3,8 +3,8 @@ package replica
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 
@@ -132,38 +132,16 @@ func (s *snapshots) expireViews() {
 
 // send sends the snapshot of a MsgSnap and reports to the node how it ended.
 func (s *snapshots) send(m pb.Message) {
-	body, release, err := s.open(&m.Snapshot.Metadata)
 	ctx, cancel := context.WithCancel(context.Background())
-	s.mu.Lock()
-	switch {
-	case err != nil:
-	case s.closed:
-		err = ErrStopped
-	case s.sends[m.To] != nil:
-		err = errors.New("the one before is still under way")
-	case len(s.sends) >= s.r.cfg.MaxSnapshotSends:
-		err = errors.New("too many are under way")
-	default:
-		s.sends[m.To] = cancel
-		s.running.Add(1)
-	}
-	s.mu.Unlock()
-	if err != nil {
+	if err := s.beginSend(m.To, cancel); err != nil {
 		cancel()
-		if release != nil {
-			release()
-		}
-		s.report(m.To, fmt.Errorf("snapshot at %d: %w", m.Snapshot.Metadata.Index, err))
+		s.report(m.To, err)
 		return
 	}
-	meta, err := m.Marshal()
 	go func() {
 		defer s.running.Done()
 		defer cancel()
-		defer release()
-		if err == nil {
-			err = s.r.transport.SendSnapshot(ctx, m.To, meta, body)
-		}
+		err := s.transmit(ctx, &m)
 		s.mu.Lock()
 		delete(s.sends, m.To)
 		s.mu.Unlock()
@@ -171,11 +149,46 @@ func (s *snapshots) send(m pb.Message) {
 	}()
 }
 
+// beginSend counts a snapshot to a peer in, if there is room for it.
+func (s *snapshots) beginSend(to uint64, cancel context.CancelFunc) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case s.closed:
+		return ErrStopped
+	case s.sends[to] != nil:
+		return errors.New("the one before is still under way")
+	case len(s.sends) >= s.r.cfg.MaxSnapshotSends:
+		return errors.New("too many are under way")
+	}
+	s.sends[to] = cancel
+	s.running.Add(1)
+	return nil
+}
+
+func (s *snapshots) transmit(ctx context.Context, m *pb.Message) error {
+	meta, err := m.Marshal()
+	if err != nil {
+		return err
+	}
+	body, release, err := s.open(&m.Snapshot.Metadata)
+	if err != nil {
+		return err
+	}
+	defer release()
+	return s.r.transport.SendSnapshot(ctx, m.To, meta, body)
+}
+
 func (s *snapshots) report(to uint64, err error) {
 	status := raft.SnapshotFinish
 	if err != nil {
 		status = raft.SnapshotFailure
 		s.r.log.Warn("sending a snapshot failed", zap.Uint64("to", to), zap.Error(err))
+	}
+	if errors.Is(err, ErrSnapshotCorrupt) || errors.Is(err, fs.ErrNotExist) {
+		// The state machine still has what the file does not, and nobody can
+		// join without it.
+		s.r.apply.put(applyWork{call: func() { s.take(nil) }})
 	}
 	s.r.call(func() { _ = s.r.node.ReportSnapshot(to, status) })
 }

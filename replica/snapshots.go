@@ -84,20 +84,16 @@ func (s *snapshots) receive(from uint64, meta []byte) (interface {
 	if index := m.Snapshot.Metadata.Index; index <= s.r.applied.Load() {
 		return nil, fmt.Errorf("replica: snapshot of %d at %d, applied is %d already", from, index, s.r.applied.Load())
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	switch {
-	case s.closed:
-		return nil, ErrStopped
-	case s.receiving >= maxReceiving:
-		return nil, fmt.Errorf("replica: snapshot of %d: %d are being received", from, s.receiving)
-	}
-	w, err := createSnapshotFile(s.dir, &m.Snapshot.Metadata)
-	if err != nil {
+	in := &incoming{s: s, m: m}
+	if err := in.begin(); err != nil {
 		return nil, err
 	}
-	s.receiving++
-	return &incoming{snapshotWriter: w, s: s, m: m}, nil
+	var err error
+	if in.snapshotWriter, err = createSnapshotFile(s.dir, &m.Snapshot.Metadata); err != nil {
+		in.ended()
+		return nil, err
+	}
+	return in, nil
 }
 
 // incoming is a snapshot that is being received.
@@ -105,6 +101,20 @@ type incoming struct {
 	*snapshotWriter
 	s *snapshots
 	m pb.Message
+}
+
+// begin counts it in, if there is room for it.
+func (in *incoming) begin() error {
+	in.s.mu.Lock()
+	defer in.s.mu.Unlock()
+	switch {
+	case in.s.closed:
+		return ErrStopped
+	case in.s.receiving >= maxReceiving:
+		return fmt.Errorf("replica: snapshot of %d: %d are being received", in.m.From, in.s.receiving)
+	}
+	in.s.receiving++
+	return nil
 }
 
 // Commit makes the file durable, and only then tells the node.
@@ -136,7 +146,7 @@ func (s *snapshots) restore(meta pb.SnapshotMetadata) error {
 		return err
 	}
 	s.lastIndex, s.lastBytes, s.lastCommand = meta.Index, s.r.appliedBytes.Load(), meta.Index
-	s.removeOld()
+	s.removeOld(meta.Index)
 	s.r.publish(Event{Kind: SnapshotRestored, Index: meta.Index})
 	return nil
 }
@@ -232,14 +242,17 @@ func (s *snapshots) finishTaking(meta *pb.SnapshotMetadata, drop uint64, view Vi
 		return err
 	}
 	err := s.record(meta, drop)
-	if err != nil && !isAnswer(err) {
+	switch {
+	case err == nil:
+		s.removeOld(meta.Index)
+	case !isAnswer(err):
 		s.r.stop(fmt.Errorf("replica: writing a snapshot to the log: %w", err))
 	}
 	return err
 }
 
-// record tells the storage of a snapshot and drops entries and files that it makes
-// useless.
+// record tells the storage of a snapshot, durably where older files are removed for
+// it, and drops entries.
 func (s *snapshots) record(meta *pb.SnapshotMetadata, drop uint64) error {
 	st := s.r.cfg.Storage
 	s.r.storageMu.Lock()
@@ -251,22 +264,16 @@ func (s *snapshots) record(meta *pb.SnapshotMetadata, drop uint64) error {
 	if err == nil && drop >= first {
 		err = st.Compact(drop)
 	}
+	if err != nil || s.durable != nil {
+		return err
+	}
+	// A crash may lose what was not synced, and then the file of the snapshot before
+	// is needed. To write the hard state again changes nothing but that.
+	hs, _, err := st.InitialState()
 	if err != nil {
 		return err
 	}
-	if s.durable == nil {
-		// A crash may lose what was not synced, and then the file of the snapshot
-		// before is needed. To write the hard state again changes nothing but that.
-		hs, _, err := st.InitialState()
-		if err == nil {
-			err = st.Save(raft.Ready{HardState: hs, MustSync: true})
-		}
-		if err != nil {
-			return err
-		}
-	}
-	s.removeOld()
-	return nil
+	return st.Save(raft.Ready{HardState: hs, MustSync: true})
 }
 
 // isAnswer reports whether an error of CreateSnapshot or Compact is no fault.
@@ -288,19 +295,15 @@ func (s *snapshots) writeFile(meta *pb.SnapshotMetadata, view View) error {
 	return w.commit()
 }
 
-// removeOld removes the files of snapshots that nothing begins from any more.
-func (s *snapshots) removeOld() {
-	snap, err := s.r.cfg.Storage.Snapshot()
-	if err != nil {
-		return
-	}
-	keep := snap.Metadata.Index
+// removeOld removes the files of snapshots that nothing begins from any more, as the
+// one at index is in the log durably, or, if the state machine is durable, it is.
+func (s *snapshots) removeOld(index uint64) {
 	if s.durable != nil {
-		keep = s.r.applied.Load() + 1
+		index++
 	}
 	names, _ := os.ReadDir(s.dir)
 	for _, e := range names {
-		if index, _, ok := parseSnapshotName(e.Name()); ok && index < keep {
+		if i, _, ok := parseSnapshotName(e.Name()); ok && i < index {
 			os.Remove(filepath.Join(s.dir, e.Name())) // else the next time
 		}
 	}

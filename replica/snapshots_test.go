@@ -6,6 +6,7 @@ import (
 	"io"
 	"math"
 	"os"
+	"path/filepath"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -151,4 +152,44 @@ func TestStopWhileASnapshotIsTaken(t *testing.T) {
 	names, err := os.ReadDir(m.dir)
 	require.NoError(t, err)
 	require.Empty(t, names, "something is left over")
+}
+
+// A leader whose snapshot's file is gone or rotten makes another one when somebody
+// needs it; a member cannot start from such a file.
+func TestSnapshotFileLost(t *testing.T) {
+	for name, spoil := range map[string]func(path string) error{
+		"gone":   os.Remove,
+		"rotten": func(path string) error { return os.WriteFile(path, []byte("qraftsn1 and nothing else"), 0o600) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			g := newGroup(t, 1, func(c *replica.Config) { c.TrailingEntries = 1 })
+			m := g.members[1]
+			for i := range uint64(10) {
+				g.must(g.leader(), i)
+			}
+			require.NoError(t, m.replica.TakeSnapshot(g.context()))
+			files, err := filepath.Glob(filepath.Join(m.dir, "*.snap"))
+			require.NoError(t, err)
+			require.Len(t, files, 1)
+			require.NoError(t, spoil(files[0]))
+			g.add(2)
+			g.start(2)
+			_, err = m.replica.ProposeConfChange(g.context(), pb.ConfChange{Type: pb.ConfChangeAddLearnerNode, NodeID: 2, Context: []byte("node 2")})
+			require.NoError(t, err)
+			require.NoError(t, g.members[2].replica.Read(g.context()))
+			require.EqualValues(t, 45, g.members[2].sums.value())
+
+			g.stop(1)
+			files, err = filepath.Glob(filepath.Join(m.dir, "*.snap"))
+			require.NoError(t, err)
+			require.Len(t, files, 1)
+			require.NoError(t, spoil(files[0]))
+			_, err = replica.Start(g.config(m))
+			if name == "gone" {
+				require.ErrorIs(t, err, replica.ErrSnapshotMissing)
+			} else {
+				require.ErrorIs(t, err, replica.ErrSnapshotCorrupt)
+			}
+		})
+	}
 }
