@@ -69,7 +69,8 @@ type Command struct {
 }
 
 // StateMachine is what is replicated. All its methods but those of a View are
-// called by one goroutine, or before Start returns.
+// called by one goroutine, or before Start returns. They must not wait for the
+// replica (Propose, Read, Stop), which waits for them.
 type StateMachine interface {
 	// Apply applies commands, in order, and sets the Result of each. Every replica
 	// gets the same commands and must come to the same state. An error stops

@@ -33,6 +33,7 @@ import (
 // synced one followed.
 type crashDisk struct {
 	rand *rand.Rand
+	slow bool // now and then
 
 	mu     sync.Mutex
 	dead   bool
@@ -48,6 +49,9 @@ func newCrashDisk(seed uint64) *crashDisk {
 var errPower = errors.New("the power failed")
 
 func (d *crashDisk) write(sync bool, f func(s rafttest.Storage) error) error {
+	if d.slow {
+		hesitate()
+	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.dead {
@@ -97,8 +101,15 @@ func (d *crashDisk) recovered() *crashDisk {
 			panic(err) // it did not fail before
 		}
 	}
-	again.writes, again.synced = d.writes[:kept:kept], kept
+	again.writes, again.synced, again.slow = d.writes[:kept:kept], kept, d.slow
 	return again
+}
+
+// hesitate waits now and then, so that what comes next piles up.
+func hesitate() {
+	if rand.IntN(40) == 0 {
+		time.Sleep(time.Duration(rand.IntN(40)) * time.Millisecond)
+	}
 }
 
 // A map of registers.
@@ -128,6 +139,7 @@ type durableRegisters struct {
 }
 
 func (m *registers) Apply(commands []replica.Command) error {
+	hesitate()
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for i := range commands {
@@ -167,6 +179,7 @@ func (m *registers) view() registersView {
 func (m *registers) View() (replica.View, error) { return m.view(), nil }
 
 func (v registersView) WriteTo(w io.Writer) (int64, error) {
+	hesitate()
 	n := int64(0)
 	for _, key := range slices.Sorted(maps.Keys(v.values)) {
 		b := binary.LittleEndian.AppendUint64(nil, key)
@@ -181,6 +194,7 @@ func (v registersView) WriteTo(w io.Writer) (int64, error) {
 func (v registersView) Close() error { return nil }
 
 func (m *registers) Restore(index uint64, r io.Reader) error {
+	hesitate()
 	values := map[uint64]uint64{}
 	var b [16]byte
 	for {
@@ -339,6 +353,7 @@ func (s *stress) join(first []raft.Peer) *stressed {
 		id: s.next, durable: s.next%2 == 0, disk: newCrashDisk(s.rand.Uint64()),
 		dir: filepath.Join(s.t.TempDir(), "snapshots"), first: first, wire: s.network.Node(s.next),
 	}
+	m.disk.slow = true
 	s.mu.Lock()
 	s.members[m.id] = m
 	s.mu.Unlock()
