@@ -29,6 +29,7 @@ type applyQueue struct {
 	mu     sync.Mutex
 	ready  sync.Cond
 	work   []applyWork
+	poked  bool
 	closed bool
 }
 
@@ -52,19 +53,24 @@ func (q *applyQueue) close() {
 	q.ready.Signal()
 }
 
-// take waits for work and exchanges it for into; nil at the end.
-func (q *applyQueue) take(into []applyWork) []applyWork {
+// poke lets the applier look at the reads that it holds.
+func (q *applyQueue) poke() {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	for len(q.work) == 0 && !q.closed {
+	q.poked = true
+	q.ready.Signal()
+}
+
+// take waits for work, or to be poked, and exchanges it for into. It reports false
+// at the end.
+func (q *applyQueue) take(into []applyWork) (w []applyWork, more bool) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for len(q.work) == 0 && !q.poked && !q.closed {
 		q.ready.Wait()
 	}
-	if q.closed {
-		return nil
-	}
-	w := q.work
-	q.work = into[:0]
-	return w
+	w, q.work, q.poked = q.work, into[:0], false
+	return w, !q.closed
 }
 
 // maxBatch bounds the commands of one Apply.
@@ -83,12 +89,13 @@ type applier struct {
 func (a *applier) run() {
 	var w []applyWork
 	for {
-		if w = a.r.apply.take(w); w == nil {
+		var more bool
+		if w, more = a.r.apply.take(w); !more {
 			return
 		}
 		for i := range w {
 			if err := a.do(&w[i]); err != nil {
-				a.r.fail(err)
+				a.r.stop(err)
 				return
 			}
 			w[i] = applyWork{}
@@ -118,20 +125,30 @@ func (a *applier) served(w *applyWork) {
 	if f := a.r.cfg.hooks.served; f != nil && w.context != nil {
 		f(raft.ReadState{Index: w.readIndex, RequestCtx: w.context})
 	}
+	gone := 0
 	for _, rd := range w.reads {
-		close(rd.done)
+		if rd.end(readServed) {
+			close(rd.done)
+		} else {
+			gone++
+		}
 	}
+	a.r.countOut(len(w.reads), gone)
 }
 
 // serve serves the reads that have waited for what is applied now.
 func (a *applier) serve() {
 	kept := a.waiting[:0]
 	for i := range a.waiting {
-		if w := &a.waiting[i]; w.readIndex > a.applied {
-			kept = append(kept, *w)
-		} else {
+		w := &a.waiting[i]
+		if w.readIndex <= a.applied {
 			a.served(w)
+			continue
 		}
+		if w.reads = a.r.withoutGone(w.reads); len(w.reads) == 0 && a.r.cfg.hooks.served == nil {
+			continue
+		}
+		kept = append(kept, *w)
 	}
 	clear(a.waiting[len(kept):])
 	a.waiting = kept
@@ -181,6 +198,7 @@ func (a *applier) batch(ents []pb.Entry) error {
 			return fmt.Errorf("replica: the state machine failed at entries [%d, %d]: %w",
 				a.commands[0].Index, a.commands[len(a.commands)-1].Index, err)
 		}
+		a.r.snapshots.lastCommand = a.commands[len(a.commands)-1].Index
 	}
 	c := 0
 	for i := range a.done {
@@ -217,7 +235,7 @@ func (a *applier) confChange(e *pb.Entry) error {
 		cs = *a.r.node.ApplyConfChange(cc)
 		a.r.confChanged()
 	}) {
-		return a.r.stopError()
+		return a.r.stopError() // cs may still be written
 	}
 	a.r.storageMu.Lock()
 	err = a.r.cfg.Storage.SetConfState(cs)

@@ -746,6 +746,7 @@ func TestStartRefuses(t *testing.T) {
 		"MaxPending (-1) must be at least 1":    func(c *replica.Config) { c.MaxPending = -1 },
 		"ElectionTick (1) must exceed Heartbea": func(c *replica.Config) { c.Raft.ElectionTick = 1 },
 		"MaxSnapshotSends (-1)":                 func(c *replica.Config) { c.MaxSnapshotSends = -1 },
+		"MaxProposalBytes (20) must exceed":     func(c *replica.Config) { c.MaxProposalBytes = 20 },
 		"MaxInbox (-2)":                         func(c *replica.Config) { c.MaxInbox = -2 },
 	} {
 		c := good

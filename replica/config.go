@@ -36,7 +36,8 @@ type Config struct {
 
 	// Raft holds the other settings of the node. ID, Storage, Applied and Logger
 	// are set by the replica. SnapshotTicks defaults to no limit, since the replica
-	// reports how sending a snapshot ended; MaxApplyingSize to 64 MiB.
+	// reports how sending a snapshot ended; MaxApplyingSize and MaxInflightBytes to
+	// 64 MiB (the latter to MaxSizePerMsg if that is more); MaxUncommittedSize to 512 MiB.
 	Raft raft.Config
 	// TickInterval is how long a tick is. Default 100 ms.
 	TickInterval time.Duration
@@ -45,6 +46,11 @@ type Config struct {
 	// outcome here; past them there is ErrOverloaded. Default 65536 and 256 MiB.
 	MaxPending      int
 	MaxPendingBytes uint64
+	// MaxProposalBytes bounds the entry of one proposal: the command and its header
+	// of 20 bytes. An entry that the Transport cannot carry would hold up the
+	// group for ever, so it must leave room below what that takes in one message,
+	// and be the same on all members. Default 32 MiB.
+	MaxProposalBytes uint64
 	// MaxInbox bounds messages that arrived and wait for the loop; past it they
 	// are dropped, as a network would. Default 8192.
 	MaxInbox int
@@ -56,7 +62,9 @@ type Config struct {
 	SnapshotEntries uint64
 	SnapshotBytes   uint64
 	// TrailingEntries is how many entries a compaction leaves, for members that
-	// are a little behind. Default 10,000.
+	// are a little behind. A snapshot whose way to a member takes longer than so many
+	// entries take to come is followed by another, so it should be as many as come
+	// in that time. Default 10,000.
 	TrailingEntries uint64
 	// MaxSnapshotSends bounds the snapshots that are sent at the same time.
 	// Default 2.
@@ -86,6 +94,7 @@ func (c Config) withDefaults() Config {
 	setDefault(&c.TickInterval, 100*time.Millisecond)
 	setDefault(&c.MaxPending, 1<<16)
 	setDefault(&c.MaxPendingBytes, 256<<20)
+	setDefault(&c.MaxProposalBytes, 32<<20)
 	setDefault(&c.MaxInbox, 8192)
 	setDefault(&c.SnapshotEntries, 100_000)
 	setDefault(&c.SnapshotBytes, 256<<20)
@@ -93,7 +102,8 @@ func (c Config) withDefaults() Config {
 	setDefault(&c.MaxSnapshotSends, 2)
 	setDefault(&c.Raft.SnapshotTicks, 1<<30)
 	setDefault(&c.Raft.MaxApplyingSize, 64<<20)
-	setDefault(&c.Raft.MaxInflightBytes, 64<<20)
+	setDefault(&c.Raft.MaxInflightBytes, max(64<<20, c.Raft.MaxSizePerMsg))
+	setDefault(&c.Raft.MaxUncommittedSize, 512<<20)
 	setDefault(&c.hooks.overlaps, 8)
 	if c.hooks.noTrailing {
 		c.TrailingEntries = 0
@@ -128,6 +138,7 @@ func (c *Config) Validate() error {
 	fault(c.SnapshotDir == "", "SnapshotDir must be set")
 	fault(d.TickInterval < 0, "TickInterval (%v) must be positive", d.TickInterval)
 	fault(d.MaxPending < 1, "MaxPending (%d) must be at least 1", d.MaxPending)
+	fault(d.MaxProposalBytes <= headerSize, "MaxProposalBytes (%d) must exceed the header of %d", d.MaxProposalBytes, headerSize)
 	fault(d.MaxInbox < 1, "MaxInbox (%d) must be at least 1", d.MaxInbox)
 	fault(d.MaxSnapshotSends < 1, "MaxSnapshotSends (%d) must be at least 1", d.MaxSnapshotSends)
 	fault(c.Raft.ID != 0 && c.Raft.ID != c.ID, "Raft.ID (%d) must be ID (%d) or left out", c.Raft.ID, c.ID)

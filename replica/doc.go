@@ -27,7 +27,9 @@
 // An error of Propose or ProposeConfChange matches ErrNotApplied if the command
 // is certain not to have taken effect, now or later, so that it may be tried
 // again; otherwise it matches ErrAmbiguous: it may have taken effect, may do so
-// later, or never. There is no third kind.
+// later, or never. There is no third kind. A call waits until there is an outcome or
+// its context is done, so give it one that ends: on a member that was removed there
+// may never be a leader again.
 //
 // # Commands in the log
 //

@@ -3,8 +3,6 @@ package replica
 import (
 	"errors"
 	"fmt"
-
-	"github.com/quorate-raft/raft"
 )
 
 // What the outcome of a proposal can be, beside success. Every error of Propose and
@@ -21,13 +19,23 @@ var (
 	// MaxPendingBytes). Back off and try again. As a refused proposal it
 	// matches ErrNotApplied too.
 	ErrOverloaded = errors.New("replica: overloaded")
+	// ErrTooLarge: a command exceeds Config.MaxProposalBytes. It matches
+	// ErrNotApplied too.
+	ErrTooLarge = errors.New("replica: proposal is too large")
 	// ErrStopped: the replica was stopped, or stopped itself; Err says why.
 	ErrStopped = errors.New("replica: stopped")
+	// ErrDirInUse: another replica of this process has the same
+	// Config.SnapshotDir, and perhaps the same Storage.
+	ErrDirInUse = errors.New("replica: snapshot directory is in use")
 	// ErrInvalidConfig matches every error of a Config that Start refuses.
 	ErrInvalidConfig = errors.New("replica: invalid config")
 	// ErrSnapshotMissing: the log begins after what the state machine holds, and
 	// the snapshot in between is not there.
 	ErrSnapshotMissing = errors.New("replica: snapshot is missing")
+	// ErrSnapshotCorrupt: a snapshot's file is not what was written. Nothing of the
+	// bad part was restored. As with ErrSnapshotMissing, what the member had is lost:
+	// remove it from the group and add another, under an ID that was never used.
+	ErrSnapshotCorrupt = errors.New("replica: snapshot is corrupt")
 )
 
 // outcome is the error of a proposal: ErrNotApplied or ErrAmbiguous, and why.
@@ -43,6 +51,5 @@ var (
 	errReplaced  = errors.New("another leader's entry took its place in the log")
 	errForwarded = errors.New("it was passed on to a leader that is none any more")
 	errSkipped   = errors.New("its place in the log came with a snapshot")
+	errUnheard   = errors.New("it was passed on to the leader and not heard of since")
 )
-
-func isNoLeader(err error) bool { return errors.Is(err, raft.ErrNoLeader) }

@@ -75,21 +75,30 @@ type watchers struct {
 	ended bool
 }
 
-// watch adds a watcher with room for so many events.
-func (ws *watchers) watch(room int) *Watcher {
+// newWatcher returns a watcher with room for so many events.
+func (ws *watchers) newWatcher(room int) *Watcher {
 	c := make(chan Event, max(room, 1))
-	w := &Watcher{C: c, c: c, book: ws}
+	return &Watcher{C: c, c: c, book: ws}
+}
+
+// add begins a watch, unless it began already, with some first events.
+func (ws *watchers) add(w *Watcher, first ...Event) {
 	ws.mu.Lock()
 	defer ws.mu.Unlock()
 	if ws.ended {
 		w.end()
-		return w
+		return
 	}
 	if ws.all == nil {
 		ws.all = map[*Watcher]struct{}{}
 	}
+	if _, began := ws.all[w]; began || w.stopped {
+		return
+	}
 	ws.all[w] = struct{}{}
-	return w
+	for _, e := range first {
+		w.deliver(e)
+	}
 }
 
 // publish hands an event to all who watch. It does not wait: one who has no room

@@ -6,11 +6,17 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
+func watch(ws *watchers, room int) *Watcher {
+	w := ws.newWatcher(room)
+	ws.add(w)
+	return w
+}
+
 // A watcher that is slow loses the oldest events, never holds up the replica, and is
 // told how many it missed, whatever came between.
 func TestWatcherMisses(t *testing.T) {
 	var ws watchers
-	w := ws.watch(2)
+	w := watch(&ws, 2)
 	for i := range uint64(7) {
 		ws.publish(Event{Kind: SnapshotTaken, Index: i})
 	}
@@ -30,7 +36,7 @@ func TestWatcherMisses(t *testing.T) {
 // at once.
 func TestWatcherEnds(t *testing.T) {
 	var ws watchers
-	early, closed := ws.watch(1), ws.watch(1)
+	early, closed := watch(&ws, 1), watch(&ws, 1)
 	closed.Close()
 	closed.Close()
 	_, ok := <-closed.C
@@ -40,6 +46,6 @@ func TestWatcherEnds(t *testing.T) {
 	_, ok = <-early.C
 	require.False(t, ok)
 	early.Close()
-	_, ok = <-ws.watch(1).C
+	_, ok = <-watch(&ws, 1).C
 	require.False(t, ok)
 }

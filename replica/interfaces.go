@@ -19,7 +19,7 @@ type Storage interface {
 
 	// Save writes rd's Snapshot (its metadata; the replica leaves Data empty),
 	// Entries and HardState, all or nothing. If rd.MustSync, this write and all
-	// before it are durable when it returns.
+	// before it are durable when it returns, also if rd changes nothing.
 	Save(rd raft.Ready) error
 	// SetConfState keeps the configuration for InitialState, unless the one in
 	// place has a higher index.
@@ -70,7 +70,8 @@ type Command struct {
 }
 
 // StateMachine is what is replicated. All its methods but those of a View are
-// called by one goroutine, or before Start returns.
+// called by one goroutine, or before Start returns. They must not wait for the
+// replica (Propose, Read, Stop), which waits for them.
 type StateMachine interface {
 	// Apply applies commands, in order, and sets the Result of each. Every replica
 	// gets the same commands and must come to the same state. An error stops
@@ -81,7 +82,8 @@ type StateMachine interface {
 	// the state machine goes on. It must be quick: commands wait for it.
 	View() (View, error)
 	// Restore replaces the state by what a View wrote on some member. index is
-	// that of the last entry that is in it.
+	// that of the last entry that is in it. It reads r to its end. An error stops the
+	// replica; the next one restores again.
 	Restore(index uint64, r io.Reader) error
 }
 
@@ -100,7 +102,9 @@ type View interface {
 type Durable interface {
 	StateMachine
 	// Applied returns the index of the last command that the state holds, or the
-	// one that Restore was last told if that is later. 0 if there is none.
+	// one that Restore was last told if that is later. 0 if there is none. After a
+	// crash in the middle of Restore it must not be that of Restore, but any earlier
+	// one: then the snapshot is restored again.
 	Applied() (uint64, error)
 	// Sync makes everything that was applied and restored durable. It is called
 	// before entries are dropped from the log, perhaps while commands are applied.

@@ -11,7 +11,14 @@ import (
 
 // run is the loop: it alone touches the node. It ends when the replica stops.
 func (r *Replica) run() {
-	defer close(r.writes)
+	defer func() {
+		close(r.writes)
+		// The node takes nothing more, so it is known what never happened. Nobody
+		// waits for a state machine that is at something long.
+		r.pending.stop(r.stopError())
+		r.lead.Store(raft.None)
+		r.leads.Store(false)
+	}()
 	ticker := time.NewTicker(r.cfg.TickInterval)
 	defer ticker.Stop()
 	var w work
@@ -29,7 +36,7 @@ func (r *Replica) run() {
 		w.reset()
 		r.drain(urgent)
 		if err := r.node.Err(); err != nil {
-			r.fail(err)
+			r.stop(err)
 		}
 	}
 }
@@ -47,14 +54,22 @@ func (r *Replica) tickDue() bool {
 	}
 	n := due - r.clock
 	r.clock = due
-	if r.soft.RaftState != raft.StateLeader {
-		n = min(n, max(1, uint64(r.electionTick)/2))
-	}
-	for range n {
+	some := max(1, uint64(r.electionTick)/2)
+	for i := range n {
+		if i >= some && !r.isLeader() {
+			break
+		}
 		r.tick()
 	}
 	return true
 }
+
+// isLeader asks the node: r.soft is what it was at the last Ready.
+func (r *Replica) isLeader() bool { return r.node.BasicStatus().RaftState == raft.StateLeader }
+
+// forwardTimeouts is for how many election timeouts a proposal that was passed on to
+// the leader is waited for.
+const forwardTimeouts = 10
 
 func (r *Replica) tick() {
 	r.ticks++
@@ -62,8 +77,12 @@ func (r *Replica) tick() {
 	if r.ticks > uint64(r.electionTick) {
 		r.reaskReads(r.ticks - uint64(r.electionTick))
 	}
+	r.dropReads()
 	if r.ticks%uint64(r.electionTick) == 0 {
 		r.snapshots.expireViews()
+		if wait := forwardTimeouts * uint64(r.electionTick); r.ticks > wait {
+			r.pending.expire(r.ticks - wait)
+		}
 	}
 	r.checkTransfers()
 }
@@ -116,7 +135,8 @@ func (r *Replica) refusedMessage(m *pb.Message, err error) {
 func (r *Replica) propose() {
 	for len(r.waitingProposals) > 0 {
 		p := r.waitingProposals[0]
-		if r.pending.isWaiting(p) && !r.proposeOne(p) {
+		if !r.pending.hand(p, r.ticks, r.proposeOne) {
+			r.waitingProposals = r.pending.prune(r.waitingProposals)
 			return
 		}
 		r.waitingProposals[0] = nil
@@ -125,29 +145,19 @@ func (r *Replica) propose() {
 	r.waitingProposals = nil
 }
 
-// proposeOne reports whether the node took p or refused it, rather than knowing
-// no leader.
-func (r *Replica) proposeOne(p *proposal) bool {
-	var err error
+// proposeOne lets the node take p. The index is that of its entry, 0 if it was passed
+// on.
+func (r *Replica) proposeOne(p *proposal) (index, term uint64, err error) {
 	if p.conf != nil {
 		err = r.node.ProposeConfChange(*p.conf)
 	} else {
 		err = r.node.Propose(p.data)
 	}
-	switch {
-	case err == nil:
-		st := r.node.BasicStatus()
-		index := uint64(0)
-		if st.RaftState == raft.StateLeader {
-			index = st.LastIndex
-		}
-		r.pending.handed(p, index, st.Term)
-	case isNoLeader(err):
-		return false
-	default:
-		r.pending.refused(p, err)
+	st := r.node.BasicStatus()
+	if st.RaftState == raft.StateLeader {
+		index = st.LastIndex
 	}
-	return true
+	return index, st.Term, err
 }
 
 // serveByLease serves a read under the leader's lease, if there is one. All ticks

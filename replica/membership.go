@@ -48,7 +48,9 @@ func (r *Replica) setPeer(id uint64, address string) {
 
 // transfer waits for leadership to move.
 type transfer struct {
+	from   uint64 // who led at the start
 	target uint64
+	until  uint64     // the tick at which it has failed
 	err    chan error // has room for one
 	ended  bool
 }
@@ -60,13 +62,19 @@ func (t *transfer) finish(err error) {
 	}
 }
 
-// errTransferFailed is returned when the leader leads on.
+// errTransferFailed is returned when the leader leads on, or another one does.
 var errTransferFailed = errors.New("replica: leadership was not transferred")
 
+// transferTimeouts is for how many election timeouts a transfer is waited for. The
+// leader gives up after one; the others are for an election.
+const transferTimeouts = 3
+
 // TransferLeadership moves leadership to a voter and returns when this replica knows
-// it as the leader (dissertation §3.10). raft.None chooses, on the leader, the voter
-// that holds most of the log. The error is a raft.TransferError, raft.ErrNoLeader,
-// that of ctx or ErrStopped; or says that the leader leads on.
+// it as the leader (dissertation §3.10). raft.None chooses, on the leader alone, the
+// voter that holds most of the log. The error is a raft.TransferError, raft.ErrNoLeader,
+// raft.ErrNotLeader for raft.None on another, that of ctx or ErrStopped; or says
+// that it did not come to it within three election timeouts, which is all that
+// one who does not lead gets to know of a refusal.
 func (r *Replica) TransferLeadership(ctx context.Context, to uint64) error {
 	t := &transfer{target: to, err: make(chan error, 1)}
 	r.call(func() { r.startTransfer(t) })
@@ -76,16 +84,23 @@ func (r *Replica) TransferLeadership(ctx context.Context, to uint64) error {
 	case <-ctx.Done():
 		r.call(func() { t.ended = true })
 		return ctx.Err()
-	case <-r.done:
+	case <-r.stopping:
 		return r.stopError()
 	}
 }
 
 func (r *Replica) startTransfer(t *transfer) {
 	if t.target == raft.None {
-		t.target = r.successor()
+		if !r.isLeader() {
+			t.finish(raft.ErrNotLeader)
+			return
+		}
+		if t.target = r.successor(); t.target == raft.None {
+			t.finish(&raft.TransferError{Target: raft.None, Why: "no other voter was heard from lately"})
+			return
+		}
 	}
-	if t.target != raft.None && r.soft.Lead == t.target {
+	if r.soft.Lead == t.target {
 		t.finish(nil)
 		return
 	}
@@ -93,6 +108,7 @@ func (r *Replica) startTransfer(t *transfer) {
 		t.finish(err)
 		return
 	}
+	t.from, t.until = r.soft.Lead, r.ticks+transferTimeouts*uint64(r.electionTick)
 	r.transfers = append(r.transfers, t)
 }
 
@@ -110,13 +126,19 @@ func (r *Replica) successor() uint64 {
 
 // checkTransfers ends the transfers whose outcome is known.
 func (r *Replica) checkTransfers() {
+	if len(r.transfers) == 0 {
+		return
+	}
+	st := r.node.BasicStatus() // r.soft may be behind it
 	kept := r.transfers[:0]
 	for _, t := range r.transfers {
 		switch {
 		case t.ended:
 		case r.soft.Lead == t.target:
 			t.finish(nil)
-		case r.soft.RaftState == raft.StateLeader && r.node.BasicStatus().LeadTransferee != t.target:
+		case st.RaftState == raft.StateLeader && st.LeadTransferee != t.target,
+			r.soft.Lead != raft.None && r.soft.Lead != t.from,
+			r.ticks >= t.until:
 			t.finish(errTransferFailed)
 		default:
 			kept = append(kept, t)

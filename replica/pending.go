@@ -1,8 +1,12 @@
 package replica
 
 import (
+	"errors"
+	"fmt"
+	"slices"
 	"sync"
 
+	"github.com/quorate-raft/raft"
 	pb "github.com/quorate-raft/raft/raftpb"
 )
 
@@ -16,28 +20,30 @@ const (
 	decided
 )
 
-// proposal waits for its outcome. All but id, data and conf is guarded by the
+// proposal waits for its outcome. All but id, conf and bytes is guarded by the
 // pending that holds it.
 type proposal struct {
-	id   proposalID
-	data []byte           // of the entry, with its header
-	conf *pb.ConfChangeV2 // instead of data
+	id    proposalID
+	data  []byte           // of the entry, with its header
+	conf  *pb.ConfChangeV2 // instead of data
+	bytes uint64           // of the entry
 
 	stage stage
-	index uint64 // in the log, if this node appended it
-	term  uint64 // in which it was handed to the node
+	index uint64    // in the log, if this node appended it
+	next  *proposal // of those with that index
+	term  uint64    // in which it was handed to the node
+	tick  uint64    // at which it was handed to the node
 
 	result any
 	err    error
 	done   chan struct{} // closed when decided
 }
 
-func (p *proposal) size() uint64 { return uint64(len(p.data)) }
-
 // pending holds the proposals of this replica that have no outcome yet.
 type pending struct {
 	maxCount int
 	maxBytes uint64
+	maxSize  uint64 // of one
 
 	mu      sync.Mutex
 	origin  uint64
@@ -45,14 +51,17 @@ type pending struct {
 	bytes   uint64
 	reads   int
 	stopped bool
+	why     error // stopped
 	bySeq   map[uint64]*proposal
-	// byIndex has those in this node's log, by their place.
+	// byIndex has those that this node appended, by their place; several where it
+	// led more than once and lost what it had appended before, which others may
+	// still have and commit.
 	byIndex map[uint64]*proposal
 }
 
 func newPending(c *Config, origin uint64) *pending {
 	return &pending{
-		maxCount: c.MaxPending, maxBytes: c.MaxPendingBytes, origin: origin,
+		maxCount: c.MaxPending, maxBytes: c.MaxPendingBytes, maxSize: c.MaxProposalBytes, origin: origin,
 		bySeq: map[uint64]*proposal{}, byIndex: map[uint64]*proposal{},
 	}
 }
@@ -63,39 +72,61 @@ func (ps *pending) add(p *proposal) error {
 	defer ps.mu.Unlock()
 	switch {
 	case ps.stopped:
-		return notApplied(ErrStopped)
-	case len(ps.bySeq)+ps.reads >= ps.maxCount || (ps.bytes > 0 && ps.bytes+p.size() > ps.maxBytes):
+		return notApplied(ps.why)
+	case p.bytes > ps.maxSize:
+		return notApplied(fmt.Errorf("%w: %d bytes, the limit is %d", ErrTooLarge, p.bytes, ps.maxSize))
+	case len(ps.bySeq)+ps.reads >= ps.maxCount || (ps.bytes > 0 && ps.bytes+p.bytes > ps.maxBytes):
 		return notApplied(ErrOverloaded)
 	}
 	ps.next++
 	p.id = proposalID{ps.origin, ps.next}
-	ps.bytes += p.size()
+	ps.bytes += p.bytes
 	ps.bySeq[p.id.seq] = p
 	return nil
 }
 
-// handed records that the node has taken p: at index of its log, or 0 if it
-// passed it on.
-func (ps *pending) handed(p *proposal, index, term uint64) {
+// hand lets the node take p, unless its caller gave up, and reports whether that is
+// settled: else the node knows no leader. The lock is held meanwhile, so that who
+// gives up knows whether the node has it.
+func (ps *pending) hand(p *proposal, tick uint64, propose func(p *proposal) (index, term uint64, err error)) bool {
 	ps.mu.Lock()
 	defer ps.mu.Unlock()
 	if p.stage != waiting {
-		return // given up meanwhile
+		return true
 	}
-	p.term = term
+	index, term, err := propose(p)
+	switch {
+	case err == nil:
+		ps.handed(p, index, term, tick)
+	case errors.Is(err, raft.ErrNoLeader):
+		return false
+	default:
+		ps.decide(p, nil, notApplied(err))
+	}
+	return true
+}
+
+// handed records that the node has taken p at a tick: at index of its log, or 0 if
+// it passed it on. The lock is held.
+func (ps *pending) handed(p *proposal, index, term, tick uint64) {
+	p.term, p.tick = term, tick
 	if index == 0 {
 		p.stage = forwarded
 		return
 	}
 	p.stage, p.index = inLog, index
-	ps.byIndex[index] = p
+	p.next, ps.byIndex[index] = ps.byIndex[index], p
 }
 
-// isWaiting reports whether p is still to be handed to the node.
-func (ps *pending) isWaiting(p *proposal) bool {
+// prune returns those of queue that still wait, if many do not: there may be no
+// leader for long, while callers come and give up.
+func (ps *pending) prune(queue []*proposal) []*proposal {
 	ps.mu.Lock()
 	defer ps.mu.Unlock()
-	return p.stage == waiting
+	if len(queue) < 2*len(ps.bySeq)+64 {
+		return queue
+	}
+	return slices.DeleteFunc(queue, func(p *proposal) bool { return p.stage == decided })
 }
 
 // decide ends p. The lock is held.
@@ -103,20 +134,34 @@ func (ps *pending) decide(p *proposal, result any, err error) {
 	if p.stage == decided {
 		return
 	}
-	if p.stage == inLog && ps.byIndex[p.index] == p {
-		delete(ps.byIndex, p.index)
+	if p.stage == inLog {
+		ps.removeIndexed(p)
 	}
 	delete(ps.bySeq, p.id.seq)
-	ps.bytes -= p.size()
+	ps.bytes -= p.bytes
+	if p.stage == waiting {
+		p.data = nil // the queue may hold p for a while
+	}
 	p.stage, p.result, p.err = decided, result, err
 	close(p.done)
 }
 
-// refused ends p, which the node did not take.
-func (ps *pending) refused(p *proposal, why error) {
-	ps.mu.Lock()
-	defer ps.mu.Unlock()
-	ps.decide(p, nil, notApplied(why))
+// removeIndexed takes p out of byIndex. The lock is held.
+func (ps *pending) removeIndexed(p *proposal) {
+	if ps.byIndex[p.index] == p {
+		if p.next == nil {
+			delete(ps.byIndex, p.index)
+		} else {
+			ps.byIndex[p.index] = p.next
+		}
+		return
+	}
+	for q := ps.byIndex[p.index]; q != nil; q = q.next {
+		if q.next == p {
+			q.next = p.next
+			return
+		}
+	}
 }
 
 // giveUp ends p because its caller does not wait any longer, and returns its
@@ -154,20 +199,33 @@ func (ps *pending) settle(done []applied) {
 				ps.decide(p, a.result, nil)
 			}
 		}
-		if p := ps.byIndex[a.index]; p != nil {
+		for p := ps.byIndex[a.index]; p != nil; p = ps.byIndex[a.index] {
 			// This node appended it as a leader, once, and here: it is nowhere else.
 			ps.decide(p, nil, notApplied(errReplaced))
 		}
 	}
 }
 
-// skipped ends the proposals whose places a snapshot up to index covers.
+// skipped ends the proposals whose places a snapshot up to index covers, or may
+// cover.
 func (ps *pending) skipped(index uint64) {
 	ps.mu.Lock()
 	defer ps.mu.Unlock()
-	for i, p := range ps.byIndex {
-		if i <= index {
+	for _, p := range ps.bySeq {
+		if p.stage == forwarded || (p.stage == inLog && p.index <= index) {
 			ps.decide(p, nil, ambiguous(errSkipped))
+		}
+	}
+}
+
+// expire ends the proposals that were passed on before a tick: the message was
+// lost, or the leader refused them, of which nobody is told.
+func (ps *pending) expire(before uint64) {
+	ps.mu.Lock()
+	defer ps.mu.Unlock()
+	for _, p := range ps.bySeq {
+		if p.stage == forwarded && p.tick < before {
+			ps.decide(p, nil, ambiguous(errUnheard))
 		}
 	}
 }
@@ -188,7 +246,7 @@ func (ps *pending) newTerm(term uint64) {
 func (ps *pending) stop(why error) {
 	ps.mu.Lock()
 	defer ps.mu.Unlock()
-	ps.stopped = true
+	ps.stopped, ps.why = true, why
 	for _, p := range ps.bySeq {
 		if p.stage == waiting {
 			ps.decide(p, nil, notApplied(why))
@@ -215,8 +273,9 @@ func (ps *pending) admitRead() bool {
 	return true
 }
 
-func (ps *pending) readEnded() {
+// readsEnded counts reads out that nothing refers to any more.
+func (ps *pending) readsEnded(n int) {
 	ps.mu.Lock()
 	defer ps.mu.Unlock()
-	ps.reads--
+	ps.reads -= n
 }

@@ -3,9 +3,11 @@ package replica
 import (
 	"errors"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/quorate-raft/raft"
 	pb "github.com/quorate-raft/raft/raftpb"
 )
 
@@ -15,7 +17,7 @@ func newTestPending(t *testing.T) (*pending, func() *proposal) {
 	c.MaxPendingBytes = 100
 	ps := newPending(&c, 99)
 	return ps, func() *proposal {
-		p := &proposal{done: make(chan struct{}), data: make([]byte, headerSize)}
+		p := &proposal{done: make(chan struct{}), data: make([]byte, headerSize), bytes: headerSize}
 		require.NoError(t, ps.add(p))
 		return p
 	}
@@ -35,9 +37,9 @@ func isDecided(p *proposal) bool {
 func TestPendingResult(t *testing.T) {
 	ps, add := newTestPending(t)
 	mine, passedOn, other := add(), add(), add()
-	ps.handed(mine, 10, 2)
-	ps.handed(passedOn, 0, 2)
-	ps.handed(other, 12, 2)
+	ps.handed(mine, 10, 2, 0)
+	ps.handed(passedOn, 0, 2, 0)
+	ps.handed(other, 12, 2, 0)
 	ps.settle([]applied{{id: mine.id, index: 10, result: "a"}, {id: passedOn.id, index: 11, result: "b"}})
 	require.True(t, isDecided(mine) && isDecided(passedOn))
 	require.Equal(t, []any{"a", "b"}, []any{mine.result, passedOn.result})
@@ -54,8 +56,8 @@ func TestPendingResult(t *testing.T) {
 func TestPendingReplaced(t *testing.T) {
 	ps, add := newTestPending(t)
 	mine, passedOn := add(), add()
-	ps.handed(mine, 10, 2)
-	ps.handed(passedOn, 0, 2)
+	ps.handed(mine, 10, 2, 0)
+	ps.handed(passedOn, 0, 2, 0)
 	ps.settle([]applied{{id: proposalID{98, mine.id.seq}, index: 10, result: "of another origin"}})
 	require.ErrorIs(t, mine.err, ErrNotApplied)
 	require.NotErrorIs(t, mine.err, ErrAmbiguous)
@@ -72,12 +74,11 @@ func TestPendingGiveUp(t *testing.T) {
 	ps, add := newTestPending(t)
 	why := errors.New("why")
 	early, late, decided := add(), add(), add()
-	ps.handed(late, 10, 2)
-	ps.handed(decided, 11, 2)
+	ps.handed(late, 10, 2, 0)
+	ps.handed(decided, 11, 2, 0)
 	_, err := ps.giveUp(early, why)
 	require.ErrorIs(t, err, ErrNotApplied)
 	require.ErrorIs(t, err, why)
-	require.False(t, ps.isWaiting(early), "the loop must not propose it")
 	_, err = ps.giveUp(late, why)
 	require.ErrorIs(t, err, ErrAmbiguous)
 	ps.settle([]applied{{id: late.id, index: 10}, {id: decided.id, index: 11, result: 5}})
@@ -93,8 +94,8 @@ func TestPendingGiveUp(t *testing.T) {
 func TestPendingSkipped(t *testing.T) {
 	ps, add := newTestPending(t)
 	before, after := add(), add()
-	ps.handed(before, 10, 2)
-	ps.handed(after, 11, 2)
+	ps.handed(before, 10, 2, 0)
+	ps.handed(after, 11, 2, 0)
 	ps.skipped(10)
 	require.ErrorIs(t, before.err, ErrAmbiguous)
 	require.False(t, isDecided(after))
@@ -113,18 +114,18 @@ func TestPendingOverload(t *testing.T) {
 	require.False(t, ps.admitRead(), "reads count too")
 
 	ps, _ = newTestPending(t)
-	big := &proposal{done: make(chan struct{}), data: make([]byte, 1000)}
+	big := &proposal{done: make(chan struct{}), bytes: 1000}
 	require.NoError(t, ps.add(big))
-	require.ErrorIs(t, ps.add(&proposal{done: make(chan struct{}), data: make([]byte, 1)}), ErrOverloaded)
-	ps.refused(big, errors.New("no"))
-	require.NoError(t, ps.add(&proposal{done: make(chan struct{}), data: make([]byte, 1)}))
+	require.ErrorIs(t, ps.add(&proposal{done: make(chan struct{}), bytes: 1}), ErrOverloaded)
+	ps.decide(big, nil, errors.New("no"))
+	require.NoError(t, ps.add(&proposal{done: make(chan struct{}), bytes: 1}))
 }
 
 // A stopped replica leaves nobody waiting, and says what it knows.
 func TestPendingStop(t *testing.T) {
 	ps, add := newTestPending(t)
 	early, late := add(), add()
-	ps.handed(late, 10, 2)
+	ps.handed(late, 10, 2, 0)
 	ps.stop(ErrStopped)
 	require.ErrorIs(t, early.err, ErrNotApplied)
 	require.ErrorIs(t, late.err, ErrAmbiguous)
@@ -150,4 +151,89 @@ func TestCommandHeader(t *testing.T) {
 	require.Equal(t, id, got)
 	got, _ = idOf(&pb.Entry{Type: pb.EntryConfChangeV2, Data: []byte("\xff")})
 	require.Zero(t, got)
+}
+
+// Who gives up while the loop hands a proposal to the node is told what the node did,
+// not what was before.
+func TestPendingGiveUpWhileHanded(t *testing.T) {
+	for why, want := range map[error]error{nil: ErrAmbiguous, raft.ErrNoLeader: ErrNotApplied, raft.ErrTransferring: ErrNotApplied} {
+		ps, add := newTestPending(t)
+		p, outcome := add(), make(chan error, 1)
+		settled := ps.hand(p, 0, func(p *proposal) (index, term uint64, err error) {
+			go func() {
+				_, err := ps.giveUp(p, errors.New("ctx"))
+				outcome <- err
+			}()
+			select {
+			case <-outcome:
+				t.Error("it is not known yet")
+			case <-time.After(10 * time.Millisecond):
+			}
+			return 10, 2, why
+		})
+		require.Equal(t, why != raft.ErrNoLeader, settled)
+		require.ErrorIs(t, <-outcome, want)
+	}
+	ps, add := newTestPending(t)
+	p := add()
+	_, err := ps.giveUp(p, errors.New("ctx"))
+	require.ErrorIs(t, err, ErrNotApplied)
+	require.Nil(t, p.data, "what is not proposed is not kept")
+	require.True(t, ps.hand(p, 0, func(*proposal) (index, term uint64, err error) {
+		t.Error("it must not be proposed")
+		return 0, 0, nil
+	}))
+}
+
+// A node that led twice may have appended two proposals at one place. Either may still
+// be committed there (Raft figure 8), so both wait for what is.
+func TestPendingOnePlaceTwice(t *testing.T) {
+	for _, won := range []int{0, 1, 2} {
+		ps, add := newTestPending(t)
+		both := []*proposal{add(), add(), add()}
+		for i, p := range both {
+			ps.handed(p, 10, uint64(2+2*i), 0)
+		}
+		require.False(t, isDecided(both[0]) || isDecided(both[1]) || isDecided(both[2]))
+		_, _ = ps.giveUp(both[(won+1)%3], errors.New("why"))
+		ps.settle([]applied{{id: both[won].id, index: 10, result: "result"}})
+		require.NoError(t, both[won].err)
+		require.Equal(t, "result", both[won].result)
+		require.ErrorIs(t, both[(won+1)%3].err, ErrAmbiguous)
+		require.ErrorIs(t, both[(won+2)%3].err, ErrNotApplied)
+		require.Empty(t, ps.byIndex)
+	}
+}
+
+// A snapshot may hide what became of a command that was passed on, wherever its
+// place is; nor does one hear of it that was lost, or refused by the leader.
+func TestPendingPassedOn(t *testing.T) {
+	ps, add := newTestPending(t)
+	p := add()
+	ps.handed(p, 0, 2, 5)
+	ps.skipped(10)
+	require.ErrorIs(t, p.err, ErrAmbiguous)
+
+	p, inLog := add(), add()
+	ps.handed(p, 0, 2, 5)
+	ps.handed(inLog, 11, 2, 5)
+	ps.expire(5)
+	require.False(t, isDecided(p))
+	ps.expire(6)
+	require.ErrorIs(t, p.err, ErrAmbiguous)
+	require.False(t, isDecided(inLog), "its place will be taken")
+}
+
+// While there is no leader, what callers gave up does not pile up.
+func TestPendingPrune(t *testing.T) {
+	ps, add := newTestPending(t)
+	var queue []*proposal
+	for range 1000 {
+		p := add()
+		queue = ps.prune(append(queue, p))
+		_, _ = ps.giveUp(p, errors.New("why"))
+		require.Less(t, len(queue), 100)
+	}
+	p := add()
+	require.Contains(t, ps.prune(append(queue, p)), p)
 }

@@ -2,6 +2,8 @@ package replica
 
 import (
 	"encoding/binary"
+	"slices"
+	"sync/atomic"
 
 	"github.com/quorate-raft/raft"
 )
@@ -10,7 +12,17 @@ import (
 type read struct {
 	lease bool
 	done  chan struct{} // closed when it may be served
+	state atomic.Uint32 // one of the following
 }
+
+const (
+	readWaits uint32 = iota
+	readServed
+	readGivenUp // its caller does not wait any more
+)
+
+// end gives the read its end, and reports whether it had none yet.
+func (rd *read) end(state uint32) bool { return rd.state.CompareAndSwap(readWaits, state) }
 
 // readBatch is reads that share a request to the node.
 type readBatch struct {
@@ -27,7 +39,7 @@ type readBook struct {
 
 func readContext(n uint64) []byte { return binary.LittleEndian.AppendUint64(nil, n) }
 
-// ask asks the node for all reads that wait, in one request.
+// askReads asks the node for all reads that wait, in one request.
 func (r *Replica) askReads() {
 	b := &r.readBook
 	if len(b.waiting) == 0 {
@@ -41,7 +53,7 @@ func (r *Replica) askReads() {
 	b.waiting = nil
 }
 
-// answered takes the node's answers: what they let be read waits for the
+// readStates takes the node's answers: what they let be read waits for the
 // applier.
 func (r *Replica) readStates(states []raft.ReadState) {
 	for i := range states {
@@ -59,7 +71,7 @@ func (r *Replica) readStates(states []raft.ReadState) {
 	}
 }
 
-// reask asks again what was asked before the given tick: the node loses reads
+// reaskReads asks again what was asked before the given tick: the node loses reads
 // when leadership changes, and the network loses messages.
 func (r *Replica) reaskReads(before uint64) {
 	b := &r.readBook
@@ -70,4 +82,40 @@ func (r *Replica) reaskReads(before uint64) {
 		}
 	}
 	r.askReads()
+}
+
+// dropReads lets go of the reads whose callers gave up: there may be no leader, or
+// no answer, for long. Until then they count as pending, so that what is held is
+// bounded.
+func (r *Replica) dropReads() {
+	if r.readsGone.Load() <= 0 {
+		return
+	}
+	b := &r.readBook
+	b.waiting = r.withoutGone(b.waiting)
+	for n, batch := range b.asked {
+		if batch.reads = r.withoutGone(batch.reads); len(batch.reads) == 0 {
+			delete(b.asked, n)
+		}
+	}
+	if r.readsGone.Load() > 0 {
+		r.apply.poke() // the applier has the others
+	}
+}
+
+// withoutGone returns the reads that somebody waits for, in place, and counts the
+// others out.
+func (r *Replica) withoutGone(reads []*read) []*read {
+	n := len(reads)
+	reads = slices.DeleteFunc(reads, func(rd *read) bool { return rd.state.Load() == readGivenUp })
+	r.countOut(n-len(reads), n-len(reads))
+	return reads
+}
+
+// countOut counts reads out, of which so many were given up.
+func (r *Replica) countOut(n, gone int) {
+	if n > 0 {
+		r.pending.readsEnded(n)
+		r.readsGone.Add(int64(-gone))
+	}
 }

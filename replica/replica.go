@@ -1,10 +1,11 @@
 package replica
 
 import (
+	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -36,6 +37,7 @@ type Replica struct {
 	appliedBytes atomic.Uint64
 	lead         atomic.Uint64
 	leads        atomic.Bool
+	readsGone    atomic.Int64 // reads that are held though their callers gave up
 
 	stopping chan struct{} // closed when the replica is to stop
 	done     chan struct{} // closed when it has
@@ -58,8 +60,9 @@ type Replica struct {
 }
 
 // Start starts a replica from what its Storage and StateMachine hold. The error
-// matches ErrInvalidConfig, ErrSnapshotMissing, or raft.ErrStorage; nothing runs
-// then, and the Transport is left as it was.
+// matches ErrInvalidConfig, ErrSnapshotMissing, ErrSnapshotCorrupt, ErrDirInUse or
+// raft.ErrStorage, or is that of the StateMachine or the Transport; nothing runs then, and the Transport is
+// still the caller's to close.
 func Start(c Config) (*Replica, error) {
 	if err := c.Validate(); err != nil {
 		return nil, err
@@ -73,13 +76,33 @@ func Start(c Config) (*Replica, error) {
 	r.writes = make(chan raft.Ready, r.cfg.hooks.overlaps)
 	r.log = r.cfg.Logger.With(zap.Uint64("id", c.ID))
 	r.pending = newPending(&r.cfg, rand.Uint64())
-	r.snapshots = newSnapshots(r)
-	index, err := r.snapshots.prepare()
-	if err != nil {
+	var err error
+	if r.snapshots, err = newSnapshots(r); err != nil {
 		return nil, err
 	}
-	if err := r.newNode(index); err != nil {
+	if err := r.begin(); err != nil {
+		releaseDir(r.snapshots.dir)
 		return nil, err
+	}
+	r.began = time.Now()
+	var running sync.WaitGroup
+	a := &applier{r: r, applied: r.applied.Load()}
+	for _, f := range []func(){r.run, r.write, a.run} {
+		running.Go(f)
+	}
+	go r.end(&running)
+	r.in.put(func(*work) {}) // what the node has to do at once
+	return r, nil
+}
+
+// begin brings everything to where its goroutines can go on.
+func (r *Replica) begin() error {
+	index, err := r.snapshots.prepare()
+	if err != nil {
+		return err
+	}
+	if err := r.newNode(index); err != nil {
+		return err
 	}
 	r.applied.Store(index)
 	for id, address := range r.cfg.Peers {
@@ -87,17 +110,9 @@ func Start(c Config) (*Replica, error) {
 	}
 	r.confChanged()
 	if err := r.transport.Start(r.deliver, r.unreachable, r.snapshots.receive); err != nil {
-		return nil, fmt.Errorf("replica: transport: %w", err)
+		return fmt.Errorf("replica: transport: %w", err)
 	}
-	r.began = time.Now()
-	var running sync.WaitGroup
-	a := &applier{r: r, applied: index}
-	for _, f := range []func(){r.run, r.write, a.run} {
-		running.Go(f)
-	}
-	go r.end(&running)
-	r.in.put(func(*work) {}) // what the node has to do at once
-	return r, nil
+	return nil
 }
 
 func (r *Replica) newNode(applied uint64) error {
@@ -159,37 +174,66 @@ func (r *Replica) onLoop(f func()) bool {
 // to its leader. The caller must not change data afterwards.
 //
 // The error matches ErrNotApplied or ErrAmbiguous, and why: ErrOverloaded,
-// ErrStopped, that of ctx, or one of package raft.
+// ErrTooLarge, ErrStopped, that of ctx, or one of package raft. A command that was
+// passed on and is not heard of for ten election timeouts is ambiguous.
 func (r *Replica) Propose(ctx context.Context, data []byte) (any, error) {
-	p := &proposal{done: make(chan struct{}), data: make([]byte, headerSize+len(data))}
+	size := headerSize + len(data)
+	if uint64(size) > r.cfg.MaxProposalBytes {
+		return nil, notApplied(fmt.Errorf("%w: %d bytes, the limit is %d", ErrTooLarge, size, r.cfg.MaxProposalBytes))
+	}
+	p := &proposal{done: make(chan struct{}), data: make([]byte, size), bytes: uint64(size)}
 	copy(p.data[headerSize:], data)
 	return r.await(ctx, p)
 }
 
 // ProposeConfChange changes the membership and returns the configuration that took
-// effect here. The Context of cc is used by the replica; those of its members are
-// their addresses. Errors are those of Propose; a refusal by the leader is a
-// raft.ConfChangeError if this replica leads.
+// effect here; nil leaves a joint configuration. The Context of a ConfChangeV2 is
+// used by the replica; those of its members are their addresses. Errors are those
+// of Propose; a refusal by the leader is a raft.ConfChangeError if this replica
+// leads, and else one of a command that is not heard of: ask the leader.
 func (r *Replica) ProposeConfChange(ctx context.Context, cc pb.ConfChangeI) (pb.ConfState, error) {
-	change := cc.AsV2()
-	p := &proposal{done: make(chan struct{}), conf: &change}
+	change := ownChange(cc)
+	change.Context = make([]byte, headerSize)
+	p := &proposal{done: make(chan struct{}), conf: &change, bytes: uint64(change.Size())}
 	result, err := r.await(ctx, p)
 	cs, _ := result.(pb.ConfState)
 	return cs, err
+}
+
+// ownChange returns a copy of cc, which the caller may change later.
+func ownChange(cc pb.ConfChangeI) pb.ConfChangeV2 {
+	switch c := cc.(type) {
+	case nil:
+		return pb.ConfChangeV2{}
+	case *pb.ConfChange:
+		if c == nil {
+			return pb.ConfChangeV2{}
+		}
+	case *pb.ConfChangeV2:
+		if c == nil {
+			return pb.ConfChangeV2{}
+		}
+	}
+	change := cc.AsV2()
+	change.Changes = slices.Clone(change.Changes)
+	for i := range change.Changes {
+		change.Changes[i].Context = bytes.Clone(change.Changes[i].Context)
+	}
+	return change
 }
 
 func (r *Replica) await(ctx context.Context, p *proposal) (any, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, notApplied(err)
 	}
+	header := p.data
+	if p.conf != nil {
+		header = p.conf.Context
+	}
 	if err := r.pending.add(p); err != nil {
 		return nil, err
 	}
-	if p.conf != nil {
-		p.conf.Context = encodeCommand(p.id, nil)
-	} else {
-		putHeader(p.data, p.id)
-	}
+	putHeader(header, p.id)
 	r.in.put(func(w *work) { w.proposals = append(w.proposals, p) })
 	select {
 	case <-p.done:
@@ -207,7 +251,9 @@ func (r *Replica) Read(ctx context.Context) error { return r.read(ctx, &read{}) 
 
 // ReadLease is Read without messages while this replica leads and holds a lease
 // (raft.ReadOnlyLeaseBased, dissertation §6.4.1): it is as safe as
-// raft.Config.MaxClockDrift is true. Else it is Read.
+// raft.Config.MaxClockDrift is true. Else it is Read. A machine that is put to sleep, or
+// a virtual one that is paused, is such a drift wherever the monotonic clock stands
+// still with it.
 func (r *Replica) ReadLease(ctx context.Context) error { return r.read(ctx, &read{lease: true}) }
 
 func (r *Replica) read(ctx context.Context, rd *read) error {
@@ -218,14 +264,17 @@ func (r *Replica) read(ctx context.Context, rd *read) error {
 	if !r.pending.admitRead() {
 		return r.refused()
 	}
-	defer r.pending.readEnded()
 	r.in.put(func(w *work) { w.reads = append(w.reads, rd) })
 	select {
 	case <-rd.done:
 		return nil
 	case <-ctx.Done():
+		if !rd.end(readGivenUp) {
+			return nil
+		}
+		r.readsGone.Add(1)
 		return ctx.Err()
-	case <-r.done:
+	case <-r.stopping:
 		return r.stopError()
 	}
 }
@@ -271,7 +320,8 @@ func (r *Replica) Status(ctx context.Context) (Status, error) {
 }
 
 // Leader returns the leader that this replica knows, raft.None if none, and whether
-// it is itself the leader. It costs next to nothing.
+// it is itself the leader, which it is not any more once it stopped. It costs next to
+// nothing.
 func (r *Replica) Leader() (id uint64, self bool) { return r.lead.Load(), r.leads.Load() }
 
 // Applied returns the index of the last entry that is applied here.
@@ -281,14 +331,12 @@ func (r *Replica) Applied() uint64 { return r.applied.Load() }
 // yet; of more, the oldest are dropped and counted. The first event is a
 // LeaderChanged with the present state.
 func (r *Replica) Watch(room int) *Watcher {
-	w := r.watch(room)
-	r.call(func() {
-		r.watchers.mu.Lock()
-		defer r.watchers.mu.Unlock()
-		if !w.stopped {
-			w.deliver(Event{Kind: LeaderChanged, Leader: r.soft.Lead, Role: r.soft.RaftState, Term: r.term})
-		}
-	})
+	w := r.newWatcher(room)
+	if !r.onLoop(func() {
+		r.add(w, Event{Kind: LeaderChanged, Leader: r.soft.Lead, Role: r.soft.RaftState, Term: r.term})
+	}) {
+		r.add(w)
+	}
 	return w
 }
 
@@ -304,7 +352,7 @@ func (r *Replica) TakeSnapshot(ctx context.Context) error {
 		return err
 	case <-ctx.Done():
 		return ctx.Err()
-	case <-r.done:
+	case <-r.stopping:
 		return r.stopError()
 	}
 }
@@ -323,9 +371,11 @@ func (r *Replica) Err() error {
 	}
 }
 
-// Stop stops the replica and returns when nothing of it runs any more. With
-// Config.HandOverOnStop a leader hands over first, for as long as ctx and two
-// election timeouts allow. What is pending gets ErrStopped. It returns Err.
+// Stop stops the replica and returns when nothing of it runs any more, whatever ctx
+// says: Storage may be closed then. So it waits for a call of the StateMachine or the
+// Storage that is under way. With Config.HandOverOnStop a leader hands over first,
+// for as long as ctx and two election timeouts allow. What is pending gets ErrStopped
+// at once. It returns Err.
 func (r *Replica) Stop(ctx context.Context) error {
 	if r.cfg.HandOverOnStop && !r.stopped() && r.leads.Load() {
 		limit := time.Duration(2*r.electionTick) * r.cfg.TickInterval
@@ -340,13 +390,8 @@ func (r *Replica) Stop(ctx context.Context) error {
 	return r.Err()
 }
 
-// fail stops the replica because of a fault.
-func (r *Replica) fail(err error) {
-	if !errors.Is(err, ErrStopped) {
-		r.stop(err)
-	}
-}
-
+// stop stops the replica, because of a fault unless err is nil. The first one
+// counts.
 func (r *Replica) stop(err error) {
 	r.stopOnce.Do(func() {
 		if r.err = err; err != nil {
@@ -374,15 +419,14 @@ func (r *Replica) stopError() error {
 	return ErrStopped
 }
 
-// end waits for the end and cleans up.
+// end waits for the end of the replica's goroutines and cleans up.
 func (r *Replica) end(running *sync.WaitGroup) {
-	<-r.stopping
 	running.Wait()
 	r.snapshots.close()
 	if err := r.transport.Close(); err != nil {
 		r.log.Warn("closing the transport", zap.Error(err))
 	}
-	r.pending.stop(r.stopError())
+	releaseDir(r.snapshots.dir)
 	r.publish(Event{Kind: Stopped, Err: r.err})
 	close(r.done)
 }

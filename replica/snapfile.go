@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 
 	pb "github.com/quorate-raft/raft/raftpb"
 )
@@ -27,9 +28,6 @@ const (
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
-// errSnapshotCorrupt matches what is wrong with a snapshot's file.
-var errSnapshotCorrupt = errors.New("replica: snapshot is corrupt")
-
 func snapshotName(index, term uint64) string { return fmt.Sprintf("%016x-%016x.snap", index, term) }
 
 // parseSnapshotName returns false for names of other files.
@@ -42,13 +40,45 @@ func parseSnapshotName(name string) (index, term uint64, ok bool) {
 	return index, term, err == nil && n == 2
 }
 
+// dirs are the directories of the running replicas. Two replicas would remove each
+// other's files, and are likely to be two lives of one member.
+var dirs struct {
+	mu   sync.Mutex
+	used map[string]bool
+}
+
+// claimDir returns the absolute path of dir, which is the caller's until
+// releaseDir. ErrDirInUse if it is somebody's already.
+func claimDir(dir string) (string, error) {
+	path, err := filepath.Abs(dir)
+	if err != nil {
+		return "", fmt.Errorf("replica: snapshot directory: %w", err)
+	}
+	dirs.mu.Lock()
+	defer dirs.mu.Unlock()
+	if dirs.used[path] {
+		return "", fmt.Errorf("%w: %s", ErrDirInUse, path)
+	}
+	if dirs.used == nil {
+		dirs.used = map[string]bool{}
+	}
+	dirs.used[path] = true
+	return path, nil
+}
+
+func releaseDir(path string) {
+	dirs.mu.Lock()
+	defer dirs.mu.Unlock()
+	delete(dirs.used, path)
+}
+
 // snapshotWriter writes a snapshot's file under a name that does not count, and
 // gives it its name when it is durable.
 type snapshotWriter struct {
 	f    *os.File
 	w    *bufio.Writer
-	path string // when complete
-	size uint64 // of the body
+	path string          // when complete
+	stop <-chan struct{} // if it is closed, writing fails
 	err  error
 }
 
@@ -65,12 +95,16 @@ func createSnapshotFile(dir string, meta *pb.SnapshotMetadata) (*snapshotWriter,
 // Write appends to the body.
 func (w *snapshotWriter) Write(b []byte) (int, error) {
 	n := 0
+	select {
+	case <-w.stop:
+		return 0, ErrStopped
+	default:
+	}
 	for len(b) > 0 && w.err == nil {
 		k := min(len(b), maxPiece)
 		w.piece(b[:k])
 		b, n = b[k:], n+k
 	}
-	w.size += uint64(n)
 	return n, w.err
 }
 
@@ -143,7 +177,7 @@ func readSnapshot(file io.Reader, f func(*bodyReader) error) error {
 	b := &bodyReader{r: bufio.NewReaderSize(file, maxPiece+pieceHeader)}
 	magic := make([]byte, len(snapshotMagic))
 	if _, err := io.ReadFull(b.r, magic); err != nil || string(magic) != string(snapshotMagic) {
-		return fmt.Errorf("%w: it begins with %q", errSnapshotCorrupt, magic)
+		return fmt.Errorf("%w: it begins with %q", ErrSnapshotCorrupt, magic)
 	}
 	if err := f(b); err != nil {
 		return err
@@ -176,21 +210,21 @@ func (b *bodyReader) Read(p []byte) (int, error) {
 func (b *bodyReader) next() error {
 	var header [pieceHeader]byte
 	if _, err := io.ReadFull(b.r, header[:]); err != nil {
-		return fmt.Errorf("%w: cut short: %w", errSnapshotCorrupt, noEOF(err))
+		return fmt.Errorf("%w: cut short: %w", ErrSnapshotCorrupt, noEOF(err))
 	}
 	size := binary.LittleEndian.Uint32(header[:])
 	if size > maxPiece {
-		return fmt.Errorf("%w: a piece of %d bytes", errSnapshotCorrupt, size)
+		return fmt.Errorf("%w: a piece of %d bytes", ErrSnapshotCorrupt, size)
 	}
 	if cap(b.buf) < int(size) {
 		b.buf = make([]byte, maxPiece)
 	}
 	b.buf = b.buf[:size]
 	if _, err := io.ReadFull(b.r, b.buf); err != nil {
-		return fmt.Errorf("%w: cut short: %w", errSnapshotCorrupt, noEOF(err))
+		return fmt.Errorf("%w: cut short: %w", ErrSnapshotCorrupt, noEOF(err))
 	}
 	if sum := binary.LittleEndian.Uint32(header[4:]); pieceSum(header[:4], b.buf) != sum {
-		return fmt.Errorf("%w: checksum %08x of a piece of %d bytes", errSnapshotCorrupt, sum, size)
+		return fmt.Errorf("%w: checksum %08x of a piece of %d bytes", ErrSnapshotCorrupt, sum, size)
 	}
 	if size == 0 {
 		b.end = true

@@ -84,12 +84,12 @@ func TestSnapshotFileCorrupt(t *testing.T) {
 		bad[at] ^= 1 << (at % 8)
 		require.NoError(t, os.WriteFile(path, bad, 0o600))
 		got, err := readBody(path)
-		require.ErrorIs(t, err, errSnapshotCorrupt, "byte %d", at)
+		require.ErrorIs(t, err, ErrSnapshotCorrupt, "byte %d", at)
 		require.True(t, bytes.HasPrefix(body, got), "byte %d: what was read is wrong", at)
 
 		require.NoError(t, os.WriteFile(path, whole[:at], 0o600))
 		_, err = readBody(path)
-		require.ErrorIs(t, err, errSnapshotCorrupt, "%d bytes", at)
+		require.ErrorIs(t, err, ErrSnapshotCorrupt, "%d bytes", at)
 		require.NotErrorIs(t, err, io.EOF, "it would be taken for the end")
 	}
 }

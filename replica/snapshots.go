@@ -35,103 +35,27 @@ type snapshots struct {
 	running   sync.WaitGroup
 
 	// Of the applier alone.
-	lastIndex uint64 // of the last compaction
-	lastBytes uint64
-}
-
-// heldView is a view that may be sent to several peers.
-type heldView struct {
-	meta  pb.SnapshotMetadata
-	view  View
-	users int
-	used  bool // since the last look
-	stale bool // to be closed when nobody uses it
+	lastIndex   uint64 // of the last compaction
+	lastBytes   uint64
+	lastCommand uint64 // the state machine holds, by its own count
 }
 
 const maxReceiving = 4
 
-func newSnapshots(r *Replica) *snapshots {
-	s := &snapshots{r: r, dir: r.cfg.SnapshotDir, sends: map[uint64]context.CancelFunc{}}
-	s.durable, _ = r.cfg.StateMachine.(Durable)
-	return s
-}
-
-// nodeStorage is the storage as the node sees it: snapshots are those that can be
-// sent.
-type nodeStorage struct {
-	Storage
-	s *snapshots
-}
-
-// ConfEntryIndexes passes the optional part of a storage on.
-func (ns nodeStorageIndexed) ConfEntryIndexes(lo, hi uint64) ([]uint64, error) {
-	return ns.ix.ConfEntryIndexes(lo, hi)
-}
-
-type nodeStorageIndexed struct {
-	nodeStorage
-	ix raft.ConfEntryIndexer
-}
-
-func (s *snapshots) storage() raft.Storage {
-	ns := nodeStorage{s.r.cfg.Storage, s}
-	if ix, ok := s.r.cfg.Storage.(raft.ConfEntryIndexer); ok {
-		return nodeStorageIndexed{ns, ix}
-	}
-	return ns
-}
-
-// Snapshot implements raft.Storage.
-func (ns nodeStorage) Snapshot() (pb.Snapshot, error) { return ns.s.sendable() }
-
-// sendable returns the metadata of a snapshot that can be sent now. The loop calls
-// it through the node.
-func (s *snapshots) sendable() (pb.Snapshot, error) {
-	snap, err := s.r.cfg.Storage.Snapshot()
-	snap.Data = nil
-	if err != nil || s.durable == nil {
-		return snap, err
-	}
-	// A durable state machine keeps no file of an old state: the log begins after
-	// what it holds now.
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if v := s.view; v != nil && v.meta.Index >= snap.Metadata.Index {
-		v.used = true
-		return pb.Snapshot{Metadata: v.meta}, nil
-	}
-	if !s.capturing && !s.closed {
-		s.capturing = true
-		s.r.apply.put(applyWork{call: s.capture})
-	}
-	return pb.Snapshot{}, raft.ErrSnapshotTemporarilyUnavailable
-}
-
-// capture takes a view for sending. It runs on the applier.
-func (s *snapshots) capture() {
-	index := s.r.applied.Load()
-	meta, err := s.metadata(index)
-	var view View
-	if err == nil {
-		view, err = s.r.cfg.StateMachine.View()
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.capturing = false
+func newSnapshots(r *Replica) (*snapshots, error) {
+	dir, err := claimDir(r.cfg.SnapshotDir)
 	if err != nil {
-		s.r.log.Warn("no view of the state machine for a snapshot", zap.Uint64("index", index), zap.Error(err))
-		return
+		return nil, err
 	}
-	if s.closed {
-		view.Close()
-		return
-	}
-	s.dropView()
-	s.view = &heldView{meta: meta, view: view, used: true}
+	s := &snapshots{r: r, dir: dir, sends: map[uint64]context.CancelFunc{}}
+	s.durable, _ = r.cfg.StateMachine.(Durable)
+	return s, nil
 }
 
 // metadata returns the metadata of a snapshot at an applied index.
-func (s *snapshots) metadata(index uint64) (meta pb.SnapshotMetadata, err error) {
+func (s *snapshots) metadata(index uint64) (pb.SnapshotMetadata, error) {
+	var meta pb.SnapshotMetadata
+	var err error
 	if !s.r.onLoop(func() {
 		var cs *pb.ConfState
 		if cs, err = s.r.node.ConfStateAt(index); err == nil {
@@ -139,141 +63,9 @@ func (s *snapshots) metadata(index uint64) (meta pb.SnapshotMetadata, err error)
 			meta.Term, err = s.r.cfg.Storage.Term(index)
 		}
 	}) {
-		return meta, s.r.stopError()
+		return pb.SnapshotMetadata{}, s.r.stopError() // the others may still be written
 	}
 	return meta, err
-}
-
-// dropView gives the current view up; whoever sends it goes on. The lock is held.
-func (s *snapshots) dropView() {
-	if v := s.view; v != nil {
-		s.view = nil
-		v.stale = true
-		s.closeUnused(v)
-	}
-}
-
-func (s *snapshots) closeUnused(v *heldView) {
-	if v.stale && v.users == 0 && v.view != nil {
-		if err := v.view.Close(); err != nil {
-			s.r.log.Warn("closing a view of the state machine", zap.Error(err))
-		}
-		v.view = nil
-	}
-}
-
-// expireViews gives up a view that nobody asked for lately.
-func (s *snapshots) expireViews() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if v := s.view; v != nil && v.users == 0 && !v.used {
-		s.dropView()
-	} else if v != nil {
-		v.used = false
-	}
-}
-
-// send sends the snapshot of a MsgSnap and reports to the node how it ended.
-func (s *snapshots) send(m pb.Message) {
-	body, release, err := s.open(&m.Snapshot.Metadata)
-	ctx, cancel := context.WithCancel(context.Background())
-	s.mu.Lock()
-	switch {
-	case err != nil:
-	case s.closed:
-		err = ErrStopped
-	case s.sends[m.To] != nil:
-		err = errors.New("the one before is still under way")
-	case len(s.sends) >= s.r.cfg.MaxSnapshotSends:
-		err = errors.New("too many are under way")
-	default:
-		s.sends[m.To] = cancel
-		s.running.Add(1)
-	}
-	s.mu.Unlock()
-	if err != nil {
-		cancel()
-		if release != nil {
-			release()
-		}
-		s.report(m.To, fmt.Errorf("snapshot at %d: %w", m.Snapshot.Metadata.Index, err))
-		return
-	}
-	meta, err := m.Marshal()
-	go func() {
-		defer s.running.Done()
-		defer cancel()
-		defer release()
-		if err == nil {
-			err = s.r.transport.SendSnapshot(ctx, m.To, meta, body)
-		}
-		s.mu.Lock()
-		delete(s.sends, m.To)
-		s.mu.Unlock()
-		s.report(m.To, err)
-	}()
-}
-
-func (s *snapshots) report(to uint64, err error) {
-	status := raft.SnapshotFinish
-	if err != nil {
-		status = raft.SnapshotFailure
-		s.r.log.Warn("sending a snapshot failed", zap.Uint64("to", to), zap.Error(err))
-	}
-	s.r.call(func() { _ = s.r.node.ReportSnapshot(to, status) })
-}
-
-// open returns the body of a snapshot, and what to call when it is not needed any
-// more.
-func (s *snapshots) open(meta *pb.SnapshotMetadata) (body io.Reader, release func(), err error) {
-	if s.durable == nil {
-		f, err := os.Open(filepath.Join(s.dir, snapshotName(meta.Index, meta.Term)))
-		if err != nil {
-			return nil, nil, err
-		}
-		return piped(func(w io.Writer) error {
-			return readSnapshot(f, func(b *bodyReader) error { _, err := io.Copy(w, b); return err })
-		}, func() { f.Close() })
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	v := s.view
-	if v == nil || v.meta.Index != meta.Index {
-		return nil, nil, errors.New("its view is gone")
-	}
-	v.users++
-	return piped(func(w io.Writer) error { _, err := v.view.WriteTo(w); return err }, func() {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		v.users--
-		s.closeUnused(v)
-	})
-}
-
-// piped returns a reader of what write writes, and a function that ends both and
-// then calls done.
-func piped(write func(io.Writer) error, done func()) (io.Reader, func(), error) {
-	pr, pw := io.Pipe()
-	ended := make(chan struct{})
-	go func() {
-		defer close(ended)
-		pw.CloseWithError(write(pw))
-	}()
-	return pr, func() {
-		pr.CloseWithError(io.ErrClosedPipe)
-		<-ended
-		done()
-	}, nil
-}
-
-// cancelSends ends what is being sent: this node leads no more, and what it sends
-// would be refused.
-func (s *snapshots) cancelSends() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for _, cancel := range s.sends {
-		cancel()
-	}
 }
 
 // receive begins to take a snapshot that a peer sends.
@@ -292,20 +84,16 @@ func (s *snapshots) receive(from uint64, meta []byte) (interface {
 	if index := m.Snapshot.Metadata.Index; index <= s.r.applied.Load() {
 		return nil, fmt.Errorf("replica: snapshot of %d at %d, applied is %d already", from, index, s.r.applied.Load())
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	switch {
-	case s.closed:
-		return nil, ErrStopped
-	case s.receiving >= maxReceiving:
-		return nil, fmt.Errorf("replica: snapshot of %d: %d are being received", from, s.receiving)
-	}
-	w, err := createSnapshotFile(s.dir, &m.Snapshot.Metadata)
-	if err != nil {
+	in := &incoming{s: s, m: m}
+	if err := in.begin(); err != nil {
 		return nil, err
 	}
-	s.receiving++
-	return &incoming{snapshotWriter: w, s: s, m: m}, nil
+	var err error
+	if in.snapshotWriter, err = createSnapshotFile(s.dir, &m.Snapshot.Metadata); err != nil {
+		in.ended()
+		return nil, err
+	}
+	return in, nil
 }
 
 // incoming is a snapshot that is being received.
@@ -315,13 +103,27 @@ type incoming struct {
 	m pb.Message
 }
 
+// begin counts it in, if there is room for it.
+func (in *incoming) begin() error {
+	in.s.mu.Lock()
+	defer in.s.mu.Unlock()
+	switch {
+	case in.s.closed:
+		return ErrStopped
+	case in.s.receiving >= maxReceiving:
+		return fmt.Errorf("replica: snapshot of %d: %d are being received", in.m.From, in.s.receiving)
+	}
+	in.s.receiving++
+	return nil
+}
+
 // Commit makes the file durable, and only then tells the node.
 func (in *incoming) Commit() error {
 	defer in.ended()
 	if err := in.commit(); err != nil {
 		return err
 	}
-	in.s.r.in.message(&in.m)
+	in.s.r.in.put(func(w *work) { w.messages = append(w.messages, in.m) }) // never dropped, after all that
 	return nil
 }
 
@@ -343,8 +145,8 @@ func (s *snapshots) restore(meta pb.SnapshotMetadata) error {
 	if err := restoreFrom(s.r.cfg.StateMachine, filepath.Join(s.dir, snapshotName(meta.Index, meta.Term)), meta.Index); err != nil {
 		return err
 	}
-	s.lastIndex, s.lastBytes = meta.Index, s.r.appliedBytes.Load()
-	s.removeOld()
+	s.lastIndex, s.lastBytes, s.lastCommand = meta.Index, s.r.appliedBytes.Load(), meta.Index
+	s.removeOld(meta.Index)
 	s.r.publish(Event{Kind: SnapshotRestored, Index: meta.Index})
 	return nil
 }
@@ -352,7 +154,7 @@ func (s *snapshots) restore(meta pb.SnapshotMetadata) error {
 // maybeTake compacts the log once enough was applied. It runs on the applier; what
 // takes long runs apart.
 func (s *snapshots) maybeTake(index uint64) {
-	if index < s.lastIndex+s.r.cfg.SnapshotEntries && s.r.appliedBytes.Load() < s.lastBytes+s.r.cfg.SnapshotBytes {
+	if index-s.lastIndex < s.r.cfg.SnapshotEntries && s.r.appliedBytes.Load()-s.lastBytes < s.r.cfg.SnapshotBytes {
 		return
 	}
 	s.take(nil)
@@ -367,6 +169,12 @@ func (s *snapshots) take(waiting []chan<- error) {
 	}
 	index := s.r.applied.Load()
 	s.lastIndex, s.lastBytes = index, s.r.appliedBytes.Load()
+	drop := index - min(index, s.r.cfg.TrailingEntries)
+	if s.durable != nil {
+		// It does not count what is no command. Without the entries after its last
+		// one it would be taken at a restart for one that lacks a snapshot.
+		drop = min(drop, s.lastCommand)
+	}
 	meta, err := s.metadata(index)
 	var view View
 	if err == nil && s.durable == nil {
@@ -375,7 +183,7 @@ func (s *snapshots) take(waiting []chan<- error) {
 	go func() {
 		defer s.running.Done()
 		if err == nil {
-			err = s.finishTaking(&meta, view)
+			err = s.finishTaking(&meta, drop, view)
 		}
 		s.taken(index, waiting, err)
 	}()
@@ -423,31 +231,54 @@ func (s *snapshots) taken(index uint64, waiting []chan<- error, err error) {
 }
 
 // finishTaking makes the state at meta durable, records that, and drops the entries
-// before it but for TrailingEntries.
-func (s *snapshots) finishTaking(meta *pb.SnapshotMetadata, view View) error {
+// up to drop.
+func (s *snapshots) finishTaking(meta *pb.SnapshotMetadata, drop uint64, view View) error {
 	if s.durable != nil {
 		if err := s.durable.Sync(); err != nil {
-			s.r.fail(fmt.Errorf("replica: making the state machine durable: %w", err))
+			s.r.stop(fmt.Errorf("replica: making the state machine durable: %w", err))
 			return err
 		}
 	} else if err := s.writeFile(meta, view); err != nil {
 		return err
 	}
+	err := s.record(meta, drop)
+	switch {
+	case err == nil:
+		s.removeOld(meta.Index)
+	case !isAnswer(err):
+		s.r.stop(fmt.Errorf("replica: writing a snapshot to the log: %w", err))
+	}
+	return err
+}
+
+// record tells the storage of a snapshot, durably where older files are removed for
+// it, and drops entries.
+func (s *snapshots) record(meta *pb.SnapshotMetadata, drop uint64) error {
 	st := s.r.cfg.Storage
 	s.r.storageMu.Lock()
 	defer s.r.storageMu.Unlock()
 	if err := st.CreateSnapshot(meta.Index, meta.ConfState, nil); err != nil {
 		return err
 	}
-	to := meta.Index - min(meta.Index, s.r.cfg.TrailingEntries)
 	first, err := st.FirstIndex()
-	if err == nil && to >= first {
-		err = st.Compact(to)
+	if err == nil && drop >= first {
+		err = st.Compact(drop)
 	}
-	if err == nil {
-		s.removeOld()
+	if err != nil || s.durable != nil {
+		return err
 	}
-	return err
+	// A crash may lose what was not synced, and then the file of the snapshot before
+	// is needed. To write the hard state again changes nothing but that.
+	hs, _, err := st.InitialState()
+	if err != nil {
+		return err
+	}
+	return st.Save(raft.Ready{HardState: hs, MustSync: true})
+}
+
+// isAnswer reports whether an error of CreateSnapshot or Compact is no fault.
+func isAnswer(err error) bool {
+	return errors.Is(err, raft.ErrCompacted) || errors.Is(err, raft.ErrSnapOutOfDate) || errors.Is(err, raft.ErrUnavailable)
 }
 
 func (s *snapshots) writeFile(meta *pb.SnapshotMetadata, view View) error {
@@ -456,6 +287,7 @@ func (s *snapshots) writeFile(meta *pb.SnapshotMetadata, view View) error {
 	if err != nil {
 		return err
 	}
+	w.stop = s.r.stopping
 	if _, err := view.WriteTo(w); err != nil {
 		w.abort()
 		return err
@@ -463,19 +295,15 @@ func (s *snapshots) writeFile(meta *pb.SnapshotMetadata, view View) error {
 	return w.commit()
 }
 
-// removeOld removes the files of snapshots that nothing begins from any more.
-func (s *snapshots) removeOld() {
-	snap, err := s.r.cfg.Storage.Snapshot()
-	if err != nil {
-		return
-	}
-	keep := snap.Metadata.Index
+// removeOld removes the files of snapshots that nothing begins from any more, as the
+// one at index is in the log durably, or, if the state machine is durable, it is.
+func (s *snapshots) removeOld(index uint64) {
 	if s.durable != nil {
-		keep = s.r.applied.Load() + 1
+		index++
 	}
 	names, _ := os.ReadDir(s.dir)
 	for _, e := range names {
-		if index, _, ok := parseSnapshotName(e.Name()); ok && index < keep {
+		if i, _, ok := parseSnapshotName(e.Name()); ok && i < index {
 			os.Remove(filepath.Join(s.dir, e.Name())) // else the next time
 		}
 	}
@@ -516,7 +344,7 @@ func (s *snapshots) prepare() (uint64, error) {
 		}
 		index = snap.Metadata.Index
 	}
-	s.lastIndex = index
+	s.lastIndex, s.lastCommand = index, index
 	return index, nil
 }
 
@@ -528,6 +356,7 @@ func (s *snapshots) close() {
 	s.cancelSends()
 	s.running.Wait()
 	s.mu.Lock()
-	defer s.mu.Unlock()
 	s.dropView()
+	s.mu.Unlock()
+	s.running.Wait()
 }

@@ -13,7 +13,7 @@ func (r *Replica) write() {
 			continue // nothing of it may be sent or acknowledged
 		}
 		if err := r.save(rd); err != nil {
-			r.fail(fmt.Errorf("replica: writing to the log: %w", err))
+			r.stop(fmt.Errorf("replica: writing to the log: %w", err))
 			continue
 		}
 		if len(rd.MessagesAfterAppend) > 0 {
