@@ -202,7 +202,7 @@ type capture struct {
 // maybeSnapshot takes a snapshot when enough was applied since the last, and
 // compacts the log.
 func (s *simulation) maybeSnapshot(n *node) {
-	if n.sm.applied < n.disk.written.snap.Metadata.Index+s.set.snapshotEvery || n.snapBlock > 0 {
+	if n.sm.applied < n.disk.written.snap.Metadata.Index+s.set.snapshotEvery {
 		return
 	}
 	s.takeSnapshot(n)

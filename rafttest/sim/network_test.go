@@ -194,7 +194,7 @@ func requireMended(t *testing.T, s *simulation, run string) {
 		if n == nil || !n.exists {
 			continue
 		}
-		require.Zero(t, [5]int{n.paused, n.noTicks, n.stayDown, n.missed, n.snapBlock}, "%s, node %d", run, n.id)
+		require.Zero(t, [4]int{n.paused, n.noTicks, n.stayDown, n.missed}, "%s, node %d", run, n.id)
 		require.Zero(t, n.slowApply, "%s, node %d", run, n.id)
 		require.Empty(t, n.deferred, "%s, node %d", run, n.id)
 		require.False(t, n.disk.full || n.disk.noSnapshot, "%s, node %d", run, n.id)

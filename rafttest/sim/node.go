@@ -41,7 +41,6 @@ type node struct {
 	noTicks      int    // faults that hold the clock
 	slowApply    int64
 	holdApply    uint64 // the entry that the host takes long to apply, or 0
-	snapBlock    int
 	paused       int
 	missed       int     // ticks that were due while paused
 	deferred     []event // what happened while paused

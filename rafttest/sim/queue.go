@@ -11,7 +11,6 @@ const (
 	evAck                      // a host acknowledges writes that are durable
 	evApply                    // a host applies
 	evRestart                  // a node starts
-	evResume                   // a paused node goes on
 	evClient                   // a client acts; node is its number
 	evPlan                     // the next planned fault begins
 	evUndo                     // a fault ends; arg is its place
