@@ -3,6 +3,7 @@ package sim
 import (
 	"encoding/binary"
 	"fmt"
+	"math/bits"
 	"slices"
 
 	pb "github.com/quorate-raft/raft/raftpb"
@@ -92,10 +93,13 @@ func (f *forger) hugeCounts() bool {
 	// one that is unknown.
 	field := pick[uint64](f.random, 7, 9, 12, 200)
 	b = binary.AppendUvarint(b, field<<3|2)
-	b = binary.AppendUvarint(b, pick(f.random, 1<<20, 1<<31-1, 1<<31, 1<<40, f.huge()))
+	length := pick(f.random, 1<<20, 1<<31-1, 1<<31, 1<<40, f.huge())
+	b = binary.AppendUvarint(b, length)
 	b = append(b, f.bytes(f.below(8))...)
 	var m pb.Message
-	if m.Unmarshal(b) == nil {
+	// With 32 bits the generated code takes lengths modulo 2^32, so that others than
+	// those below may be as good as short ones.
+	if m.Unmarshal(b) == nil && (bits.UintSize == 64 || length>>32 == 0) {
 		f.s.fail("S20", f.n.id, fmt.Sprintf("field %d of a message claims more bytes than there are, and it is decoded", field))
 	}
 	f.m.To = nobody
