@@ -19,8 +19,8 @@ func cachedSize(e *pb.Entry) int64 { return int64(len(e.Data)) + entryOverhead }
 type recent struct {
 	ents  []pb.Entry // consecutive, up to the last index
 	bytes int64
-	// dropped counts the elements before ents that its array still holds.
-	dropped int
+	// dropped is the size of the entries before ents that its array keeps alive.
+	dropped int64
 }
 
 // replace makes ents the cached entries from their first index on, and returns
@@ -30,6 +30,9 @@ func (r *recent) replace(ents []pb.Entry) int64 {
 	r.truncate(ents[0].Index)
 	if n := len(r.ents); n == 0 || r.ents[n-1].Index+1 != ents[0].Index {
 		*r = recent{}
+	}
+	if cap(r.ents)-len(r.ents) < len(ents) {
+		r.dropped = 0 // append makes a new array
 	}
 	r.ents = append(r.ents, ents...)
 	for i := range ents {
@@ -79,12 +82,11 @@ func (r *recent) drop(n int) int64 {
 		r.bytes -= cachedSize(&r.ents[i])
 	}
 	r.ents = r.ents[n:]
-	r.dropped += n
+	r.dropped += before - r.bytes
 	switch {
 	case len(r.ents) == 0:
 		*r = recent{}
-	case r.dropped > len(r.ents)+entryOverhead:
-		// The array keeps what was dropped alive.
+	case r.dropped > r.bytes/4:
 		r.ents, r.dropped = slices.Clone(r.ents), 0
 	}
 	return r.bytes - before

@@ -2,6 +2,7 @@ package pebblestore
 
 import (
 	"math/rand/v2"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -52,7 +53,7 @@ func TestCacheIsBounded(t *testing.T) {
 				mine += cachedSize(&s.recent.ents[i])
 			}
 			require.Equal(t, mine, s.recent.bytes)
-			require.LessOrEqual(t, s.recent.dropped, len(s.recent.ents)+entryOverhead)
+			require.LessOrEqual(t, s.recent.dropped, s.recent.bytes/4)
 			total += mine
 		}
 		require.Equal(t, total, e.cache.total)
@@ -204,5 +205,30 @@ func TestReadWithinAWrite(t *testing.T) {
 		s.write.Unlock()
 		require.Equal(t, test.want, <-read)
 	}
+	require.NoError(t, e.Close())
+}
+
+// What the cache gave up is not kept in memory by the little that it still has of
+// a group.
+func TestCacheFreesWhatItDrops(t *testing.T) {
+	const groups, each, size = 10, 6, 512 << 10
+	o := small(vfs.NewMem())
+	o.EntryCacheBytes = 16 << 20
+	o.MemTableBytes = 4 << 20
+	e := open(t, o)
+	var freed atomic.Int64
+	for id := range uint64(groups) {
+		s := group(t, e, id)
+		for i := range uint64(each) {
+			data := make([]byte, size)
+			runtime.AddCleanup(&data[0], func(int) { freed.Add(1) }, 0)
+			require.NoError(t, s.Save(raft.Ready{Entries: []pb.Entry{{Index: i + 1, Term: 1, Data: data}}}))
+		}
+		require.NoError(t, s.Compact(each-1)) // one is left
+	}
+	require.Eventually(t, func() bool {
+		runtime.GC()
+		return freed.Load() >= groups*(each-1)
+	}, 5*time.Second, 10*time.Millisecond)
 	require.NoError(t, e.Close())
 }

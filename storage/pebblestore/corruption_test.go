@@ -427,3 +427,20 @@ func TestDamagedManifest(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, want, got)
 }
+
+// Verify reads what is known in memory too: it may be gone at the next start.
+func TestVerifyReadsAllRecords(t *testing.T) {
+	for _, k := range []key{
+		{group: 1, kind: kindBase}, {group: 1, kind: kindHard}, {group: 1, kind: kindConf}, {1, kindTerm, 31}, {1, kindChange, 41},
+	} {
+		e := open(t, small(filled(t)))
+		s := group(t, e, 1)
+		require.NoError(t, s.Verify())
+		require.NoError(t, e.db.Set(k.bytes(), []byte("not what was written"), nil))
+		err := s.Verify()
+		var corrupt *CorruptionError
+		require.ErrorAs(t, err, &corrupt, k)
+		require.Equal(t, k.String(), corrupt.Key)
+		require.NoError(t, e.Close())
+	}
+}

@@ -5,6 +5,8 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -77,15 +79,36 @@ func Open(dir string, o *Options) (*Engine, error) {
 }
 
 func (e *Engine) lockDirectory() error {
-	if err := makeDirectory(e.o.FS, e.dir); err != nil {
-		return fmt.Errorf("pebblestore: creating %s: %w", e.dir, err)
+	dir := e.dir
+	if err := makeDirectory(e.o.FS, dir); err != nil {
+		return fmt.Errorf("pebblestore: creating %s: %w", dir, err)
 	}
-	lock, err := pebble.LockDirectory(e.dir, e.o.FS)
-	if err != nil {
-		return fmt.Errorf("%w: %s: %w", ErrLocked, e.dir, err)
+	var err error
+	if e.dir, err = realPath(e.o.FS, dir); err != nil {
+		return fmt.Errorf("pebblestore: %w", err)
 	}
-	e.lock = lock
+	e.lock, err = pebble.LockDirectory(e.dir, e.o.FS)
+	var noFile *os.PathError
+	switch {
+	case errors.As(err, &noFile):
+		return fmt.Errorf("pebblestore: locking %s: %w", dir, err)
+	case err != nil:
+		return fmt.Errorf("%w: %s: %w", ErrLocked, dir, err)
+	}
 	return nil
+}
+
+// realPath returns the one path that all paths to dir lead to: among those of one
+// process, Pebble's lock tells directories apart by their path.
+func realPath(fs vfs.FS, dir string) (string, error) {
+	if vfs.Root(fs) != vfs.Default {
+		return dir, nil
+	}
+	path, err := filepath.EvalSymlinks(dir)
+	if err != nil {
+		return "", err
+	}
+	return filepath.Abs(path)
 }
 
 // makeDirectory creates dir with its parents so that they are there after a crash,
@@ -211,6 +234,15 @@ func (e *Engine) acquire() error {
 }
 
 func (e *Engine) release() { e.life.RUnlock() }
+
+// blame returns what is to blame for err, of a read: if a write failed meanwhile,
+// then that, since what was looked for may never have been written.
+func (e *Engine) blame(err error) error {
+	if failure := e.guard.err(); failure != nil && err != nil && !isAnswer(err) {
+		return failure
+	}
+	return err
+}
 
 // maxBatch bounds a batch well below where Pebble panics.
 const maxBatch = 1 << 30

@@ -22,7 +22,7 @@ func (e *Engine) Group(id uint64) (*Storage, error) {
 	s := &Storage{e: e, group: id}
 	var err error
 	if s.state, err = e.load(id); err != nil {
-		return nil, err
+		return nil, e.blame(err)
 	}
 	e.groups[id] = s
 	return s, nil
@@ -34,6 +34,11 @@ func (e *Engine) Groups() ([]uint64, error) {
 		return nil, err
 	}
 	defer e.release()
+	ids, err := e.listGroups()
+	return ids, e.blame(err)
+}
+
+func (e *Engine) listGroups() ([]uint64, error) {
 	it, err := e.db.NewIter(&pebble.IterOptions{LowerBound: []byte{spaceGroup}, UpperBound: []byte{spaceGroup + 1}})
 	if err != nil {
 		return nil, fmt.Errorf("pebblestore: listing the groups: %w", err)

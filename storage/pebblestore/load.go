@@ -13,6 +13,7 @@ import (
 var (
 	errUnknownKey = errors.New("no record has such a key")
 	errOrder      = errors.New("the records of the log contradict each other")
+	errChanged    = errors.New("the record is not what was written")
 )
 
 // load reads what is known of a group in memory: its few records and its last

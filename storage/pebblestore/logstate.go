@@ -142,3 +142,24 @@ func cloneConf(cs pb.ConfState) pb.ConfState {
 	cs.LearnersNext = slices.Clone(cs.LearnersNext)
 	return cs
 }
+
+// compare reports a record of which st, as it was read, is not as it is known.
+func (st *logState) compare(group uint64, known *logState) error {
+	for _, record := range []struct {
+		kind kind
+		same bool
+	}{
+		{kindBase, st.base == known.base},
+		{kindHard, st.hard == known.hard},
+		{kindConf, st.confAt == known.confAt},
+		{kindSnapshot, st.snap == known.snap},
+		{kindTerm, slices.Equal(st.runs, known.runs)},
+		{kindChange, slices.Equal(st.changes, known.changes)},
+		{kindEntry, st.last == known.last},
+	} {
+		if !record.same {
+			return corruptRecord(key{group: group, kind: record.kind}, errChanged)
+		}
+	}
+	return nil
+}

@@ -19,6 +19,7 @@ type Options struct {
 
 	// EntryCacheBytes bounds the newest entries of all groups that are kept in
 	// memory, so that a leader sends to its followers without reading from disk.
+	// Up to a quarter more of them may wait to be freed.
 	// Default 32 MiB; below 0 there is no cache.
 	EntryCacheBytes int64
 	// BlockCacheBytes is how much of its files Pebble keeps in memory. Default

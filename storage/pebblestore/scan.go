@@ -278,6 +278,8 @@ func removeMarkers(fs vfs.FS, dir string, names []string) error {
 	return nil
 }
 
+var errNoManifest = errors.New("the manifest, or what names it, is missing")
+
 // checkFiles checks the manifest and the newest log of a directory. Pebble itself
 // insists on older logs being whole.
 func checkFiles(fs vfs.FS, dir string) error {
@@ -285,16 +287,22 @@ func checkFiles(fs vfs.FS, dir string) error {
 	if err != nil {
 		return fmt.Errorf("pebblestore: looking into %s: %w", dir, err)
 	}
-	if !desc.Exists {
-		return nil
-	}
 	names, err := fs.List(dir)
 	if err != nil {
 		return fmt.Errorf("pebblestore: %w", err)
 	}
+	if !desc.Exists {
+		if slices.ContainsFunc(names, isFormatMarker) {
+			return &CorruptionError{File: dir, Err: errNoManifest} // Pebble would begin a new store
+		}
+		return nil
+	}
 	manifest := fs.PathBase(desc.ManifestFilename)
 	if !slices.Contains(names, manifest) && isUnborn(names) {
 		return removeMarkers(fs, dir, names)
+	}
+	if !slices.Contains(names, manifest) {
+		return &CorruptionError{File: fs.PathJoin(dir, manifest), Err: errNoManifest}
 	}
 	if err := checkFile(fs, fs.PathJoin(dir, manifest), noLog); err != nil {
 		return err

@@ -114,19 +114,29 @@ func (s *Storage) ConfEntryIndexes(lo, hi uint64) ([]uint64, error) {
 // Entries implements raft.Storage. It reads from the disk what the cache does not
 // hold, and of that no more than fits.
 func (s *Storage) Entries(lo, hi, maxSize uint64) ([]pb.Entry, error) {
+	var ents []pb.Entry
+	err := s.read(func() (err error) {
+		ents, err = s.entries(lo, hi, maxSize)
+		return err
+	})
+	return ents, err
+}
+
+// read makes a read of the disk. If it fails, what is on the disk did not agree
+// with what is known of it: it is corrupt, or a write came in between. So it is
+// made again without writes, when there is only one answer.
+func (s *Storage) read(read func() error) error {
 	if err := s.e.acquire(); err != nil {
-		return nil, err
+		return err
 	}
 	defer s.e.release()
-	ents, err := s.entries(lo, hi, maxSize)
+	err := read()
 	if err == nil || isAnswer(err) {
-		return ents, err
+		return err
 	}
-	// What is on the disk did not agree with what is known of it: it is corrupt,
-	// or a write came in between. Without writes there is only one answer.
 	s.write.Lock()
 	defer s.write.Unlock()
-	return s.entries(lo, hi, maxSize)
+	return s.e.blame(read())
 }
 
 // isAnswer reports whether err is an answer of its own, not a fault.
@@ -233,17 +243,12 @@ func (s *Storage) readEntries(st *logState, lo, hi, maxSize uint64) (ents []pb.E
 // Snapshot implements raft.Storage. It reads the data that was given to
 // CreateSnapshot, or came in a Ready, from the disk.
 func (s *Storage) Snapshot() (pb.Snapshot, error) {
-	if err := s.e.acquire(); err != nil {
-		return pb.Snapshot{}, err
-	}
-	defer s.e.release()
-	snap, err := s.snapshot()
-	if err == nil || isAnswer(err) {
-		return snap, err
-	}
-	s.write.Lock() // as in Entries
-	defer s.write.Unlock()
-	return s.snapshot()
+	var snap pb.Snapshot
+	err := s.read(func() (err error) {
+		snap, err = s.snapshot()
+		return err
+	})
+	return snap, err
 }
 
 func (s *Storage) snapshot() (snap pb.Snapshot, err error) {
@@ -292,35 +297,40 @@ func (s *Storage) Verify() error {
 			break
 		}
 		hi := min(lo+maxReserved, st.last+1)
-		if err := s.verify(lo, hi); err != nil && !isAnswer(err) {
+		err = s.read(func() error { return s.verifyEntries(lo, hi) })
+		if err != nil && !isAnswer(err) {
 			return err
 		} else if err == nil {
 			next = hi
 		}
 	}
-	_, err := s.Snapshot()
+	if _, err := s.Snapshot(); err != nil {
+		return err
+	}
+	return s.read(s.verifyRecords)
+}
+
+// verifyEntries reads [lo, hi) past the cache.
+func (s *Storage) verifyEntries(lo, hi uint64) error {
+	st, _, err := s.look(lo, hi)
+	if err != nil {
+		return err
+	}
+	_, _, err = s.readEntries(&st, lo, hi, ^uint64(0))
 	return err
 }
 
-// verify reads [lo, hi) past the cache.
-func (s *Storage) verify(lo, hi uint64) error {
-	if err := s.e.acquire(); err != nil {
+// verifyRecords compares what the disk has of the state with what is known of it.
+func (s *Storage) verifyRecords() error {
+	s.mu.RLock()
+	st, gone := s.state, s.gone
+	s.mu.RUnlock()
+	if gone {
+		return ErrDestroyed
+	}
+	stored, err := s.e.load(s.group)
+	if err != nil {
 		return err
 	}
-	defer s.e.release()
-	read := func() error {
-		st, _, err := s.look(lo, hi)
-		if err != nil {
-			return err
-		}
-		_, _, err = s.readEntries(&st, lo, hi, ^uint64(0))
-		return err
-	}
-	err := read()
-	if err == nil || isAnswer(err) {
-		return err
-	}
-	s.write.Lock() // as in Entries
-	defer s.write.Unlock()
-	return read()
+	return stored.compare(s.group, &st)
 }
