@@ -34,8 +34,8 @@ func (g *MemoryGroup) SendSnapshot(ctx context.Context, to uint64, meta []byte, 
 	})
 	for {
 		chunk := make([]byte, chunkSize)
-		n, readErr := io.ReadFull(body, chunk)
-		if readErr != nil && readErr != io.EOF && readErr != io.ErrUnexpectedEOF {
+		n, readErr := readUpTo(body, chunk)
+		if readErr != nil && readErr != io.EOF {
 			return fmt.Errorf("transport: reading the snapshot: %w", readErr)
 		}
 		if _, err := g.receiver(to); err != nil {

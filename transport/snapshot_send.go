@@ -319,7 +319,7 @@ func (s *sending) sendChunk(ctx context.Context, c *conn) error {
 // readChunk reads the next chunk from body.
 func (s *sending) readChunk() error {
 	b := newChunk()
-	n, err := io.ReadFull(s.body, b.b[:s.chunk()])
+	n, err := readUpTo(s.body, b.b[:s.chunk()])
 	b.b = b.b[:n]
 	if n > 0 {
 		s.sum.Write(b.b)
@@ -330,12 +330,24 @@ func (s *sending) readChunk() error {
 	}
 	switch err {
 	case nil:
-	case io.EOF, io.ErrUnexpectedEOF:
+	case io.EOF:
 		s.eof = true
 	default:
 		return finalError{fmt.Errorf("transport: reading the snapshot: %w", err)}
 	}
 	return nil
+}
+
+// readUpTo fills b, unless r ends before with io.EOF. Unlike io.ReadFull it does not
+// mix up that end with an io.ErrUnexpectedEOF of r itself, which says that what r
+// reads from is cut off: that must not pass for a whole snapshot.
+func readUpTo(r io.Reader, b []byte) (n int, err error) {
+	for n < len(b) && err == nil {
+		var m int
+		m, err = r.Read(b[n:])
+		n += m
+	}
+	return n, err
 }
 
 // slow waits until n more bytes may leave.
