@@ -164,8 +164,11 @@ func (t *Transport) answer(c net.Conn, a answer) error {
 // is refused after all.
 func (t *Transport) admit(nc, raw net.Conn, h hello) error {
 	limit := t.cfg.MaxFrameSize
-	if h.lane != LaneLog {
+	switch h.lane {
+	case LaneControl:
 		limit = min(limit, maxSmallFrame)
+	case LaneSnapshot: // whose frames have a size of their own
+		limit = maxSmallFrame
 	}
 	c := newConn(nc, raw, &t.cfg, limit)
 	if !t.track(c) {

@@ -65,7 +65,7 @@
 //	8   2  protocol version
 //	10  1  0, or the reason of the refusal
 //	11  1  zero
-//	12  4  the largest payload that it takes
+//	12  4  the largest message that it takes
 //	16  8  its node ID
 //	24  4  zero
 //	28  4  CRC-32C of all before
@@ -108,8 +108,8 @@
 //
 // # Memory
 //
-// A length is refused if it exceeds MaxFrameSize, or 1 MiB outside the log lane, and
-// else believed only as bytes arrive: a buffer never is more than 64 KiB larger than
+// A length is refused if it exceeds MaxFrameSize in a message lane, or 1 MiB outside
+// the log lane, and else believed only as bytes arrive: a buffer never is more than 64 KiB larger than
 // twice what was received, but for buffers that are used again. Decoding a message
 // costs at most about ten times its bytes. A snapshot costs a window and a chunk
 // (256 KiB) at either end. A queue costs QueueBytes for each class and peer at most.
