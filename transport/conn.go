@@ -51,7 +51,7 @@ func (c *conn) Read(b []byte) (int, error) {
 func (c *conn) write(b []byte) error {
 	c.wmu.Lock()
 	defer c.wmu.Unlock()
-	c.wrote = true
+	c.wrote = c.wrote || len(b) > 0
 	return c.writeLocked(b)
 }
 

@@ -109,10 +109,11 @@
 // # Memory
 //
 // A length is refused if it exceeds MaxFrameSize in a message lane, or 1 MiB outside
-// the log lane, and else believed only as bytes arrive: a buffer never is more than 64 KiB larger than
-// twice what was received, but for buffers that are used again. Decoding a message
-// costs at most about ten times its bytes. A snapshot costs a window and a chunk
-// (256 KiB) at either end. A queue costs QueueBytes for each class and peer at most.
+// the log lane, and else believed only as bytes arrive: a buffer never is more than
+// 64 KiB larger than twice what was received, but for buffers that are used again.
+// Decoding a message costs at most about ten times its bytes. A snapshot costs a
+// window and a chunk (256 KiB) at either end. A queue costs QueueBytes for each class
+// and peer at most.
 //
 // docs/security.md in the repository lists what a stranger, and what a peer that turned
 // bad, can and cannot do, with the test for each.

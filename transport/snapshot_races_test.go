@@ -112,3 +112,36 @@ func TestSnapshotWithSmallFrames(t *testing.T) {
 	}()
 	require.NoError(t, receive(t, done, "the end"))
 }
+
+// A sender does not go on for ever with a receiver that takes the connections and
+// breaks each as soon as it has heard where to go on.
+func TestSnapshotWithoutProgressEnds(t *testing.T) {
+	cfg := testConfig(1)
+	cfg.SnapshotResume = 50 * time.Millisecond
+	a, b := newEndpoint(t, cfg), newEndpoint(t, testConfig(2))
+	g, err := b.Group(1)
+	require.NoError(t, err)
+	held := make(chan struct{})
+	require.NoError(t, g.Start(func(*message) {}, nil, func(uint64, []byte) (Sink, error) {
+		s := newMemorySink(1, nil)
+		s.write = func([]byte) error { <-held; return nil }
+		return s, nil
+	}))
+	defer close(held)
+	mine, err := a.Group(1)
+	require.NoError(t, err)
+	p := newProxy(t, b.Addr().String(), nil)
+	p.cutAt, p.cuts = 256, 1<<30 // just after the start of the stream
+	mine.SetPeer(2, p.addr())
+	ended := make(chan error, 1)
+	go func() { ended <- mine.SendSnapshot(t.Context(), 2, nil, &patternReader{left: 1 << 20}) }()
+	require.ErrorIs(t, receive(t, ended, "the end"), ErrUnreachable)
+	require.NotZero(t, a.Stats().SnapshotResumes, "it was tried again")
+}
+
+// Nothing written is no sign of life: a ping is still due.
+func TestEmptyWriteIsNoPing(t *testing.T) {
+	c := new(conn)
+	require.NoError(t, c.write(nil))
+	require.False(t, c.wrote)
+}

@@ -48,7 +48,7 @@ func (g *Group) SendSnapshot(ctx context.Context, to uint64, meta []byte, body i
 	}
 	s := &sending{
 		t: g.t, group: g, to: to, id: newStreamID(), meta: meta,
-		body: body, sum: sha256.New(), window: uint64(g.t.cfg.SnapshotWindow), heard: time.Now(),
+		body: body, sum: sha256.New(), window: uint64(g.t.cfg.SnapshotWindow),
 	}
 	defer s.release()
 	err := s.run(ctx)
@@ -78,7 +78,7 @@ type sending struct {
 	next     uint64 // the first byte that was not sent on this connection
 	read     uint64 // the end of what was read from body
 	eof      bool
-	heard    time.Time // when there last was a connection
+	heard    time.Time // the end of the last connection that was of use, or of the first
 }
 
 type sent struct {
@@ -161,8 +161,12 @@ func (s *sending) attempt(ctx context.Context) error {
 			c.close()
 		}
 	})
+	started, before := time.Now(), s.taken
 	err = s.exchange(ctx, c, heard)
-	s.heard = time.Now()
+	// A peer that takes connections only to break them is none to wait for.
+	if s.taken > before || time.Since(started) > s.t.cfg.PeerTimeout || s.heard.IsZero() {
+		s.heard = time.Now()
+	}
 	close(finished)
 	stop()
 	c.close()
