@@ -57,7 +57,8 @@
 //	32  8  node ID that it wants to reach
 //	40  4  zero
 //	44  4  CRC-32C of all else
-//	48  n  address at which it listens; without a host, on the one it dials from
+//	48  n  address at which it listens; without a host, or with one like 0.0.0.0,
+//	       on the host that it dials from
 //
 // The acceptor answers with a welcome. If it refuses, only the reason is set:
 //
