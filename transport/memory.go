@@ -137,7 +137,7 @@ func (node *MemoryNode) Group(id uint64) (*MemoryGroup, error) {
 	if node.groups[id] != nil {
 		return nil, ErrGroupExists
 	}
-	g := &MemoryGroup{node: node, id: id, peers: make(map[uint64]bool)}
+	g := &MemoryGroup{node: node, id: id, peers: make(map[uint64]bool), incoming: make(map[uint64]*memoryStream)}
 	g.ctx, g.cancel = context.WithCancel(node.net.ctx)
 	node.groups[id] = g
 	node.down = false
@@ -168,7 +168,9 @@ type MemoryGroup struct {
 
 	ctx    context.Context
 	cancel context.CancelFunc
-	peers  map[uint64]bool // guarded by Network.mu
+	// Guarded by Network.mu.
+	peers    map[uint64]bool
+	incoming map[uint64]*memoryStream // by sender, the newest
 }
 
 // Start is Group.Start.

@@ -103,3 +103,26 @@ func TestTwinsUnreachable(t *testing.T) {
 		})
 	})
 }
+
+// A second snapshot to the same peer makes the receiver give up the first, whose sink
+// has ended before the second's begins.
+func TestTwinsNewerSnapshotWins(t *testing.T) {
+	twins(t, func(t *testing.T, w twin) {
+		r := &blockedReader{patternReader{left: chunkSize}, make(chan struct{}), make(chan error, 1)}
+		ended := make(chan error, 1)
+		go func() { ended <- w.a.SendSnapshot(context.Background(), 2, nil, r) }()
+		defer func() { // Close waits for it
+			select {
+			case r.release <- io.EOF:
+			default:
+			}
+		}()
+		older := receive(t, w.sinks, "the older sink")
+		receive(t, r.blocked, "the body's end")
+		require.NoError(t, w.a.SendSnapshot(t.Context(), 2, nil, bytes.NewReader([]byte("newer"))))
+		require.True(t, isClosed(older.aborted))
+		require.Equal(t, "newer", string(receive(t, w.sinks, "the newer sink").bytes()))
+		r.release <- io.EOF
+		require.ErrorIs(t, receive(t, ended, "the end of the older"), ErrSnapshotLost)
+	})
+}
