@@ -227,7 +227,11 @@ func piped(write func(io.Writer) error, done func()) (io.Reader, func(), error) 
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
-		pw.CloseWithError(write(pw))
+		err := write(pw)
+		if err == io.EOF { // which the reader would take for the end of the whole
+			err = io.ErrUnexpectedEOF
+		}
+		pw.CloseWithError(err)
 	}()
 	return pr, func() {
 		pr.CloseWithError(io.ErrClosedPipe)

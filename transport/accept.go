@@ -164,8 +164,11 @@ func (t *Transport) answer(c net.Conn, a answer) error {
 // is refused after all.
 func (t *Transport) admit(nc, raw net.Conn, h hello) error {
 	limit := t.cfg.MaxFrameSize
-	if h.lane != LaneLog {
+	switch h.lane {
+	case LaneControl:
 		limit = min(limit, maxSmallFrame)
+	case LaneSnapshot: // whose frames have a size of their own
+		limit = maxSmallFrame
 	}
 	c := newConn(nc, raw, &t.cfg, limit)
 	if !t.track(c) {
@@ -211,7 +214,19 @@ func (t *Transport) ended(h hello, err error) {
 	if errors.Is(err, ErrProtocol) {
 		level = zap.WarnLevel
 	}
-	t.log.log(level, "connection from peer ended", h.from, zap.Stringer("lane", h.lane), zap.Error(err))
+	t.log.log(level, "connection from peer ended", t.logged(h.from), zap.Uint64("from", h.from),
+		zap.Stringer("lane", h.lane), zap.Error(err))
+}
+
+// logged returns the node by which lines about a connection are limited: 0 for all
+// that no group sends to, whose IDs may be made up.
+func (t *Transport) logged(from uint64) uint64 {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	if t.peers[from] == nil {
+		return 0
+	}
+	return from
 }
 
 // enter registers a connection, and returns the one that it replaces.
@@ -250,13 +265,13 @@ func (t *Transport) enter(h hello, in *inbound, remote net.Addr) (answer, *inbou
 }
 
 // reachableAt completes an address that a peer told with the host that it came
-// from, if it told none.
+// from, if it told none, or one like 0.0.0.0, at which each node finds itself.
 func reachableAt(advertise string, remote net.Addr) string {
 	host, port, err := net.SplitHostPort(advertise)
 	if err != nil || port == "" {
 		return ""
 	}
-	if host != "" {
+	if ip := net.ParseIP(host); host != "" && !ip.IsUnspecified() {
 		return advertise
 	}
 	from, _, err := net.SplitHostPort(remote.String())
@@ -317,7 +332,7 @@ func (t *Transport) readMessages(c *conn, from uint64) error {
 		t.stats.receivedBytes.Add(uint64(frameHeader + len(f.payload)))
 		if m.To != t.cfg.NodeID || (m.From != from && !mayForward(m.Type)) {
 			t.stats.misaddressed.Add(1)
-			t.log.log(zap.WarnLevel, "message with a foreign sender or receiver dropped", from,
+			t.log.log(zap.WarnLevel, "message with a foreign sender or receiver dropped", t.logged(from),
 				zap.Uint64("from", m.From), zap.Uint64("to", m.To), zap.Stringer("type", m.Type))
 			continue
 		}

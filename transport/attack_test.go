@@ -270,3 +270,59 @@ func TestConnectionsAreBounded(t *testing.T) {
 	refused(5, LaneLog)
 	stillServes(t, b, healthy)
 }
+
+// Who makes up an ID for every connection leaves no line for each.
+func TestMadeUpNodesAreLoggedAsOne(t *testing.T) {
+	core, logs := observer.New(zap.InfoLevel)
+	cfg := testConfig(2)
+	cfg.Logger = zap.New(core)
+	b := newEndpoint(t, cfg)
+	start := time.Now()
+	for id := range uint64(50) {
+		c := rawPeer(t, b, 100+id, LaneLog)
+		require.NoError(t, c.write(appendFrame(nil, kindMessage, testGroup, []byte{0x18, 1, 0x10, 1}))) // from 1 to 1
+		require.NoError(t, c.write([]byte("garbage garbage garbage garbage")))
+		<-readToEnd(c)
+	}
+	eventually(t, "all are gone", func() bool { return b.Stats().Inbound == 0 })
+	seconds := int(time.Since(start)/time.Second) + 1
+	for _, line := range []string{"connection from peer ended", "message with a foreign sender or receiver dropped"} {
+		require.NotZero(t, logs.FilterMessage(line).Len())
+		require.LessOrEqual(t, logs.FilterMessage(line).Len(), seconds)
+	}
+}
+
+// readToEnd reads until the other end closes.
+func readToEnd(c *conn) <-chan error {
+	done := make(chan error, 1)
+	go func() { done <- readPings(c) }()
+	return done
+}
+
+// A node that says where it is changes nothing where a group was told better: its
+// messages go to the address of the configuration.
+func TestToldAddressIsSecond(t *testing.T) {
+	b := newEndpoint(t, testConfig(2))
+	address := func() string { return b.Stats().Peers[0].Address }
+	tell := func(addr string) {
+		t.Helper()
+		raw := stranger(t, b)
+		h := hello{version: protocolVersion, minVersion: minProtocolVersion, cluster: 1, from: 3, to: 2, advertise: addr}
+		_, err := raw.Write(h.encode())
+		require.NoError(t, err)
+		w, err := readWelcome(raw)
+		require.NoError(t, err)
+		require.NoError(t, w.check(2))
+	}
+	b.group.SetPeer(3, "127.0.0.1:1")
+	tell("127.0.0.1:2")
+	require.Equal(t, "127.0.0.1:1", address())
+	b.group.SetPeer(3, "")
+	require.Equal(t, "127.0.0.1:2", address())
+	for _, none := range []string{":3", "0.0.0.0:3", "[::]:3"} {
+		tell(none)
+		require.Equal(t, "127.0.0.1:3", address(), none)
+	}
+	tell("nonsense")
+	require.Equal(t, "", address())
+}

@@ -1,6 +1,7 @@
 package transport
 
 import (
+	"crypto/x509"
 	"net"
 	"sync"
 	"time"
@@ -20,6 +21,10 @@ type conn struct {
 	maxFrame int // the largest payload that the other end takes
 
 	readTimeout, writeTimeout time.Duration
+
+	// verifiedBy has the CAs by which the peer's certificate was looked at last;
+	// watchCredentials alone uses it.
+	verifiedBy *x509.CertPool
 
 	wmu   sync.Mutex // held while writing
 	wrote bool       // since the last look of keepAlive
@@ -51,7 +56,7 @@ func (c *conn) Read(b []byte) (int, error) {
 func (c *conn) write(b []byte) error {
 	c.wmu.Lock()
 	defer c.wmu.Unlock()
-	c.wrote = true
+	c.wrote = c.wrote || len(b) > 0
 	return c.writeLocked(b)
 }
 

@@ -57,7 +57,8 @@
 //	32  8  node ID that it wants to reach
 //	40  4  zero
 //	44  4  CRC-32C of all else
-//	48  n  address at which it listens; without a host, on the one it dials from
+//	48  n  address at which it listens; without a host, or with one like 0.0.0.0,
+//	       on the host that it dials from
 //
 // The acceptor answers with a welcome. If it refuses, only the reason is set:
 //
@@ -65,7 +66,7 @@
 //	8   2  protocol version
 //	10  1  0, or the reason of the refusal
 //	11  1  zero
-//	12  4  the largest payload that it takes
+//	12  4  the largest message that it takes
 //	16  8  its node ID
 //	24  4  zero
 //	28  4  CRC-32C of all before
@@ -108,11 +109,12 @@
 //
 // # Memory
 //
-// A length is refused if it exceeds MaxFrameSize, or 1 MiB outside the log lane, and
-// else believed only as bytes arrive: a buffer never is more than 64 KiB larger than
-// twice what was received, but for buffers that are used again. Decoding a message
-// costs at most about ten times its bytes. A snapshot costs a window and a chunk
-// (256 KiB) at either end. A queue costs QueueBytes for each class and peer at most.
+// A length is refused if it exceeds MaxFrameSize in a message lane, or 1 MiB outside
+// the log lane, and else believed only as bytes arrive: a buffer never is more than
+// 64 KiB larger than twice what was received, but for buffers that are used again.
+// Decoding a message costs at most about ten times its bytes. A snapshot costs a
+// window and a chunk (256 KiB) at either end. A queue costs QueueBytes for each class
+// and peer at most.
 //
 // docs/security.md in the repository lists what a stranger, and what a peer that turned
 // bad, can and cannot do, with the test for each.

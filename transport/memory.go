@@ -123,6 +123,7 @@ type MemoryNode struct {
 	net    *Network
 	id     uint64
 	groups map[uint64]*MemoryGroup // guarded by Network.mu
+	down   bool                    // closed, and no group made since; guarded by Network.mu
 }
 
 // Group makes the node's part of a raft group. ErrGroupExists if there is one,
@@ -136,15 +137,18 @@ func (node *MemoryNode) Group(id uint64) (*MemoryGroup, error) {
 	if node.groups[id] != nil {
 		return nil, ErrGroupExists
 	}
-	g := &MemoryGroup{node: node, id: id, peers: make(map[uint64]bool)}
+	g := &MemoryGroup{node: node, id: id, peers: make(map[uint64]bool), incoming: make(map[uint64]*memoryStream)}
 	g.ctx, g.cancel = context.WithCancel(node.net.ctx)
 	node.groups[id] = g
+	node.down = false
 	return g, nil
 }
 
-// Close closes the node's groups, as a crash does. New ones can be made.
+// Close closes the node's groups, as a crash does: until a new one is made, the node
+// is unreachable.
 func (node *MemoryNode) Close() error {
 	node.net.mu.Lock()
+	node.down = true
 	var groups []*MemoryGroup
 	for _, g := range node.groups {
 		groups = append(groups, g)
@@ -164,7 +168,9 @@ type MemoryGroup struct {
 
 	ctx    context.Context
 	cancel context.CancelFunc
-	peers  map[uint64]bool // guarded by Network.mu
+	// Guarded by Network.mu.
+	peers    map[uint64]bool
+	incoming map[uint64]*memoryStream // by sender, the newest
 }
 
 // Start is Group.Start.
@@ -224,7 +230,7 @@ func (g *MemoryGroup) Close() error {
 // peer of it and only answers. The caller holds n.mu.
 func (n *Network) reaches(g *MemoryGroup, to uint64) bool {
 	from := g.node.id
-	if n.nodes[to] == nil || g.ctx.Err() != nil || n.cut[[2]uint64{min(from, to), max(from, to)}] {
+	if n.nodes[to] == nil || n.nodes[to].down || g.ctx.Err() != nil || n.cut[[2]uint64{min(from, to), max(from, to)}] {
 		return false
 	}
 	if g.peers[to] {

@@ -27,15 +27,20 @@ func (g *MemoryGroup) SendSnapshot(ctx context.Context, to uint64, meta []byte, 
 	if theirs.enter() != nil {
 		return ErrUnknownGroup
 	}
-	s := &memoryStream{chunks: make(chan []byte), ended: make(chan error, 1)}
+	s := &memoryStream{chunks: make(chan []byte), ended: make(chan error, 1), superseded: make(chan struct{}), done: make(chan struct{})}
+	older := theirs.supersede(g.node.id, s)
 	g.node.net.wg.Go(func() {
 		defer theirs.users.Done()
+		defer theirs.forget(g.node.id, s)
+		if older != nil {
+			<-older.done
+		}
 		s.ended <- theirs.take(ctx, g.node.id, bytes.Clone(meta), s)
 	})
 	for {
 		chunk := make([]byte, chunkSize)
-		n, readErr := io.ReadFull(body, chunk)
-		if readErr != nil && readErr != io.EOF && readErr != io.ErrUnexpectedEOF {
+		n, readErr := readUpTo(body, chunk)
+		if readErr != nil && readErr != io.EOF {
 			return fmt.Errorf("transport: reading the snapshot: %w", readErr)
 		}
 		if _, err := g.receiver(to); err != nil {
@@ -69,6 +74,32 @@ func (g *MemoryGroup) SendSnapshot(ctx context.Context, to uint64, meta []byte, 
 type memoryStream struct {
 	chunks chan []byte // closed at the end of the snapshot
 	ended  chan error  // capacity 1: the receiver's outcome
+
+	superseded chan struct{} // closed when the sender has begun another
+	done       chan struct{} // closed when the sink is not used any more
+}
+
+// supersede makes s the snapshot that is taken from a sender, and gives up the one
+// before, which it returns.
+func (g *MemoryGroup) supersede(from uint64, s *memoryStream) *memoryStream {
+	g.node.net.mu.Lock()
+	defer g.node.net.mu.Unlock()
+	older := g.incoming[from]
+	g.incoming[from] = s
+	if older != nil {
+		close(older.superseded)
+	}
+	return older
+}
+
+// forget is the end of s.
+func (g *MemoryGroup) forget(from uint64, s *memoryStream) {
+	g.node.net.mu.Lock()
+	defer g.node.net.mu.Unlock()
+	if g.incoming[from] == s {
+		delete(g.incoming, from)
+	}
+	close(s.done)
 }
 
 // take feeds the sink of the receiver, until the snapshot or the sender's call
@@ -101,6 +132,9 @@ func (g *MemoryGroup) take(sender context.Context, from uint64, meta []byte, s *
 		case <-g.ctx.Done():
 			sink.Abort()
 			return ErrUnknownGroup
+		case <-s.superseded:
+			sink.Abort()
+			return ErrSnapshotLost
 		}
 	}
 }

@@ -2,6 +2,7 @@ package transport
 
 import (
 	"encoding/binary"
+	"slices"
 	"sync"
 	"time"
 )
@@ -16,7 +17,7 @@ type incoming struct {
 	closed   bool
 	streams  map[streamKey]*stream
 	running  int // streams without a result
-	finished []streamKey
+	finished []*stream
 	wg       sync.WaitGroup
 }
 
@@ -67,7 +68,9 @@ func (in *incoming) open(t *Transport, c *conn, from uint64) (*stream, error) {
 		return nil, err
 	}
 	key := streamKey{from, f.group, id}
-	in.supersede(key)
+	if !resume { // one that comes back may itself have been superseded
+		in.supersede(key)
+	}
 	s, refused := in.find(t, key, resume, meta)
 	if s == nil {
 		err := c.write(appendFrame(nil, kindResult, f.group, result{outcome: refused}.encode()))
@@ -125,31 +128,43 @@ func (in *incoming) find(t *Transport, key streamKey, resume bool, meta []byte) 
 		if s.result.outcome == outcomeCommitted {
 			t.stats.snapshotsReceived.Add(1)
 		}
-		in.finish(key)
+		in.finish(s)
 	})
 	return s, 0
 }
 
 // finish keeps the outcome of a stream for a while, and forgets the oldest.
-func (in *incoming) finish(key streamKey) {
+func (in *incoming) finish(s *stream) {
 	in.mu.Lock()
 	defer in.mu.Unlock()
 	in.running--
-	in.finished = append(in.finished, key)
+	s.finished = true
+	if s.expired {
+		in.forget(s)
+		return
+	}
+	in.finished = append(in.finished, s)
 	if len(in.finished) > maxFinished {
-		delete(in.streams, in.finished[0])
-		in.finished = append(in.finished[:0], in.finished[1:]...)
+		in.forget(in.finished[0])
+		in.finished = slices.Delete(in.finished, 0, 1)
 	}
 }
 
-// expire gives up a stream whose sender did not come back.
+// expire gives up a stream whose sender did not come back. One that still runs,
+// because its sink takes its time, stays where closeGroup finds it.
 func (in *incoming) expire(s *stream) {
-	if !s.expire() {
-		return
-	}
 	in.mu.Lock()
 	defer in.mu.Unlock()
-	delete(in.streams, s.key)
+	if s.expired = s.expire(); s.expired && s.finished {
+		in.forget(s)
+	}
+}
+
+// forget removes a stream that has ended. The caller holds in.mu.
+func (in *incoming) forget(s *stream) {
+	if in.streams[s.key] == s {
+		delete(in.streams, s.key)
+	}
 }
 
 // closeGroup ends the streams of a group and waits for their sinks.

@@ -48,7 +48,7 @@ func (g *Group) SendSnapshot(ctx context.Context, to uint64, meta []byte, body i
 	}
 	s := &sending{
 		t: g.t, group: g, to: to, id: newStreamID(), meta: meta,
-		body: body, sum: sha256.New(), window: uint64(g.t.cfg.SnapshotWindow), heard: time.Now(),
+		body: body, sum: sha256.New(), window: uint64(g.t.cfg.SnapshotWindow),
 	}
 	defer s.release()
 	err := s.run(ctx)
@@ -78,7 +78,7 @@ type sending struct {
 	next     uint64 // the first byte that was not sent on this connection
 	read     uint64 // the end of what was read from body
 	eof      bool
-	heard    time.Time // when there last was a connection
+	heard    time.Time // the end of the last connection that was of use, or of the first
 }
 
 type sent struct {
@@ -161,8 +161,12 @@ func (s *sending) attempt(ctx context.Context) error {
 			c.close()
 		}
 	})
+	started, before := time.Now(), s.taken
 	err = s.exchange(ctx, c, heard)
-	s.heard = time.Now()
+	// A peer that takes connections only to break them is none to wait for.
+	if s.taken > before || time.Since(started) > s.t.cfg.PeerTimeout || s.heard.IsZero() {
+		s.heard = time.Now()
+	}
 	close(finished)
 	stop()
 	c.close()
@@ -319,7 +323,7 @@ func (s *sending) sendChunk(ctx context.Context, c *conn) error {
 // readChunk reads the next chunk from body.
 func (s *sending) readChunk() error {
 	b := newChunk()
-	n, err := io.ReadFull(s.body, b.b[:s.chunk()])
+	n, err := readUpTo(s.body, b.b[:s.chunk()])
 	b.b = b.b[:n]
 	if n > 0 {
 		s.sum.Write(b.b)
@@ -330,12 +334,24 @@ func (s *sending) readChunk() error {
 	}
 	switch err {
 	case nil:
-	case io.EOF, io.ErrUnexpectedEOF:
+	case io.EOF:
 		s.eof = true
 	default:
 		return finalError{fmt.Errorf("transport: reading the snapshot: %w", err)}
 	}
 	return nil
+}
+
+// readUpTo fills b, unless r ends before with io.EOF. Unlike io.ReadFull it does not
+// mix up that end with an io.ErrUnexpectedEOF of r itself, which says that what r
+// reads from is cut off: that must not pass for a whole snapshot.
+func readUpTo(r io.Reader, b []byte) (n int, err error) {
+	for n < len(b) && err == nil {
+		var m int
+		m, err = r.Read(b[n:])
+		n += m
+	}
+	return n, err
 }
 
 // slow waits until n more bytes may leave.

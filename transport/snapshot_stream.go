@@ -17,6 +17,10 @@ type stream struct {
 	meta   []byte
 	window int
 
+	// Guarded by incoming.mu.
+	finished bool // run has ended
+	expired  bool // the sender did not come back
+
 	mu   sync.Mutex
 	cond sync.Cond // all that is below changed
 
@@ -159,6 +163,8 @@ func (s *stream) end(c *conn, total uint64, sum []byte) error {
 	switch {
 	case s.conn != c:
 		return fmt.Errorf("%w: the snapshot goes on over another connection", ErrClosed)
+	case s.result != nil || s.aborted != nil:
+		return nil // as in push, which may have dropped what came before
 	case total != s.received:
 		return violation("snapshot of %d bytes ends at %d", total, s.received)
 	}

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -65,36 +66,37 @@ func loadCredentials(cfg *TLSConfig) (*credentials, error) {
 		return nil, nil
 	}
 	c := &credentials{cfg: *cfg}
-	_, err := c.reload()
-	return c, err
+	return c, c.reload()
 }
 
-// reload reads the files and reports whether the CAs changed. On an error nothing
-// changed; a key that does not fit the certificate, because only one of the two was
-// replaced so far, is one.
-func (c *credentials) reload() (caChanged bool, err error) {
+// reload reads the files. On an error nothing changed; a key that does not fit the
+// certificate, because only one of the two was replaced so far, is one.
+func (c *credentials) reload() (err error) {
 	var files [3][]byte
 	for i, name := range []string{c.cfg.CertFile, c.cfg.KeyFile, c.cfg.CAFile} {
 		if files[i], err = os.ReadFile(name); err != nil {
-			return false, fmt.Errorf("transport: reading TLS files: %w", err)
+			return fmt.Errorf("transport: reading TLS files: %w", err)
 		}
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	caChanged = !bytes.Equal(files[2], c.files[2])
+	caChanged := !bytes.Equal(files[2], c.files[2])
 	if !caChanged && bytes.Equal(files[0], c.files[0]) && bytes.Equal(files[1], c.files[1]) {
-		return false, nil
+		return nil
 	}
 	cert, err := tls.X509KeyPair(files[0], files[1])
 	if err != nil {
-		return false, fmt.Errorf("transport: %s and %s: %w", c.cfg.CertFile, c.cfg.KeyFile, err)
+		return fmt.Errorf("transport: %s and %s: %w", c.cfg.CertFile, c.cfg.KeyFile, err)
 	}
 	pool := x509.NewCertPool()
 	if !pool.AppendCertsFromPEM(files[2]) {
-		return false, fmt.Errorf("transport: %s holds no certificate", c.cfg.CAFile)
+		return fmt.Errorf("transport: %s holds no certificate", c.cfg.CAFile)
 	}
-	c.files, c.cert, c.pool = files, cert, pool
-	return caChanged, nil
+	c.files, c.cert = files, cert
+	if caChanged {
+		c.pool = pool
+	}
+	return nil
 }
 
 // config returns what holds for both ends, with the credentials of now.
@@ -133,18 +135,27 @@ func (c *credentials) isNode(conn *tls.Conn, node uint64) error {
 	return chain[0].VerifyHostname(c.cfg.PeerName(node))
 }
 
-// stillValid verifies the peer's certificate against the CAs and the time of now.
-func (c *credentials) stillValid(conn *tls.Conn) error {
-	chain := conn.ConnectionState().PeerCertificates
+// authorities returns the CAs of now: the same value until they change.
+func (c *credentials) authorities() *x509.CertPool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.pool
+}
+
+// anyExpired reports whether a certificate of the chain has expired.
+func anyExpired(chain []*x509.Certificate, now time.Time) bool {
+	return slices.ContainsFunc(chain, func(c *x509.Certificate) bool { return now.After(c.NotAfter) })
+}
+
+// verify verifies a peer's certificate against CAs and the time of now.
+func verify(chain []*x509.Certificate, pool *x509.CertPool) error {
 	if len(chain) == 0 {
 		return errors.New("no certificate")
 	}
-	c.mu.Lock()
 	opts := x509.VerifyOptions{
-		Roots: c.pool, Intermediates: x509.NewCertPool(),
+		Roots: pool, Intermediates: x509.NewCertPool(),
 		KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageAny},
 	}
-	c.mu.Unlock()
 	for _, cert := range chain[1:] {
 		opts.Intermediates.AddCert(cert)
 	}

@@ -97,6 +97,8 @@ func TestTLS(t *testing.T) {
 	receive(t, b.messages, "a message")
 	receive(t, b.messages, "the other message")
 	require.NoError(t, a.group.SendSnapshot(t.Context(), 2, nil, &patternReader{left: 9 << 20}))
+	a.connMu.Lock()
+	defer a.connMu.Unlock()
 	for c := range a.conns {
 		state := c.Conn.(*tls.Conn).ConnectionState()
 		require.Equal(t, uint16(tls.VersionTLS13), state.Version)
@@ -221,4 +223,36 @@ func TestTLSExpiry(t *testing.T) {
 	require.Equal(t, uint64(2), receive(t, a.unreachable, "the end of the connection"))
 	require.WithinDuration(t, until, time.Now(), 3*time.Second)
 	eventually(t, "it is refused from now on", func() bool { return b.Stats().Refused > 0 })
+}
+
+// A handshake that began before a CA was withdrawn and ended after it makes no
+// connection that stays.
+func TestTLSReloadDuringHandshake(t *testing.T) {
+	old, young := newAuthority(t), newAuthority(t)
+	dir := t.TempDir()
+	theirs := old.issue(t, t.TempDir(), "node-1", inAnHour())
+	b := newEndpoint(t, secureConfig(2, old.issue(t, dir, "node-2", inAnHour())))
+	raw := stranger(t, b)
+	eventually(t, "it is accepted", func() bool { return b.Stats().Handshakes == 1 })
+	before := b.creds.authorities()
+	writePEM(t, filepath.Join(dir, "ca.pem"), "CERTIFICATE", young.cert.Raw)
+	eventually(t, "the CA is withdrawn", func() bool { return b.creds.authorities() != before })
+
+	full := theirs.withDefaults()
+	creds, err := loadCredentials(&full)
+	require.NoError(t, err)
+	secure := creds.dial(raw, 2)
+	h := hello{version: protocolVersion, minVersion: minProtocolVersion, cluster: 1, from: 1, to: 2}
+	_, err = secure.Write(h.encode())
+	require.NoError(t, err)
+	w, err := readWelcome(secure)
+	if err != nil {
+		return // refused: it had not begun yet
+	}
+	require.NoError(t, w.check(2))
+	cfg := testConfig(1).withDefaults()
+	c := newConn(secure, raw, &cfg, maxSmallFrame)
+	go c.keepAlive(cfg.PingInterval)
+	defer c.close()
+	eventually(t, "it is closed", func() bool { return b.Stats().Inbound == 0 })
 }

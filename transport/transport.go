@@ -226,21 +226,23 @@ func (t *Transport) watchCredentials() {
 			return
 		case <-ticker.C:
 		}
-		caChanged, err := t.creds.reload()
-		if err != nil {
+		if err := t.creds.reload(); err != nil {
 			t.log.log(zap.ErrorLevel, "TLS files cannot be used, keeping the old ones", 0, zap.Error(err))
 		}
-		now := time.Now()
+		pool, now := t.creds.authorities(), time.Now()
 		t.closeConns(func(c *conn) error {
 			secure, ok := c.Conn.(*tls.Conn)
 			if !ok {
 				return nil
 			}
 			chain := secure.ConnectionState().PeerCertificates
-			if !caChanged && len(chain) > 0 && now.Before(chain[0].NotAfter) {
+			// Also a new connection is looked at once: its handshake may have begun
+			// with the CAs of before.
+			if c.verifiedBy == pool && !anyExpired(chain, now) {
 				return nil
 			}
-			err := t.creds.stillValid(secure)
+			err := verify(chain, pool)
+			c.verifiedBy = pool
 			if err != nil {
 				t.log.log(zap.WarnLevel, "closing a connection whose certificate is not valid any more", 0,
 					zap.Stringer("remote", c.RemoteAddr()), zap.Error(err))
