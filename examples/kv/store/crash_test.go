@@ -215,6 +215,13 @@ func (w *world) check(m *member) {
 	for _, c := range stored {
 		require.Equal(w, truth.clients[c.id], *c)
 	}
+	for _, r := range [][2][]byte{
+		{{generationByte}, generationPrefix(m.s.generation)}, {generationPrefix(m.s.generation + 1), nil},
+	} {
+		left, err := m.s.holds(r[0], r[1])
+		require.NoError(w, err)
+		require.False(w, left, "what is not the state takes room")
+	}
 	w.checkWatch(m, truth)
 }
 
