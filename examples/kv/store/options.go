@@ -1,0 +1,123 @@
+package store
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/cockroachdb/pebble/v2"
+	"github.com/cockroachdb/pebble/v2/vfs"
+	"go.uber.org/zap"
+)
+
+// Options are how a Store is opened. The zero value is fine. None of them changes
+// what commands do, so they may differ from server to server.
+type Options struct {
+	// HistoryEvents and HistoryBytes bound the changes that are kept in memory for
+	// Watch. Default 10,000 events and 16 MiB.
+	HistoryEvents, HistoryBytes int
+	// CacheBytes is how much of its files Pebble keeps in memory. Default 32 MiB.
+	CacheBytes int64
+	// MemTableBytes is how much is written before Pebble moves it from its log to
+	// a sorted file. Default 16 MiB.
+	MemTableBytes uint64
+
+	// FS is the file system. Default: that of the operating system.
+	FS vfs.FS
+	// Logger gets Pebble's messages: at level debug, failures at level error. Default:
+	// none.
+	Logger *zap.Logger
+	// Pebble, if set, is called last with the options that Pebble is opened with.
+	Pebble func(*pebble.Options)
+
+	// maxClients is MaxClients but in tests.
+	maxClients int
+}
+
+// Validate says what is wrong with the options, all of it. Nil options are fine.
+func (o *Options) Validate() error {
+	if o == nil {
+		return nil
+	}
+	var faults []error
+	for _, f := range []struct {
+		name  string
+		value int64
+	}{
+		{"HistoryEvents", int64(o.HistoryEvents)},
+		{"HistoryBytes", int64(o.HistoryBytes)},
+		{"CacheBytes", o.CacheBytes},
+	} {
+		if f.value < 0 {
+			faults = append(faults, fmt.Errorf("%s (%d) must not be negative", f.name, f.value))
+		}
+	}
+	if err := errors.Join(faults...); err != nil {
+		return fmt.Errorf("store: invalid options: %w", err)
+	}
+	return nil
+}
+
+// withDefaults returns the options with defaults filled in.
+func (o *Options) withDefaults() Options {
+	var filled Options
+	if o != nil {
+		filled = *o
+	}
+	setDefault(&filled.HistoryEvents, 10_000)
+	setDefault(&filled.HistoryBytes, 16<<20)
+	setDefault(&filled.CacheBytes, 32<<20)
+	setDefault(&filled.MemTableBytes, 16<<20)
+	setDefault(&filled.maxClients, MaxClients)
+	if filled.FS == nil {
+		filled.FS = vfs.Default
+	}
+	if filled.Logger == nil {
+		filled.Logger = zap.NewNop()
+	}
+	return filled
+}
+
+func setDefault[T int | int64 | uint64](option *T, value T) {
+	if *option == 0 {
+		*option = value
+	}
+}
+
+// pebbleOptions returns what Pebble is opened with.
+func (o *Options) pebbleOptions() *pebble.Options {
+	p := &pebble.Options{
+		FS:                          o.FS,
+		Logger:                      pebbleLogger{o.Logger},
+		FormatMajorVersion:          pebble.FormatTableFormatV6,
+		CacheSize:                   o.CacheBytes,
+		MemTableSize:                o.MemTableBytes,
+		MemTableStopWritesThreshold: 4,
+		// Unsynced writes go to the disk steadily, so that a Sync is not slow.
+		WALBytesPerSync: 512 << 10,
+	}
+	if o.Pebble != nil {
+		o.Pebble(p)
+	}
+	return p
+}
+
+// pebbleLogger hands on what Pebble says.
+type pebbleLogger struct{ logger *zap.Logger }
+
+func (l pebbleLogger) Infof(format string, args ...any) {
+	if ce := l.logger.Check(zap.DebugLevel, "pebble"); ce != nil {
+		ce.Write(zap.String("message", fmt.Sprintf(format, args...)))
+	}
+}
+
+func (l pebbleLogger) Errorf(format string, args ...any) {
+	l.logger.Warn("pebble", zap.String("message", fmt.Sprintf(format, args...)))
+}
+
+// Fatalf ends the process, as it has to: Pebble could not write and must not go on.
+// What is on the disk is what a crash would have left.
+func (l pebbleLogger) Fatalf(format string, args ...any) {
+	message := fmt.Sprintf(format, args...)
+	l.logger.Error("pebble cannot go on", zap.String("message", message))
+	panic("store: pebble cannot go on: " + message)
+}
