@@ -9,6 +9,7 @@ import (
 	"hash/crc32"
 	"io"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -268,7 +269,7 @@ func isFormatMarker(name string) bool { return strings.HasPrefix(name, "marker.f
 // Pebble would refuse the directory for ever.
 func removeMarkers(fs vfs.FS, dir string, names []string) error {
 	for _, name := range names {
-		if !strings.HasPrefix(name, "marker.manifest.") {
+		if !strings.HasPrefix(name, manifestMarker) {
 			continue
 		}
 		if err := fs.Remove(fs.PathJoin(dir, name)); err != nil {
@@ -277,6 +278,42 @@ func removeMarkers(fs vfs.FS, dir string, names []string) error {
 	}
 	return nil
 }
+
+// revertMarker goes back to the newest manifest that is there and that a marker names,
+// and returns its name, "" if there is none. Pebble makes a new manifest and its
+// marker durable by one sync of the directory, and writes nothing to the new one
+// before; so where a crash in between kept the marker and not the manifest, the one
+// before is all there is.
+func revertMarker(fs vfs.FS, dir string, names []string) (string, error) {
+	type marker struct {
+		file, manifest string
+		iter           uint64
+	}
+	var markers []marker
+	for _, name := range names {
+		rest, ok := strings.CutPrefix(name, manifestMarker)
+		iter, manifest, found := strings.Cut(rest, ".")
+		if n, err := strconv.ParseUint(iter, 10, 64); ok && found && err == nil {
+			markers = append(markers, marker{name, manifest, n})
+		}
+	}
+	slices.SortFunc(markers, func(a, b marker) int { return cmp.Compare(b.iter, a.iter) })
+	for i, m := range markers {
+		if !slices.Contains(names, m.manifest) {
+			continue
+		}
+		for _, newer := range markers[:i] {
+			if err := fs.Remove(fs.PathJoin(dir, newer.file)); err != nil {
+				return "", fmt.Errorf("pebblestore: clearing what a crash left: %w", err)
+			}
+		}
+		return m.manifest, nil
+	}
+	return "", nil
+}
+
+// manifestMarker begins the names of the files that name the manifest.
+const manifestMarker = "marker.manifest."
 
 var errNoManifest = errors.New("the manifest, or what names it, is missing")
 
@@ -302,7 +339,14 @@ func checkFiles(fs vfs.FS, dir string) error {
 		return removeMarkers(fs, dir, names)
 	}
 	if !slices.Contains(names, manifest) {
-		return &CorruptionError{File: fs.PathJoin(dir, manifest), Err: errNoManifest}
+		older, err := revertMarker(fs, dir, names)
+		if err != nil {
+			return err
+		}
+		if older == "" {
+			return &CorruptionError{File: fs.PathJoin(dir, manifest), Err: errNoManifest}
+		}
+		manifest = older
 	}
 	if err := checkFile(fs, fs.PathJoin(dir, manifest), noLog); err != nil {
 		return err
