@@ -1,0 +1,60 @@
+// Package api has the types of the key-value server's HTTP interface: what goes over
+// the wire between package server and package client, or curl.
+//
+//	GET    /v1/kv/KEY                 Entry; ?consistency=linearizable|lease|stale
+//	PUT    /v1/kv/KEY                 body: the value, as it is; WriteResult
+//	DELETE /v1/kv/KEY                 DeleteResult
+//	POST   /v1/cas                    CompareAndSet; WriteResult, or an Error with CodeMismatch
+//	GET    /v1/kv                     Page; ?prefix= or ?from=&to=, ?limit=, ?consistency=
+//	GET    /v1/watch                  a line of Changes each time; ?prefix= or ?from=&to=, ?since=
+//	POST   /v1/clients                Client: an ID for requests that may be tried again
+//	GET    /v1/status                 Status
+//	GET    /v1/members                Membership
+//	POST   /v1/members                Addresses; adds a learner: Joined
+//	PUT    /v1/members/ID             Addresses; changes them: Membership
+//	DELETE /v1/members/ID             Membership
+//	POST   /v1/members/ID/promote     Membership
+//	POST   /v1/members/ID/replace     Replace; one joint change: Membership
+//	POST   /v1/transfer               Transfer; Status
+//	POST   /v1/join                   Join; Joined: an ID, and whom to talk to
+//
+// A KEY is escaped as one element of a path: a slash in it is %2F. What changes the
+// membership, or hands over leadership, is for the leader: the others answer with a
+// redirect (307). Everything else any server takes.
+//
+// # Once, however often it is tried
+//
+// A write with the headers ClientHeader and RequestHeader is applied once however
+// often it is sent, to whatever server: the ID is one that POST /v1/clients gave,
+// the number is higher than all before it, and the next request is made when
+// this one has ended. Without the headers a write that is tried again is another
+// write.
+//
+// # Errors
+//
+// An answer with a status of 400 or more is an Error in JSON. Its code says what is
+// certain; see Code.
+package api
+
+// Headers that make a write one that may be tried again: decimal numbers.
+const (
+	ClientHeader  = "Raftkv-Client"
+	RequestHeader = "Raftkv-Request"
+)
+
+// RevisionHeader is set on the answers to GET /v1/kv/KEY: the entry's revision.
+const RevisionHeader = "Raftkv-Revision"
+
+// Consistency says what a read may miss.
+type Consistency string
+
+const (
+	// Linearizable reads see everything that was acknowledged before they began. The
+	// default.
+	Linearizable Consistency = "linearizable"
+	// Lease reads are Linearizable as long as no clock runs faster or slower than
+	// the servers were told it may; they cost the leader no messages.
+	Lease Consistency = "lease"
+	// Stale reads see what the server that answers has applied, however old that is.
+	Stale Consistency = "stale"
+)
