@@ -29,6 +29,10 @@ const (
 	// restart; one that is to run without this setting or with a shorter
 	// ElectionTick from now on must stay down for that long first.
 	ReadOnlyLeaseBased
+	// ReadOnlyLeaseOnDemand answers ReadIndex as ReadOnlySafe does, and keeps a
+	// lease as ReadOnlyLeaseBased does, with all that this needs: only
+	// RawNode.LeaseRead, which a caller asks by name, then rests on clocks.
+	ReadOnlyLeaseOnDemand
 )
 
 // Rand is the source of randomness of a node, used for election timeouts and
@@ -115,7 +119,7 @@ type Config struct {
 	ReadOnlyOption ReadOnlyOption
 	// MaxClockDrift bounds, in ticks per election timeout, how much faster a
 	// leader's peers may count ticks than the leader. It shortens the lease.
-	// Default 1. Only for ReadOnlyLeaseBased.
+	// Default 1. Only where there are leases.
 	MaxClockDrift int
 
 	// Rand is where election timeouts and the number of this instance come
@@ -199,8 +203,8 @@ func (c *Config) Validate() error {
 	fault(d.MaxClockDrift < 0, "MaxClockDrift (%d) must not be negative", d.MaxClockDrift)
 	switch d.ReadOnlyOption {
 	case ReadOnlySafe:
-	case ReadOnlyLeaseBased:
-		fault(d.DisableCheckQuorum, "ReadOnlyLeaseBased needs CheckQuorum, which DisableCheckQuorum turns off")
+	case ReadOnlyLeaseBased, ReadOnlyLeaseOnDemand:
+		fault(d.DisableCheckQuorum, "a lease needs CheckQuorum, which DisableCheckQuorum turns off")
 		fault(d.leaseTicks() <= d.HeartbeatTick,
 			"a lease of ElectionTick (%d) less MaxClockDrift (%d) less %d must exceed HeartbeatTick (%d)",
 			d.ElectionTick, d.MaxClockDrift, leaseSlack, d.HeartbeatTick)

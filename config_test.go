@@ -47,7 +47,7 @@ func TestConfigFaults(t *testing.T) {
 		{"snapshot ticks too many", func(c *raft.Config) { c.SnapshotTicks = 1<<30 + 1 }, []string{"SnapshotTicks (1073741825)"}},
 		{"drift", func(c *raft.Config) { c.MaxClockDrift = -1 }, []string{"MaxClockDrift (-1)"}},
 		{"read option", func(c *raft.Config) { c.ReadOnlyOption = 7 }, []string{"ReadOnlyOption (7)"}},
-		{"lease without quorum check", func(c *raft.Config) { c.ReadOnlyOption, c.DisableCheckQuorum = raft.ReadOnlyLeaseBased, true }, []string{"CheckQuorum"}},
+		{"lease without quorum check", func(c *raft.Config) { c.ReadOnlyOption, c.DisableCheckQuorum = raft.ReadOnlyLeaseOnDemand, true }, []string{"CheckQuorum"}},
 		{"lease too short", func(c *raft.Config) { c.ReadOnlyOption, c.MaxClockDrift = raft.ReadOnlyLeaseBased, 7 }, []string{"MaxClockDrift (7)", "ElectionTick (10)"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {

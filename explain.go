@@ -92,7 +92,7 @@ const (
 
 	// Why there is no lease.
 
-	// ReasonLeasesOff: Config.ReadOnlyOption is not ReadOnlyLeaseBased.
+	// ReasonLeasesOff: Config.ReadOnlyOption is ReadOnlySafe.
 	ReasonLeasesOff
 	// ReasonLeaseOver: the leader told a peer to campaign in this term.
 	ReasonLeaseOver

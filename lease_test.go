@@ -93,6 +93,21 @@ func TestLeaseReads(t *testing.T) {
 	require.ErrorIs(t, err, raft.ErrNoLease, "leases are off")
 }
 
+// With leases on demand a read that did not ask for one does not rest on clocks: it is
+// answered after a round of heartbeats (dissertation §6.4), while LeaseRead works.
+func TestLeaseOnDemand(t *testing.T) {
+	s := newLeaseholder(t, func(c *raft.Config) { c.ReadOnlyOption = raft.ReadOnlyLeaseOnDemand })
+	s.Tick()
+	s.serve()
+	require.True(t, s.holds())
+	s.read("a")
+	beats := ofType(s.sent(), pb.MsgHeartbeat)
+	require.Empty(t, s.Reads)
+	s.recv(s.answer(beats[0]))
+	s.sent()
+	require.Equal(t, []string{"a@2"}, answeredReads(s.Member))
+}
+
 // There is no lease before the leader has committed in its term, like any read
 // (dissertation §6.4).
 func TestNoLeaseBeforeACommitInTheTerm(t *testing.T) {

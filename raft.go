@@ -180,7 +180,7 @@ func (r *raft) restoreConf(cs pb.ConfState) error {
 
 // leasesOn reports whether this node promises its leader to refuse votes, and
 // may itself serve reads on such promises.
-func (r *raft) leasesOn() bool { return r.cfg.ReadOnlyOption == ReadOnlyLeaseBased }
+func (r *raft) leasesOn() bool { return r.cfg.ReadOnlyOption != ReadOnlySafe }
 
 // promisedTicks is what responses tell the leader about that promise.
 func (r *raft) promisedTicks() uint64 {

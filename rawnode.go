@@ -216,7 +216,7 @@ func (rn *RawNode) AbortTransfer() error {
 
 // ForgetLeader makes a follower forget that it hears from a leader, so that it
 // votes at once when asked, for a host that knows that the leader is gone. It
-// does nothing on other nodes. ErrLeaseInForce with ReadOnlyLeaseBased.
+// does nothing on other nodes. ErrLeaseInForce where there are leases.
 func (rn *RawNode) ForgetLeader() error {
 	return rn.input(rn.raft.forgetLeader)
 }

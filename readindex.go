@@ -61,7 +61,7 @@ func (r *raft) leaderReadIndex(m *pb.Message) error {
 
 func (r *raft) leaderRead(from uint64, ctx []byte) error {
 	l := r.leader
-	if l.committedInTerm(r.log) && (r.conf.soleVoter(r.id) || (r.leasesOn() && r.leaseReason() == reasonNone)) {
+	if l.committedInTerm(r.log) && (r.conf.soleVoter(r.id) || (r.cfg.ReadOnlyOption == ReadOnlyLeaseBased && r.leaseReason() == reasonNone)) {
 		r.answerRead(pendingRead{from: from, index: r.log.committed, ctx: ctx})
 		return nil
 	}

@@ -250,7 +250,7 @@ func (r *Replica) await(ctx context.Context, p *proposal) (any, error) {
 func (r *Replica) Read(ctx context.Context) error { return r.read(ctx, &read{}) }
 
 // ReadLease is Read without messages while this replica leads and holds a lease
-// (raft.ReadOnlyLeaseBased, dissertation §6.4.1): it is as safe as
+// (raft.ReadOnlyLeaseOnDemand, dissertation §6.4.1): it is as safe as
 // raft.Config.MaxClockDrift is true. Else it is Read. A machine that is put to sleep, or
 // a virtual one that is paused, is such a drift wherever the monotonic clock stands
 // still with it.
