@@ -1,0 +1,118 @@
+package client
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+
+	"github.com/quorate-raft/raft/examples/kv/api"
+)
+
+// Status returns the state of the server at an endpoint, which is asked once; "" means any
+// server, and as many tries as it takes. The error is that of the endpoint or of ctx, or
+// has an *api.Error.
+func (c *Client) Status(ctx context.Context, endpoint string) (api.Status, error) {
+	var status api.Status
+	r := statusRequest(http.MethodGet, "/v1/status", &status)
+	if endpoint == "" {
+		return status, c.do(ctx, r).readError("status")
+	}
+	what := "status of " + endpoint
+	at, err := parseEndpoint(endpoint)
+	if err != nil {
+		return status, fmt.Errorf("client: status of %w", err)
+	}
+	f := c.try(ctx, at, r)
+	if f != nil && ctx.Err() != nil {
+		f = ended(ctx, f)
+	}
+	return status, f.readError(what)
+}
+
+// Members returns the configuration in force at the server that answers, which may be
+// behind that of the leader. The error is that of ctx, or has an *api.Error.
+func (c *Client) Members(ctx context.Context) (api.Membership, error) {
+	var m api.Membership
+	f := c.do(ctx, membersRequest(&m))
+	return m, f.readError("members")
+}
+
+// AddMember adds a server as a learner, under an ID that was never used, and returns what
+// it needs in order to join. The error matches exactly one of ErrNotApplied and
+// ErrAmbiguous; after the latter, Members may show a member of these addresses.
+func (c *Client) AddMember(ctx context.Context, addresses api.Addresses) (api.Joined, error) {
+	var joined api.Joined
+	f := c.do(ctx, change(http.MethodPost, "/v1/members", encode(addresses), into(&joined, validJoined)))
+	return joined, f.writeError("add a member")
+}
+
+// UpdateMember changes the addresses of a member. The error matches exactly one of
+// ErrNotApplied and ErrAmbiguous, and ErrNotFound if there is no such member.
+func (c *Client) UpdateMember(ctx context.Context, id uint64, addresses api.Addresses) (api.Membership, error) {
+	return c.changeMember(ctx, http.MethodPut, id, "", encode(addresses), fmt.Sprintf("update member %d", id))
+}
+
+// RemoveMember removes a member. The error matches exactly one of ErrNotApplied and
+// ErrAmbiguous, and ErrNotFound if there is no such member.
+func (c *Client) RemoveMember(ctx context.Context, id uint64) (api.Membership, error) {
+	return c.changeMember(ctx, http.MethodDelete, id, "", nil, fmt.Sprintf("remove member %d", id))
+}
+
+// Promote makes a learner a voter. A learner that is too far behind is refused, with
+// api.CodeRefused. The error matches exactly one of ErrNotApplied and ErrAmbiguous, and
+// ErrNotFound if there is no such member.
+func (c *Client) Promote(ctx context.Context, id uint64) (api.Membership, error) {
+	return c.changeMember(ctx, http.MethodPost, id, "/promote", nil, fmt.Sprintf("promote member %d", id))
+}
+
+// Replace removes a voter and makes a learner a voter in its place, in one joint change.
+// The error matches exactly one of ErrNotApplied and ErrAmbiguous, and ErrNotFound if
+// there is no such member.
+func (c *Client) Replace(ctx context.Context, id, with uint64) (api.Membership, error) {
+	return c.changeMember(ctx, http.MethodPost, id, "/replace", encode(api.Replace{With: with}),
+		fmt.Sprintf("replace member %d with %d", id, with))
+}
+
+// Transfer hands leadership to a voter; 0 lets the leader choose. It returns the state of
+// the server that was the leader. The error matches exactly one of ErrNotApplied and
+// ErrAmbiguous.
+func (c *Client) Transfer(ctx context.Context, to uint64) (api.Status, error) {
+	var status api.Status
+	r := statusRequest(http.MethodPost, "/v1/transfer", &status)
+	r.body, r.once = encode(api.Transfer{To: to}), true
+	return status, c.do(ctx, r).writeError(fmt.Sprintf("transfer leadership to %d", to))
+}
+
+// Join returns what the server with an ID needs in order to join, or with 0 a server
+// that has none yet: an ID that was never used. It changes no configuration, so it is
+// tried again whatever happened; an ID whose answer was lost is never used. The error is
+// that of ctx, or has an *api.Error.
+func (c *Client) Join(ctx context.Context, id uint64) (api.Joined, error) {
+	var joined api.Joined
+	r := change(http.MethodPost, "/v1/join", encode(api.Join{ID: id}), into(&joined, validJoined))
+	r.once = false
+	return joined, c.do(ctx, r).readError("join")
+}
+
+func (c *Client) changeMember(ctx context.Context, method string, id uint64, action string, body []byte, what string) (api.Membership, error) {
+	var m api.Membership
+	f := c.do(ctx, change(method, fmt.Sprintf("/v1/members/%d%s", id, action), body, into(&m, validMembership)))
+	return m, f.writeError(what)
+}
+
+// change returns a request without an ID: a second one is a second change.
+func change(method, path string, body []byte, decode func([]byte) error) *request {
+	return &request{method: method, path: path, body: body, once: true, limit: smallAnswer, decode: decode}
+}
+
+func membersRequest(out *api.Membership) *request {
+	return &request{method: http.MethodGet, path: "/v1/members", limit: smallAnswer, decode: into(out, validMembership)}
+}
+
+func statusRequest(method, path string, out *api.Status) *request {
+	return &request{method: method, path: path, limit: smallAnswer, decode: into(out, func(s *api.Status) bool { return s.ID != 0 })}
+}
+
+// A configuration has members, and a server an ID.
+func validMembership(m *api.Membership) bool { return len(m.Members) > 0 }
+func validJoined(j *api.Joined) bool         { return j.ID != 0 && len(j.Members) > 0 }
