@@ -1,7 +1,7 @@
 // Package api has the types of the key-value server's HTTP interface: what goes over
 // the wire between package server and package client, or curl.
 //
-//	GET    /v1/kv/KEY                 Entry; ?consistency=linearizable|lease|stale
+//	GET    /v1/kv/KEY                 Entry; ?consistency=linearizable|lease|stale, ?raw=true: the value alone
 //	PUT    /v1/kv/KEY                 body: the value, as it is; WriteResult
 //	DELETE /v1/kv/KEY                 DeleteResult
 //	POST   /v1/cas                    CompareAndSet; WriteResult, or an Error with CodeMismatch
@@ -10,9 +10,9 @@
 //	POST   /v1/clients                Client: an ID for requests that may be tried again
 //	GET    /v1/status                 Status
 //	GET    /v1/members                Membership
-//	POST   /v1/members                Addresses; adds a learner: Joined
+//	POST   /v1/members                NewMember; adds a learner: Joined
 //	PUT    /v1/members/ID             Addresses; changes them: Membership
-//	DELETE /v1/members/ID             Membership
+//	DELETE /v1/members/ID             Membership; ?force=true removes a voter though the rest has no quorum
 //	POST   /v1/members/ID/promote     Membership
 //	POST   /v1/members/ID/replace     Replace; one joint change: Membership
 //	POST   /v1/transfer               Transfer; Status

@@ -64,6 +64,14 @@ func (m *Membership) Find(id uint64) *Member {
 	return nil
 }
 
+// NewMember asks for a server to be added as a learner. Adding a member that is there, at
+// the same addresses, does nothing.
+type NewMember struct {
+	// ID is one that POST /v1/join gave out; 0 takes a new one.
+	ID uint64 `json:"id,omitempty"`
+	Addresses
+}
+
 // Join asks for what a server needs in order to join. It changes no configuration.
 type Join struct {
 	// ID is the server's, if it has one already; 0 asks for one that was never used.

@@ -37,12 +37,12 @@ func (c *Client) Members(ctx context.Context) (api.Membership, error) {
 	return m, f.readError("members")
 }
 
-// AddMember adds a server as a learner, under an ID that was never used, and returns what
-// it needs in order to join. The error matches exactly one of ErrNotApplied and
+// AddMember adds a server as a learner, under its ID or one that was never used, and returns
+// what it needs in order to join. The error matches exactly one of ErrNotApplied and
 // ErrAmbiguous; after the latter, Members may show a member of these addresses.
-func (c *Client) AddMember(ctx context.Context, addresses api.Addresses) (api.Joined, error) {
+func (c *Client) AddMember(ctx context.Context, m api.NewMember) (api.Joined, error) {
 	var joined api.Joined
-	f := c.do(ctx, change(http.MethodPost, "/v1/members", encode(addresses), into(&joined, validJoined)))
+	f := c.do(ctx, change(http.MethodPost, "/v1/members", encode(m), into(&joined, validJoined)))
 	return joined, f.writeError("add a member")
 }
 
@@ -52,10 +52,15 @@ func (c *Client) UpdateMember(ctx context.Context, id uint64, addresses api.Addr
 	return c.changeMember(ctx, http.MethodPut, id, "", encode(addresses), fmt.Sprintf("update member %d", id))
 }
 
-// RemoveMember removes a member. The error matches exactly one of ErrNotApplied and
+// RemoveMember removes a member. Without force it is refused if the voters that are left and
+// heard from are no majority of those that are left: they could not go on. The error matches exactly one of ErrNotApplied and
 // ErrAmbiguous, and ErrNotFound if there is no such member.
-func (c *Client) RemoveMember(ctx context.Context, id uint64) (api.Membership, error) {
-	return c.changeMember(ctx, http.MethodDelete, id, "", nil, fmt.Sprintf("remove member %d", id))
+func (c *Client) RemoveMember(ctx context.Context, id uint64, force bool) (api.Membership, error) {
+	suffix := ""
+	if force {
+		suffix = "?force=true"
+	}
+	return c.changeMember(ctx, http.MethodDelete, id, suffix, nil, fmt.Sprintf("remove member %d", id))
 }
 
 // Promote makes a learner a voter. A learner that is too far behind is refused, with

@@ -1,0 +1,28 @@
+// Package server is one server of the replicated key-value store: the state machine of
+// package store behind a replica, its log on pebblestore, package transport to the other
+// servers, and the HTTP interface of package api for clients.
+//
+// # Who a server is
+//
+// A directory has an identity, the file server.json: the IDs of the cluster and of the
+// server, which every start compares. At the first start it is made up: the first
+// members of a new cluster are told their IDs and derive the cluster's from the list;
+// a server alone takes ID 1 and a random one; a server that joins asks any member for
+// an ID that was never used.
+//
+// # Joining
+//
+// A server that joins is told whom to talk to by the server that it asks, and no more
+// is needed. It starts, asks to be added as a learner, and when it has caught up to be
+// made a voter; it keeps asking, over restarts too, until that is so. Each server also
+// compares the addresses that the configuration has for it with its own, and puts them
+// right: that is all there is to changing an address.
+//
+// A removed server stops with ErrRemoved, and does not start again.
+//
+// # Requests
+//
+// Any server takes any request for keys; the replica passes it on to the leader and
+// knows the outcome. Changes of membership are redirected to the leader, which is the
+// one that knows who has caught up, and why a change is refused.
+package server

@@ -1,0 +1,168 @@
+package server
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/binary"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+
+	"go.uber.org/zap"
+
+	"github.com/quorate-raft/raft/examples/kv/api"
+	"github.com/quorate-raft/raft/examples/kv/client"
+	"github.com/quorate-raft/raft/replica"
+)
+
+// settle returns who the directory's server is, and makes that up at the first start.
+func (s *Server) settle(ctx context.Context) (*identity, error) {
+	id, err := readIdentity(s.cfg.Dir)
+	if err != nil {
+		return nil, err
+	}
+	if id != nil {
+		if len(s.cfg.Join) > 0 {
+			id.Via = s.cfg.Join // those of the first start may be gone
+		}
+		return id, id.check(&s.cfg)
+	}
+	if len(s.cfg.Join) > 0 {
+		id, err = s.askToJoin(ctx)
+	} else {
+		id, err = s.found()
+	}
+	if err != nil {
+		return nil, err
+	}
+	// From here on a start with this directory is the same server's, also after a
+	// crash: an ID is never given out twice, and a vote never forgotten.
+	return id, id.save(s.cfg.Dir)
+}
+
+// found makes up the identity of a first member of a new cluster.
+func (s *Server) found() (*identity, error) {
+	id := &identity{Format: identityFormat, ID: s.cfg.ID, Log: logDir, First: s.cfg.Members}
+	if len(id.First) > 0 {
+		id.Cluster = groupClusterID(s.cfg.Cluster, id.First)
+		return id, nil
+	}
+	setDefault(&id.ID, 1)
+	id.First = map[uint64]string{id.ID: s.addresses.Peer}
+	id.Cluster = newClusterID()
+	return id, nil
+}
+
+// groupClusterID is the ID of a cluster that several servers make up together: without
+// a word between them they have to come to the same.
+func groupClusterID(name string, members map[uint64]string) clusterID {
+	h := sha256.New()
+	fmt.Fprintf(h, "%q", name)
+	for _, id := range slices.Sorted(maps.Keys(members)) {
+		fmt.Fprintf(h, " %d=%q", id, members[id])
+	}
+	return clusterID(max(1, binary.BigEndian.Uint64(h.Sum(nil))))
+}
+
+func newClusterID() clusterID {
+	var b [8]byte
+	_, _ = rand.Read(b[:]) // never fails
+	return clusterID(max(1, binary.BigEndian.Uint64(b[:])))
+}
+
+// askToJoin asks the cluster for an identity. It changes nothing there but that the ID
+// is taken, so it may be given up and begun anew.
+func (s *Server) askToJoin(ctx context.Context) (*identity, error) {
+	c, err := s.peerClient(s.cfg.Join)
+	if err != nil {
+		return nil, err
+	}
+	defer c.Close()
+	s.log.Info("asking to join", zap.Strings("servers", s.cfg.Join))
+	joined, err := c.Join(ctx, s.cfg.ID)
+	if err != nil {
+		return nil, fmt.Errorf("server: joining through %v: %w", s.cfg.Join, err)
+	}
+	cluster, err := strconv.ParseUint(joined.Cluster, 16, 64)
+	if err != nil || joined.ID == 0 || len(joined.Members) == 0 {
+		return nil, fmt.Errorf("server: joining through %v: the answer makes no sense: %+v", s.cfg.Join, joined)
+	}
+	id := &identity{
+		Format: identityFormat, Cluster: clusterID(cluster), ID: joined.ID, Log: logDir,
+		Peers: map[uint64]string{}, Joining: api.RoleVoter,
+	}
+	if s.cfg.AsLearner {
+		id.Joining = api.RoleLearner
+	}
+	for _, m := range joined.Members {
+		id.Peers[m.ID] = encodeContext(m.Addresses)
+		if m.Client != "" {
+			id.Via = append(id.Via, m.Client)
+		}
+	}
+	id.Via = append(id.Via, s.cfg.Join...)
+	return id, nil
+}
+
+// peerClient returns a client for asking other servers.
+func (s *Server) peerClient(urls []string) (*client.Client, error) {
+	return client.New(client.Config{Endpoints: urls, TLS: s.cfg.JoinTLS})
+}
+
+// askOthers lets do ask the other servers: the members, and those through which this
+// one joins. There is an error if there are none.
+func (s *Server) askOthers(st *replica.Status, do func(c *client.Client) error) error {
+	var urls []string
+	for _, m := range s.membership(st).Members {
+		if m.ID != s.identity.ID && m.Client != "" {
+			urls = append(urls, m.Client)
+		}
+	}
+	for _, url := range s.identity.Via {
+		if !slices.Contains(urls, url) {
+			urls = append(urls, url)
+		}
+	}
+	if len(urls) == 0 {
+		return nil
+	}
+	c, err := s.peerClient(urls)
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	return do(c)
+}
+
+func (s *Server) askToBeAdded(ctx context.Context, st *replica.Status) error {
+	return s.askOthers(st, func(c *client.Client) error {
+		if _, err := c.AddMember(ctx, api.NewMember{ID: s.identity.ID, Addresses: s.addresses}); err != nil {
+			return fmt.Errorf("asking to be added: %w", err)
+		}
+		// The log brings it, after all that came before.
+		return nil
+	})
+}
+
+func (s *Server) askToBePromoted(ctx context.Context, st *replica.Status) error {
+	return s.askOthers(st, func(c *client.Client) error {
+		if _, err := c.Promote(ctx, s.identity.ID); err != nil {
+			return fmt.Errorf("asking to be made a voter: %w", err)
+		}
+		return nil
+	})
+}
+
+// askIfRemoved asks the others whether a later configuration than the one here does
+// without this server.
+func (s *Server) askIfRemoved(ctx context.Context, st *replica.Status) {
+	_ = s.askOthers(st, func(c *client.Client) error {
+		m, err := c.Members(ctx)
+		if err == nil && m.Cluster == s.identity.Cluster.String() && m.Index > st.ConfigIndex && m.Find(s.identity.ID) == nil {
+			s.fail(fmt.Errorf("%w: server %d by log entry %d or before, as another says", ErrRemoved, s.identity.ID, m.Index))
+		}
+		return nil
+	})
+}

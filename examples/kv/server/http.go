@@ -1,0 +1,244 @@
+package server
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"go.uber.org/zap"
+
+	"github.com/quorate-raft/raft"
+	"github.com/quorate-raft/raft/examples/kv/api"
+	"github.com/quorate-raft/raft/examples/kv/store"
+	"github.com/quorate-raft/raft/replica"
+)
+
+// maxJSON bounds the bodies of requests that are JSON: base64 makes bytes a third
+// longer, escapes at worst six times.
+const maxJSON = 6*(store.MaxKeySize+2*store.MaxValueSize) + 4096
+
+// errRedirected says that an answer was written already.
+var errRedirected = errors.New("redirected to the leader")
+
+// endpoint answers a request with a value that goes out as JSON, or with an error.
+type endpoint func(r *http.Request) (any, error)
+
+// handler returns all of the interface.
+func (s *Server) handler() http.Handler {
+	mux := http.NewServeMux()
+	handle := func(pattern, op string, e endpoint) { mux.Handle(pattern, s.answer(op, e)) }
+	handle("GET /v1/kv/{key}", "get", s.get)
+	handle("PUT /v1/kv/{key}", "put", s.put)
+	handle("DELETE /v1/kv/{key}", "delete", s.delete)
+	handle("POST /v1/cas", "cas", s.compareAndSet)
+	handle("GET /v1/kv", "range", s.scan)
+	handle("POST /v1/clients", "register", s.register)
+	mux.HandleFunc("GET /v1/watch", s.watch)
+
+	handle("GET /v1/status", "status", s.status)
+	handle("GET /v1/members", "members", s.members)
+	handle("POST /v1/join", "join", s.join)
+	leader := func(pattern, op string, e endpoint) { mux.Handle(pattern, s.onLeader(op, e)) }
+	leader("POST /v1/members", "member_add", s.addMember)
+	leader("PUT /v1/members/{id}", "member_update", s.updateMember)
+	leader("DELETE /v1/members/{id}", "member_remove", s.removeMember)
+	leader("POST /v1/members/{id}/promote", "member_promote", s.promoteMember)
+	leader("POST /v1/members/{id}/replace", "member_replace", s.replaceMember)
+	leader("POST /v1/transfer", "transfer", s.transfer)
+
+	mux.HandleFunc("GET /healthz", s.healthz)
+	mux.HandleFunc("GET /readyz", s.readyz)
+	mux.Handle("GET /metrics", promhttp.HandlerFor(s.metrics.registry, promhttp.HandlerOpts{}))
+	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
+		s.writeError(w, api.Errorf(api.CodeNotFound, "there is no %s %s", r.Method, r.URL.Path))
+	})
+	return mux
+}
+
+// answer makes an endpoint a handler: it bounds its time, counts it, and writes what it
+// returns.
+func (s *Server) answer(op string, e endpoint) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		began := time.Now()
+		ctx, cancel := context.WithTimeout(r.Context(), s.cfg.RequestTimeout)
+		defer cancel()
+		r = r.WithContext(ctx)
+		r.Body = http.MaxBytesReader(w, r.Body, maxJSON)
+		result, err := e(r)
+		failure := s.explain(err)
+		s.metrics.observe(op, failure, time.Since(began))
+		if failure != nil {
+			s.writeError(w, failure)
+			return
+		}
+		if raw, ok := result.(rawEntry); ok {
+			w.Header().Set(api.RevisionHeader, strconv.FormatUint(raw.Revision, 10))
+			w.Header().Set("Content-Type", "application/octet-stream")
+			w.Header().Set("X-Content-Type-Options", "nosniff")
+			_, _ = w.Write(raw.Value)
+			return
+		}
+		s.writeJSON(w, http.StatusOK, result)
+	})
+}
+
+// rawEntry is answered with the bytes of its value.
+type rawEntry api.Entry
+
+// onLeader makes an endpoint one of the leader's: the others redirect to it.
+func (s *Server) onLeader(op string, e endpoint) http.Handler {
+	here := s.answer(op, e)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		leader, self := s.replica.Leader()
+		if self {
+			here.ServeHTTP(w, r)
+			return
+		}
+		ctx, cancel := context.WithTimeout(r.Context(), s.cfg.RequestTimeout)
+		defer cancel()
+		url, err := s.leaderURL(ctx, leader)
+		if err != nil {
+			s.writeError(w, s.explain(err))
+			return
+		}
+		http.Redirect(w, r, url+r.URL.RequestURI(), http.StatusTemporaryRedirect)
+	})
+}
+
+func (s *Server) leaderURL(ctx context.Context, leader uint64) (string, error) {
+	if leader == raft.None {
+		return "", api.Errorf(api.CodeUnavailable, "no leader is known")
+	}
+	st, err := s.replica.Status(ctx)
+	if err != nil {
+		return "", err
+	}
+	m := s.membership(&st).Find(leader)
+	if m == nil || m.Client == "" {
+		return "", api.Errorf(api.CodeUnavailable, "the leader, server %d, has not told its address for clients", leader)
+	}
+	return m.Client, nil
+}
+
+func (s *Server) writeJSON(w http.ResponseWriter, status int, v any) {
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Content-Type-Options", "nosniff")
+	w.WriteHeader(status)
+	e := json.NewEncoder(w)
+	e.SetEscapeHTML(false)
+	if err := e.Encode(v); err != nil {
+		s.log.Debug("writing an answer", zap.Error(err))
+	}
+}
+
+func (s *Server) writeError(w http.ResponseWriter, e *api.Error) {
+	if e.Code == api.CodeUnavailable {
+		w.Header().Set("Retry-After", "1")
+	}
+	s.writeJSON(w, e.Code.Status(), e)
+}
+
+// explain says what an error means to a client. Nil for nil.
+func (s *Server) explain(err error) *api.Error {
+	var known *api.Error
+	var tooLarge *http.MaxBytesError
+	var compacted *store.CompactedError
+	code := api.CodeInternal
+	switch {
+	case err == nil:
+		return nil
+	case errors.As(err, &known):
+		return known
+	case errors.As(err, &tooLarge), errors.Is(err, store.ErrKeySize), errors.Is(err, store.ErrValueSize),
+		errors.Is(err, replica.ErrTooLarge):
+		code = api.CodeTooLarge
+	case errors.Is(err, store.ErrRequestID), errors.Is(err, store.ErrMalformed):
+		code = api.CodeBadRequest
+	case errors.As(err, &compacted):
+		return &api.Error{Code: api.CodeCompacted, Message: err.Error(), Revision: compacted.From}
+	case errors.Is(err, raft.ErrNoLeader), errors.Is(err, raft.ErrNotLeader):
+		code = api.CodeUnavailable
+	case isRefusal(err):
+		code = api.CodeRefused
+	case errors.Is(err, replica.ErrAmbiguous):
+		code = api.CodeAmbiguous
+	case errors.Is(err, replica.ErrNotApplied), errors.Is(err, replica.ErrStopped), errors.Is(err, replica.ErrOverloaded),
+		errors.Is(err, store.ErrClosed), errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
+		code = api.CodeUnavailable
+	default:
+		s.log.Error("a request failed", zap.Error(err))
+	}
+	return &api.Error{Code: code, Message: err.Error()}
+}
+
+// isRefusal says whether the leader has a reason why a change of membership, or a
+// hand-over, cannot be.
+func isRefusal(err error) bool {
+	var change *raft.ConfChangeError
+	return errors.As(err, &change) || errors.Is(err, raft.ErrTransferTarget)
+}
+
+// readJSON reads a request's body.
+func readJSON(r *http.Request, v any) error {
+	d := json.NewDecoder(r.Body)
+	d.DisallowUnknownFields()
+	if err := d.Decode(v); err != nil {
+		return badBody(err)
+	}
+	if _, err := d.Token(); !errors.Is(err, io.EOF) {
+		return api.Errorf(api.CodeBadRequest, "there is more than one value in the body")
+	}
+	return nil
+}
+
+// badBody is why a body could not be read.
+func badBody(err error) error {
+	var tooLarge *http.MaxBytesError
+	if errors.As(err, &tooLarge) {
+		return err
+	}
+	return api.Errorf(api.CodeBadRequest, "the body is not what it should be: %v", err)
+}
+
+// number reads a decimal number; text that is empty is 0.
+func number(what, text string) (uint64, error) {
+	if text == "" {
+		return 0, nil
+	}
+	n, err := strconv.ParseUint(text, 10, 64)
+	if err != nil {
+		return 0, api.Errorf(api.CodeBadRequest, "%s (%q) must be a number", what, text)
+	}
+	return n, nil
+}
+
+// healthz says whether the process is worth keeping: it is until the replica fails.
+func (s *Server) healthz(w http.ResponseWriter, r *http.Request) {
+	select {
+	case <-s.replica.Done():
+		http.Error(w, fmt.Sprintf("stopped: %v", s.replica.Err()), http.StatusServiceUnavailable)
+	default:
+		_, _ = io.WriteString(w, "ok\n")
+	}
+}
+
+// readyTimeout bounds how long a server that is ready needs for a read.
+const readyTimeout = time.Second
+
+// readyz says whether the server can do what clients want: a linearizable read needs a
+// leader with a quorum, and that this server has caught up.
+func (s *Server) readyz(w http.ResponseWriter, r *http.Request) {
+	ctx, cancel := context.WithTimeout(r.Context(), readyTimeout)
+	defer cancel()
+	if err := s.replica.Read(ctx); err != nil {
+		http.Error(w, fmt.Sprintf("not ready: %v", err), http.StatusServiceUnavailable)
+		return
+	}
+	_, _ = io.WriteString(w, "ok\n")
+}

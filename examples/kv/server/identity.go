@@ -1,0 +1,165 @@
+package server
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strconv"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+)
+
+// Errors of a directory, matched with errors.Is.
+var (
+	// ErrIdentity: the directory is another server's, or another cluster's.
+	ErrIdentity = errors.New("server: the directory belongs to another server")
+	// ErrInUse: another process has the directory open.
+	ErrInUse = errors.New("server: the directory is in use by another process")
+	// ErrDamaged: the directory holds what no server of this kind wrote.
+	ErrDamaged = errors.New("server: the directory is damaged")
+	// ErrRemoved: the server was removed from its cluster. Its directory is of no use
+	// any more: a new server joins with an empty one.
+	ErrRemoved = errors.New("server: it was removed from the cluster")
+)
+
+// clusterID is written in hexadecimal wherever people see it.
+type clusterID uint64
+
+func (c clusterID) String() string { return fmt.Sprintf("%016x", uint64(c)) }
+
+func (c clusterID) MarshalText() ([]byte, error) { return []byte(c.String()), nil }
+
+func (c *clusterID) UnmarshalText(text []byte) error {
+	n, err := strconv.ParseUint(string(text), 16, 64)
+	*c = clusterID(n)
+	return err
+}
+
+// identity says whose a directory is. It is written before anything else, and what
+// it says is what the server is, whatever its flags are.
+type identity struct {
+	Format  int       `json:"format"`
+	Cluster clusterID `json:"cluster"`
+	ID      uint64    `json:"id"`
+	// Log is the directory of the log. Recovery makes a new one.
+	Log string `json:"log"`
+	// First are the contexts of the first members, which count until the log holds
+	// them.
+	First map[uint64]string `json:"first_members,omitempty"`
+	// Peers are contexts of members that a server which joins may talk to before it
+	// has a configuration, Via the URLs through which it asks.
+	Peers map[uint64]string `json:"peers,omitempty"`
+	Via   []string          `json:"via,omitempty"`
+	// Joining is the role that the server still has to get, "" once it has it.
+	Joining string `json:"joining,omitempty"`
+}
+
+const (
+	identityFile   = "server.json"
+	lockFile       = "LOCK"
+	identityFormat = 1
+)
+
+// lockDir makes the directory and keeps others out.
+func lockDir(dir string) (io.Closer, error) {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return nil, err
+	}
+	lock, err := vfs.Default.Lock(filepath.Join(dir, lockFile))
+	if err != nil {
+		return nil, fmt.Errorf("%w: %s: %w", ErrInUse, dir, err)
+	}
+	return lock, nil
+}
+
+// readIdentity returns the directory's identity, nil if it has none.
+func readIdentity(dir string) (*identity, error) {
+	data, err := os.ReadFile(filepath.Join(dir, identityFile))
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, checkUnused(dir)
+	}
+	if err != nil {
+		return nil, err
+	}
+	id := &identity{}
+	switch err := json.Unmarshal(data, id); {
+	case err != nil:
+		return nil, fmt.Errorf("%w: %s: %w", ErrDamaged, filepath.Join(dir, identityFile), err)
+	case id.Format != identityFormat:
+		return nil, fmt.Errorf("%w: %s has format %d, this program knows %d", ErrDamaged, dir, id.Format, identityFormat)
+	case id.ID == 0 || id.Cluster == 0 || id.Log == "" || filepath.Base(id.Log) != id.Log:
+		return nil, fmt.Errorf("%w: %s is incomplete", ErrDamaged, filepath.Join(dir, identityFile))
+	}
+	return id, nil
+}
+
+// checkUnused refuses a directory that has data and no identity: with a new one the
+// server would be somebody else with a log that is not its own.
+func checkUnused(dir string) error {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		if name := e.Name(); name != lockFile && name != identityFile+".new" && name != "lost+found" {
+			return fmt.Errorf("%w: %s has %s but no %s", ErrDamaged, dir, name, identityFile)
+		}
+	}
+	return nil
+}
+
+// save replaces the directory's identity: after a crash there is the old one or the
+// new one.
+func (id *identity) save(dir string) error {
+	data, err := json.MarshalIndent(id, "", "  ")
+	if err != nil {
+		return err
+	}
+	name := filepath.Join(dir, identityFile)
+	if err := writeSynced(name+".new", append(data, '\n')); err != nil {
+		return err
+	}
+	if err := os.Rename(name+".new", name); err != nil {
+		return err
+	}
+	return syncDir(dir)
+}
+
+func writeSynced(name string, data []byte) error {
+	f, err := os.Create(name)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(data)
+	return errors.Join(err, f.Sync(), f.Close())
+}
+
+func syncDir(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
+}
+
+// check compares the identity with what the config says of it.
+func (id *identity) check(c *Config) error {
+	mismatch := func(format string, args ...any) error {
+		return fmt.Errorf("%w: %s is of server %d of cluster %v, %s", ErrIdentity, c.Dir, id.ID, id.Cluster,
+			fmt.Sprintf(format, args...))
+	}
+	if c.ID != 0 && c.ID != id.ID {
+		return mismatch("not of server %d", c.ID)
+	}
+	// A server of the first members has the cluster's ID from them. One that joined,
+	// or was recovered, has it from elsewhere.
+	if len(c.Members) > 0 && len(id.First) > 0 {
+		if other := groupClusterID(c.Cluster, c.Members); other != id.Cluster {
+			return mismatch("not of cluster %v, which these members make up", other)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,332 @@
+package server
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/quorate-raft/raft/confchange"
+	"github.com/quorate-raft/raft/examples/kv/api"
+	"github.com/quorate-raft/raft/examples/kv/store"
+	"github.com/quorate-raft/raft/progress"
+	pb "github.com/quorate-raft/raft/raftpb"
+	"github.com/quorate-raft/raft/replica"
+)
+
+// membership tells clients of a configuration.
+func (s *Server) membership(st *replica.Status) *api.Membership {
+	m := &api.Membership{
+		Cluster: s.identity.Cluster.String(), Index: st.ConfigIndex, Joint: st.Config.Joint(), Leader: st.Lead,
+		Members: []api.Member{},
+	}
+	for _, id := range st.Config.IDs() {
+		member := api.Member{
+			ID: id, Addresses: decodeContext(string(st.Config.Context(id))), Role: roleOf(&st.Config, id), Leader: id == st.Lead,
+		}
+		if p, ok := st.Progress[id]; ok {
+			member.Progress = progressOf(st, id, &p)
+		}
+		m.Members = append(m.Members, member)
+	}
+	return m
+}
+
+func progressOf(st *replica.Status, id uint64, p *progress.Progress) *api.Progress {
+	behind := uint64(0)
+	if st.LastIndex > p.Match {
+		behind = st.LastIndex - p.Match
+	}
+	return &api.Progress{State: strings.ToLower(p.State.String()), Match: p.Match, Behind: behind, Active: p.Active || id == st.ID}
+}
+
+func roleOf(c *confchange.Config, id uint64) string {
+	in, out := c.Voters[0].Contains(id), c.Voters[1].Contains(id)
+	switch {
+	case slices.Contains(c.LearnersNext, id):
+		return api.RoleDemoting
+	case in && (out || !c.Joint()):
+		return api.RoleVoter
+	case in:
+		return api.RoleIncoming
+	case out:
+		return api.RoleOutgoing
+	}
+	return api.RoleLearner
+}
+
+func (s *Server) members(r *http.Request) (any, error) {
+	st, err := s.replica.Status(r.Context())
+	if err != nil {
+		return nil, err
+	}
+	return s.membership(&st), nil
+}
+
+// join gives a server what it needs in order to join: an ID, and whom to talk to.
+func (s *Server) join(r *http.Request) (any, error) {
+	var request api.Join
+	if err := readJSON(r, &request); err != nil {
+		return nil, err
+	}
+	// What it is told must not be older than a change that was acknowledged.
+	if err := s.replica.Read(r.Context()); err != nil {
+		return nil, err
+	}
+	st, err := s.replica.Status(r.Context())
+	if err != nil {
+		return nil, err
+	}
+	answer := api.Joined{ID: request.ID, Membership: *s.membership(&st)}
+	if request.ID == 0 {
+		answer.ID, err = s.newMemberID(r.Context(), &st)
+		return answer, err
+	}
+	return answer, s.takeID(r.Context(), &answer.Membership, request.ID)
+}
+
+// takeID lets a server that joins have an ID that it asks for: one that was never used,
+// or that of a learner, which may have been added before it was started. A voter that
+// comes with an empty directory has forgotten its votes.
+func (s *Server) takeID(ctx context.Context, now *api.Membership, id uint64) error {
+	if m := now.Find(id); m != nil && m.Role == api.RoleLearner {
+		return nil
+	} else if m != nil {
+		return api.Errorf(api.CodeRefused, "server %d is a %s: if it lost its directory, remove it, and let a new one join", id, m.Role)
+	}
+	result, err := s.propose(ctx, store.EncodeNewMember(id-1))
+	if err == nil && result.Revision != id {
+		err = api.Errorf(api.CodeRefused, "the ID %d was used before; %d and those after it were not", id, result.Revision+1)
+	}
+	return err
+}
+
+// newMemberID returns an ID that no member ever had.
+func (s *Server) newMemberID(ctx context.Context, st *replica.Status) (uint64, error) {
+	result, err := s.propose(ctx, store.EncodeNewMember(slices.Max(st.Config.IDs())))
+	return result.Revision, err
+}
+
+// reserveIDs makes sure that no ID of a member of now is ever given out: before one is
+// removed, since afterwards nobody knows.
+func (s *Server) reserveIDs(ctx context.Context, st *replica.Status) error {
+	_, err := s.propose(ctx, store.EncodeReserveMembers(slices.Max(st.Config.IDs())))
+	return err
+}
+
+func (s *Server) addMember(r *http.Request) (any, error) {
+	ctx := r.Context()
+	var request api.NewMember
+	if err := readJSON(r, &request); err != nil {
+		return nil, err
+	}
+	if err := checkAddresses(request.Addresses); err != nil {
+		return nil, err
+	}
+	st, err := s.replica.Status(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for _, m := range s.membership(&st).Members {
+		switch {
+		case m.ID == request.ID && m.Addresses == request.Addresses:
+			return api.Joined{ID: m.ID, Membership: *s.membership(&st)}, nil
+		case m.ID == request.ID:
+			return nil, api.Errorf(api.CodeRefused, "server %d is a member already, at %s", m.ID, m.Peer)
+		case m.Peer == request.Peer:
+			return nil, api.Errorf(api.CodeRefused, "server %d is a member at %s", m.ID, m.Peer)
+		}
+	}
+	id := request.ID
+	if id == 0 {
+		if id, err = s.newMemberID(ctx, &st); err != nil {
+			return nil, err
+		}
+	}
+	m, err := s.change(ctx, single(pb.ConfChangeAddLearnerNode, id, request.Addresses))
+	if err != nil {
+		return nil, err
+	}
+	return api.Joined{ID: id, Membership: *m}, nil
+}
+
+func checkAddresses(a api.Addresses) error {
+	err := checkAddress("peer", a.Peer, true)
+	if err == nil && a.Client != "" {
+		err = checkAddress("client", withoutScheme(a.Client), true)
+	}
+	if err != nil {
+		return api.Errorf(api.CodeBadRequest, "%v", err)
+	}
+	return nil
+}
+
+func single(kind pb.ConfChangeType, id uint64, a api.Addresses) pb.ConfChangeSingle {
+	c := pb.ConfChangeSingle{Type: kind, NodeID: id}
+	if a != (api.Addresses{}) {
+		c.Context = []byte(encodeContext(a))
+	}
+	return c
+}
+
+// change makes changes as one step and returns the configuration that comes of it.
+func (s *Server) change(ctx context.Context, changes ...pb.ConfChangeSingle) (*api.Membership, error) {
+	if _, err := s.replica.ProposeConfChange(ctx, pb.ConfChangeV2{Changes: changes}); err != nil {
+		return nil, err
+	}
+	st, err := s.replica.Status(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return s.membership(&st), nil
+}
+
+// named returns the member that a request's path names, and the state of this server.
+func (s *Server) named(r *http.Request) (*api.Member, *replica.Status, error) {
+	id, err := number("the member's ID", r.PathValue("id"))
+	if err != nil {
+		return nil, nil, err
+	}
+	return s.find(r.Context(), id)
+}
+
+func (s *Server) find(ctx context.Context, id uint64) (*api.Member, *replica.Status, error) {
+	st, err := s.replica.Status(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	m := s.membership(&st).Find(id)
+	if m == nil {
+		return nil, nil, api.Errorf(api.CodeNotFound, "there is no member %d", id)
+	}
+	return m, &st, nil
+}
+
+func (s *Server) updateMember(r *http.Request) (any, error) {
+	var addresses api.Addresses
+	if err := readJSON(r, &addresses); err != nil {
+		return nil, err
+	}
+	if err := checkAddresses(addresses); err != nil {
+		return nil, err
+	}
+	m, st, err := s.named(r)
+	if err != nil {
+		return nil, err
+	}
+	if m.Addresses == addresses {
+		return s.membership(st), nil
+	}
+	return s.change(r.Context(), single(pb.ConfChangeUpdateNode, m.ID, addresses))
+}
+
+func (s *Server) promoteMember(r *http.Request) (any, error) {
+	m, st, err := s.named(r)
+	if err != nil {
+		return nil, err
+	}
+	if m.Role == api.RoleVoter || m.Role == api.RoleIncoming {
+		return s.membership(st), nil
+	}
+	if err := s.hasCaughtUp(m); err != nil {
+		return nil, err
+	}
+	return s.change(r.Context(), single(pb.ConfChangeAddNode, m.ID, api.Addresses{}))
+}
+
+// hasCaughtUp refuses a learner that would hold up commits as a voter.
+func (s *Server) hasCaughtUp(m *api.Member) error {
+	switch {
+	case m.Role != api.RoleLearner:
+		return api.Errorf(api.CodeRefused, "server %d is no learner but %s", m.ID, m.Role)
+	case m.Progress == nil:
+		return api.Errorf(api.CodeUnavailable, "no leader any more")
+	case !m.Progress.Active:
+		return api.Errorf(api.CodeRefused, "learner %d was not heard from lately", m.ID)
+	case m.Progress.State == "snapshot" || m.Progress.Behind > s.cfg.MaxLearnerLag:
+		return api.Errorf(api.CodeRefused, "learner %d is %d entries behind (%s), at most %d are allowed",
+			m.ID, m.Progress.Behind, m.Progress.State, s.cfg.MaxLearnerLag)
+	}
+	return nil
+}
+
+func (s *Server) removeMember(r *http.Request) (any, error) {
+	m, st, err := s.named(r)
+	if err != nil {
+		return nil, err
+	}
+	if r.URL.Query().Get("force") != "true" {
+		if err := leavesQuorum(st, m.ID, 0); err != nil {
+			return nil, err
+		}
+	}
+	if err := s.reserveIDs(r.Context(), st); err != nil {
+		return nil, err
+	}
+	return s.change(r.Context(), single(pb.ConfChangeRemoveNode, m.ID, api.Addresses{}))
+}
+
+// leavesQuorum refuses a change after which the voters that are heard from would be no
+// majority: the cluster would stand still with it. added is a voter to be, or 0.
+func leavesQuorum(st *replica.Status, removed, added uint64) error {
+	voters, active := 0, 0
+	for _, id := range st.Config.IDs() {
+		if id == removed || !st.Config.IsVoter(id) && id != added {
+			continue
+		}
+		voters++
+		if p := st.Progress[id]; p.Active || id == st.ID {
+			active++
+		}
+	}
+	if voters > 0 && active < voters/2+1 {
+		return api.Errorf(api.CodeRefused,
+			"without server %d there are %d voters, of which %d were heard from lately: they could not go on", removed, voters, active)
+	}
+	return nil
+}
+
+// replaceMember puts a learner in a voter's place, by a joint configuration: at no time
+// is there a voter less, or one more.
+func (s *Server) replaceMember(r *http.Request) (any, error) {
+	var request api.Replace
+	if err := readJSON(r, &request); err != nil {
+		return nil, err
+	}
+	old, st, err := s.named(r)
+	if err != nil {
+		return nil, err
+	}
+	next, _, err := s.find(r.Context(), request.With)
+	if err != nil {
+		return nil, err
+	}
+	if old.Role != api.RoleVoter {
+		return nil, api.Errorf(api.CodeRefused, "server %d is no voter but %s", old.ID, old.Role)
+	}
+	if err := s.hasCaughtUp(next); err != nil {
+		return nil, err
+	}
+	if err := leavesQuorum(st, old.ID, next.ID); err != nil {
+		return nil, err
+	}
+	if err := s.reserveIDs(r.Context(), st); err != nil {
+		return nil, err
+	}
+	return s.change(r.Context(), single(pb.ConfChangeAddNode, next.ID, api.Addresses{}), single(pb.ConfChangeRemoveNode, old.ID, api.Addresses{}))
+}
+
+func (s *Server) transfer(r *http.Request) (any, error) {
+	var request api.Transfer
+	if err := readJSON(r, &request); err != nil {
+		return nil, err
+	}
+	if err := s.replica.TransferLeadership(r.Context(), request.To); err != nil {
+		if isRefusal(err) {
+			return nil, err
+		}
+		return nil, fmt.Errorf("handing over to %d: %w", request.To, err)
+	}
+	return s.status(r)
+}

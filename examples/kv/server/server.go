@@ -1,0 +1,326 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/pprof"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/quorate-raft/raft"
+	"github.com/quorate-raft/raft/examples/kv/api"
+	"github.com/quorate-raft/raft/examples/kv/store"
+	pb "github.com/quorate-raft/raft/raftpb"
+	"github.com/quorate-raft/raft/replica"
+	"github.com/quorate-raft/raft/storage/pebblestore"
+	"github.com/quorate-raft/raft/transport"
+)
+
+// group is the only Raft group of a server. Engine and transport could carry more.
+const group = 1
+
+// What is in a server's directory, beside identityFile and lockFile.
+const (
+	logDir       = "log"
+	stateDir     = "state"
+	snapshotsDir = "snapshots"
+)
+
+// Server is a running server. Its methods may be called concurrently.
+type Server struct {
+	cfg     Config
+	log     *zap.Logger
+	started time.Time
+	metrics *metrics
+
+	lock      io.Closer
+	addresses api.Addresses // that others are told
+	identity  *identity
+	engine    *pebblestore.Engine
+	storage   replica.Storage
+	store     *store.Store
+	network   *transport.Transport
+	replica   *replica.Replica
+	listeners listeners
+	http      []*http.Server
+
+	// config is the configuration in effect here, as the replica last told.
+	config atomic.Pointer[pb.ConfState]
+
+	background context.Context // of what runs beside requests
+	cancel     context.CancelFunc
+	running    sync.WaitGroup
+	stopping   chan struct{} // closed when the server is to stop
+	stopOnce   sync.Once
+	done       chan struct{} // closed when it has
+	err        error         // why it stopped, once done is closed
+}
+
+type listeners struct{ client, debug net.Listener }
+
+// Start starts a server and returns when it takes requests. A server that joins first
+// waits for an answer of the cluster, as long as ctx allows. Nothing runs after an
+// error, which matches ErrInvalidConfig, ErrIdentity, ErrInUse, ErrDamaged or
+// ErrRemoved, or is one of a package below.
+func Start(ctx context.Context, c Config) (*Server, error) {
+	if err := c.Validate(); err != nil {
+		return nil, err
+	}
+	s := &Server{cfg: c.withDefaults(), started: time.Now(), stopping: make(chan struct{}), done: make(chan struct{})}
+	s.log = s.cfg.Logger
+	s.background, s.cancel = context.WithCancel(context.Background())
+	if err := s.open(ctx); err != nil {
+		return nil, errors.Join(err, s.release())
+	}
+	s.serve()
+	s.running.Go(s.upkeep)
+	go s.end()
+	s.log.Info("serving", zap.Uint64("id", s.identity.ID), zap.Stringer("cluster", s.identity.Cluster),
+		zap.String("clients", s.addresses.Client), zap.String("peers", s.addresses.Peer))
+	return s, nil
+}
+
+// open opens everything, from the sockets to the replica. What may be wrong with the
+// call comes before what writes to the directory.
+func (s *Server) open(ctx context.Context) (err error) {
+	if err := s.listen(); err != nil {
+		return err
+	}
+	if s.lock, err = lockDir(s.cfg.Dir); err != nil {
+		return err
+	}
+	if s.identity, err = s.settle(ctx); err != nil {
+		return err
+	}
+	s.log = s.log.With(zap.Uint64("id", s.identity.ID))
+	if err := s.openDisk(); err != nil {
+		return err
+	}
+	s.network, err = transport.New(transport.Config{
+		ClusterID: uint64(s.identity.Cluster), NodeID: s.identity.ID,
+		Listen: s.cfg.PeerListen, Advertise: s.cfg.PeerAdvertise, TLS: s.cfg.PeerTLS, Logger: s.log.Named("transport"),
+	})
+	if err != nil {
+		return listenError("peer", s.cfg.PeerListen, err)
+	}
+	s.addresses.Peer = s.network.Advertise()
+	s.metrics = newMetrics(s)
+	return s.startReplica()
+}
+
+// listen takes the addresses for clients and profiles, and sees whether that for peers
+// is free: the transport takes it when it is known who the server is.
+func (s *Server) listen() (err error) {
+	if s.listeners.client, err = net.Listen("tcp", s.cfg.ClientListen); err != nil {
+		return listenError("client", s.cfg.ClientListen, err)
+	}
+	if s.cfg.DebugListen != "" {
+		if s.listeners.debug, err = net.Listen("tcp", s.cfg.DebugListen); err != nil {
+			return listenError("debug", s.cfg.DebugListen, err)
+		}
+	}
+	peers, err := net.Listen("tcp", s.cfg.PeerListen)
+	if err != nil {
+		return listenError("peer", s.cfg.PeerListen, err)
+	}
+	s.addresses = api.Addresses{Peer: s.cfg.PeerAdvertise, Client: s.clientURL()}
+	setDefault(&s.addresses.Peer, peers.Addr().String())
+	if s.cfg.PeerListen != peers.Addr().String() { // port 0, say: keep the port that was found
+		_, port, _ := net.SplitHostPort(peers.Addr().String())
+		host, _, _ := net.SplitHostPort(s.cfg.PeerListen)
+		s.cfg.PeerListen = net.JoinHostPort(host, port)
+	}
+	return peers.Close()
+}
+
+func listenError(what, address string, err error) error {
+	return fmt.Errorf("server: listening on the %s address %s: %w", what, address, err)
+}
+
+// clientURL is the URL that clients are told.
+func (s *Server) clientURL() string {
+	scheme := "http"
+	if s.cfg.ClientTLS != nil {
+		scheme = "https"
+	}
+	address := withoutScheme(s.cfg.ClientAdvertise)
+	setDefault(&address, s.listeners.client.Addr().String())
+	return scheme + "://" + address
+}
+
+func (s *Server) openDisk() (err error) {
+	cluster, id := uint64(s.identity.Cluster), s.identity.ID
+	s.engine, err = pebblestore.Open(filepath.Join(s.cfg.Dir, s.identity.Log), &pebblestore.Options{
+		ClusterID: cluster, NodeID: id, Logger: s.log.Named("log"),
+	})
+	if err != nil {
+		return err
+	}
+	s.store, err = store.Open(filepath.Join(s.cfg.Dir, stateDir), &store.Options{Logger: s.log.Named("state")})
+	return err
+}
+
+func (s *Server) startReplica() error {
+	storage, err := s.engine.Group(group)
+	if err != nil {
+		return err
+	}
+	s.storage = &timedStorage{Storage: storage, synced: s.metrics.syncSeconds}
+	if err := s.checkMember(); err != nil {
+		return err
+	}
+	wire, err := s.network.Group(group)
+	if err != nil {
+		return err
+	}
+	s.replica, err = replica.Start(replica.Config{
+		ID: s.identity.ID, Bootstrap: s.firstMembers(), Peers: s.identity.Peers,
+		Storage: s.storage, Transport: routes{Group: wire, override: s.cfg.PeerOverride}, StateMachine: s.store,
+		SnapshotDir: filepath.Join(s.cfg.Dir, snapshotsDir),
+		Raft: raft.Config{
+			ElectionTick:   s.cfg.ElectionTicks,
+			ReadOnlyOption: raft.ReadOnlyLeaseOnDemand,
+		},
+		TickInterval:    s.cfg.Tick,
+		SnapshotEntries: s.cfg.SnapshotEntries, TrailingEntries: s.cfg.TrailingEntries,
+		HandOverOnStop: true,
+		Logger:         s.log.Named("raft"),
+	})
+	return err
+}
+
+func (s *Server) firstMembers() (peers []raft.Peer) {
+	for id, context := range s.identity.First {
+		peers = append(peers, raft.Peer{ID: id, Context: []byte(context)})
+	}
+	return peers
+}
+
+// serve starts to answer requests.
+func (s *Server) serve() {
+	public := &http.Server{
+		Handler: s.handler(), TLSConfig: s.cfg.ClientTLS, ErrorLog: zap.NewStdLog(s.log.Named("http")),
+		ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10,
+		BaseContext: func(net.Listener) context.Context { return s.background },
+	}
+	s.http = append(s.http, public)
+	s.running.Go(func() {
+		if s.cfg.ClientTLS != nil {
+			s.fail(public.ServeTLS(s.listeners.client, "", ""))
+			return
+		}
+		s.fail(public.Serve(s.listeners.client))
+	})
+	if s.listeners.debug != nil {
+		mux := http.NewServeMux()
+		mux.HandleFunc("/debug/pprof/", pprof.Index)
+		mux.HandleFunc("/debug/pprof/cmdline", pprof.Cmdline)
+		mux.HandleFunc("/debug/pprof/profile", pprof.Profile)
+		mux.HandleFunc("/debug/pprof/symbol", pprof.Symbol)
+		mux.HandleFunc("/debug/pprof/trace", pprof.Trace)
+		debug := &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second}
+		s.http = append(s.http, debug)
+		s.running.Go(func() { s.fail(debug.Serve(s.listeners.debug)) })
+	}
+}
+
+// fail makes the server stop because of an error. The first one counts.
+func (s *Server) fail(err error) {
+	if errors.Is(err, http.ErrServerClosed) {
+		return
+	}
+	s.stopOnce.Do(func() {
+		s.err = err
+		close(s.stopping)
+	})
+}
+
+// end waits for what ends the server, and ends it.
+func (s *Server) end() {
+	select {
+	case <-s.stopping:
+	case <-s.replica.Done(): // a fault of the disk, say
+		s.fail(s.replica.Err())
+	}
+	// While leadership is handed over requests are still answered: that they be tried
+	// elsewhere.
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Duration(s.cfg.ElectionTicks)*s.cfg.Tick)
+	err := s.replica.Stop(ctx)
+	cancel()
+	s.cancel()
+	for _, h := range s.http {
+		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+		if h.Shutdown(ctx) != nil {
+			_ = h.Close()
+		}
+		cancel()
+	}
+	s.running.Wait()
+	if s.err == nil {
+		s.err = err
+	}
+	s.err = errors.Join(s.err, s.release())
+	s.log.Info("stopped", zap.Error(s.err))
+	close(s.done)
+}
+
+// release closes what is open, the last first.
+func (s *Server) release() error {
+	var errs []error
+	closeIf := func(open bool, c io.Closer) {
+		if open {
+			errs = append(errs, c.Close())
+		}
+	}
+	s.cancel()
+	for _, l := range []net.Listener{s.listeners.client, s.listeners.debug} {
+		if l != nil && len(s.http) == 0 { // else its server has closed it
+			errs = append(errs, l.Close())
+		}
+	}
+	closeIf(s.network != nil, s.network)
+	closeIf(s.store != nil, s.store)
+	closeIf(s.engine != nil, s.engine)
+	closeIf(s.lock != nil, s.lock)
+	return errors.Join(errs...)
+}
+
+// Stop stops the server: it hands leadership over, ends what waits and closes
+// everything. It waits for that and returns why the server had stopped by itself, if
+// it had.
+func (s *Server) Stop() error {
+	s.fail(nil)
+	<-s.done
+	return s.err
+}
+
+// Done is closed when the server has stopped.
+func (s *Server) Done() <-chan struct{} { return s.done }
+
+// Err returns why the server stopped by itself, once it has: ErrRemoved, or a fault of
+// the disk or of the network.
+func (s *Server) Err() error {
+	select {
+	case <-s.done:
+		return s.err
+	default:
+		return nil
+	}
+}
+
+// ID returns the server's ID, Cluster that of its cluster.
+func (s *Server) ID() uint64 { return s.identity.ID }
+
+// Cluster returns the cluster's ID, in hexadecimal.
+func (s *Server) Cluster() string { return s.identity.Cluster.String() }
+
+// Addresses returns where others reach the server.
+func (s *Server) Addresses() api.Addresses { return s.addresses }

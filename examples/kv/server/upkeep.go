@@ -1,0 +1,144 @@
+package server
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/quorate-raft/raft"
+	"github.com/quorate-raft/raft/confchange"
+	"github.com/quorate-raft/raft/examples/kv/api"
+	pb "github.com/quorate-raft/raft/raftpb"
+	"github.com/quorate-raft/raft/replica"
+)
+
+const (
+	// upkeepRetry is how long what did not work, or has to work first, is waited for.
+	upkeepRetry = 200 * time.Millisecond
+	// aloneInterval is how often a server without a leader asks others whether it was
+	// removed: nobody else would tell it.
+	aloneInterval = 5 * time.Second
+)
+
+// upkeep makes the configuration say of this server what it should: that it is a
+// member, with the role that it joined for, at its addresses. It ends the server when
+// it was removed.
+func (s *Server) upkeep() {
+	events := s.replica.Watch(64)
+	defer events.Close()
+	next := time.NewTimer(0)
+	defer next.Stop()
+	for {
+		select {
+		case <-s.background.Done():
+			return
+		case e, ok := <-events.C:
+			if !ok {
+				return
+			}
+			s.noteEvent(&e)
+			if e.Kind != replica.ConfigChanged && e.Missed == 0 {
+				continue
+			}
+		case <-next.C:
+		}
+		again, err := s.tend()
+		if err != nil && s.background.Err() == nil {
+			s.log.Info("will try again", zap.Error(err))
+		}
+		if again {
+			next.Reset(upkeepRetry)
+		} else {
+			next.Reset(aloneInterval)
+		}
+	}
+}
+
+func (s *Server) noteEvent(e *replica.Event) {
+	switch e.Kind {
+	case replica.LeaderChanged:
+		s.metrics.leaderChanges.Inc()
+	case replica.ConfigChanged:
+		s.log.Info("configuration", zap.Uint64("index", e.Index), zap.Uint64s("voters", e.Config.Voters),
+			zap.Uint64s("outgoing", e.Config.VotersOutgoing), zap.Uint64s("learners", e.Config.Learners))
+	case replica.SnapshotTaken:
+		s.metrics.snapshotsTaken.Inc()
+	case replica.SnapshotRestored:
+		s.metrics.snapshotsRestored.Inc()
+		s.log.Info("restored a snapshot", zap.Uint64("index", e.Index))
+	}
+}
+
+// tend does what is to be done next, if anything, and reports whether it has to be
+// seen to again soon.
+func (s *Server) tend() (again bool, err error) {
+	ctx, cancel := context.WithTimeout(s.background, s.cfg.RequestTimeout)
+	defer cancel()
+	st, err := s.replica.Status(ctx)
+	if err != nil {
+		return false, nil // the server stops
+	}
+	me := s.membership(&st).Find(s.identity.ID)
+	joining := s.identity.Joining
+	switch {
+	case me == nil && joining != "":
+		return true, s.askToBeAdded(ctx, &st)
+	case me == nil && st.ConfigIndex == 0:
+		return true, nil // the first members are not applied yet
+	case me == nil:
+		s.leave(&st)
+		return true, nil
+	case me.Addresses != s.addresses:
+		return true, s.tellAddresses(ctx)
+	case joining == api.RoleVoter && me.Role == api.RoleLearner:
+		return true, s.askToBePromoted(ctx, &st)
+	case joining != "":
+		// If somebody has given the server another role meanwhile, that counts.
+		s.identity.Joining = ""
+		return false, s.identity.save(s.cfg.Dir)
+	case st.Lead == raft.None && time.Since(s.started) > aloneInterval:
+		s.askIfRemoved(ctx, &st)
+	}
+	return false, nil
+}
+
+// tellAddresses puts this server's addresses in the configuration.
+func (s *Server) tellAddresses(ctx context.Context) error {
+	s.log.Info("telling the cluster of addresses", zap.String("peers", s.addresses.Peer), zap.String("clients", s.addresses.Client))
+	_, err := s.replica.ProposeConfChange(ctx, addressChange(s.identity.ID, s.addresses))
+	return err
+}
+
+func addressChange(id uint64, a api.Addresses) pb.ConfChangeV2 {
+	return pb.ConfChangeV2{Changes: []pb.ConfChangeSingle{
+		{Type: pb.ConfChangeUpdateNode, NodeID: id, Context: []byte(encodeContext(a))},
+	}}
+}
+
+// leave ends the server, which is not in the configuration any more. A leader does not
+// go before it has handed over: whoever leads next may not know of the removal yet.
+func (s *Server) leave(st *replica.Status) {
+	if st.RaftState == raft.StateLeader {
+		return
+	}
+	s.fail(fmt.Errorf("%w: server %d by log entry %d", ErrRemoved, s.identity.ID, st.ConfigIndex))
+}
+
+// checkMember refuses to start a server that knows that it is no member any more.
+func (s *Server) checkMember() error {
+	_, cs, err := s.storage.InitialState()
+	if err != nil {
+		return err
+	}
+	config, err := confchange.Restore(cs)
+	if err != nil {
+		return err
+	}
+	if len(config.IDs()) > 0 && s.identity.Joining == "" && !config.Contains(s.identity.ID) {
+		return fmt.Errorf("%w: server %d by log entry %d; a new one joins with another directory than %s",
+			ErrRemoved, s.identity.ID, cs.Index, s.cfg.Dir)
+	}
+	return nil
+}

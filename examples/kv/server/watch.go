@@ -1,0 +1,60 @@
+package server
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"time"
+
+	"github.com/quorate-raft/raft/examples/kv/api"
+)
+
+// watchInterval is after how long without a change a watch gets a line that says so.
+const watchInterval = 2 * time.Second
+
+// watch writes changes, a line each time, until the client goes or the server stops.
+func (s *Server) watch(w http.ResponseWriter, r *http.Request) {
+	query := r.URL.Query()
+	from, to, err := rangeOf(query)
+	since, err2 := number("since", query.Get("since"))
+	if err = errors.Join(err, err2); err == nil && !query.Has("since") {
+		since, err = s.store.Applied()
+	}
+	if err != nil {
+		s.writeError(w, s.explain(err))
+		return
+	}
+	s.metrics.watches.Inc()
+	defer s.metrics.watches.Dec()
+	w.Header().Set("Content-Type", "application/x-ndjson")
+	w.Header().Set("X-Content-Type-Options", "nosniff")
+	out := http.NewResponseController(w)
+	lines := json.NewEncoder(w)
+	lines.SetEscapeHTML(false)
+	for wait := time.Duration(0); ; wait = watchInterval { // the first line at once: the watch has begun
+		changes, err := s.nextChanges(r.Context(), from, to, since, wait)
+		since = changes.Through
+		if lines.Encode(changes) != nil || out.Flush() != nil || err != nil {
+			return
+		}
+	}
+}
+
+// nextChanges waits for changes after since. An error goes to the client as well.
+func (s *Server) nextChanges(ctx context.Context, from, to []byte, since uint64, wait time.Duration) (api.Changes, error) {
+	ctx, cancel := context.WithTimeout(ctx, wait)
+	defer cancel()
+	changes, err := s.store.Watch(ctx, from, to, since)
+	if errors.Is(err, context.DeadlineExceeded) && s.background.Err() == nil {
+		err = nil
+	}
+	answer := api.Changes{Events: make([]api.Event, len(changes.Events)), Through: max(since, changes.Through), Error: s.explain(err)}
+	for i, e := range changes.Events {
+		answer.Events[i] = api.Event{Key: e.Key, Revision: e.Revision, Deleted: e.Deleted}
+		if !e.Deleted {
+			answer.Events[i].Value = text(e.Value)
+		}
+	}
+	return answer, err
+}
