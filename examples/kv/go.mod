@@ -2,11 +2,15 @@ module github.com/quorate-raft/raft/examples/kv
 
 go 1.26.0
 
-replace github.com/quorate-raft/raft => ../..
+replace (
+	github.com/quorate-raft/raft => ../..
+	github.com/quorate-raft/raft/storage/pebblestore => ../../storage/pebblestore
+)
 
 require (
 	github.com/cockroachdb/pebble/v2 v2.1.7
 	github.com/quorate-raft/raft v0.0.0
+	github.com/quorate-raft/raft/storage/pebblestore v0.0.0
 	github.com/stretchr/testify v1.12.1
 	go.uber.org/zap v1.28.0
 )
