@@ -63,7 +63,8 @@
 //
 // Pebble itself ends the process, or panics, when its log cannot be written. It is
 // not told of the failure: from then on its writes go nowhere and succeed, and the
-// Engine, which knows, returns the error. So the process lives. Exceptions are
+// Engine, which knows, returns the error; package diskguard, which does this, is there
+// for other stores too. So the process lives. Exceptions are
 // what Pebble does on contradictions within its own memory, which may panic on one
 // of its goroutines, and a disk that neither fails nor answers: Save then waits for
 // as long as the disk does. A node that ticks meanwhile hands over leadership.

@@ -14,6 +14,8 @@ import (
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/vfs"
 	"go.uber.org/zap"
+
+	"github.com/quorate-raft/raft/storage/pebblestore/diskguard"
 )
 
 // Engine is a directory with the logs of any number of groups. All of them share
@@ -24,7 +26,7 @@ type Engine struct {
 	dir   string
 	db    *pebble.DB
 	lock  *pebble.Lock
-	guard *guard
+	guard *diskguard.FS
 	cache cacheBudget
 
 	// life is held for reading while an operation uses db.
@@ -54,9 +56,9 @@ func Open(dir string, o *Options) (*Engine, error) {
 	}
 	e := &Engine{o: o.withDefaults(), dir: dir, groups: map[uint64]*Storage{}}
 	e.cache.limit = max(0, e.o.EntryCacheBytes)
-	e.guard = &guard{FS: e.o.FS, failed: func(failure *FailedError) {
-		e.o.Logger.Error("storage failed for good", zap.String("directory", dir), zap.Error(failure))
-	}}
+	e.guard = diskguard.New(e.o.FS, func(failure *diskguard.Failure) {
+		e.o.Logger.Error("storage failed for good", zap.String("directory", dir), zap.Error((*FailedError)(failure)))
+	})
 	var nonce [4]byte
 	_, _ = rand.Read(nonce[:]) // never fails
 	e.nonce = binary.BigEndian.Uint32(nonce[:])
@@ -68,7 +70,7 @@ func Open(dir string, o *Options) (*Engine, error) {
 		err = e.checkIdentity()
 	}
 	if err == nil {
-		err = e.guard.err()
+		err = e.Err()
 	}
 	if err != nil {
 		_ = e.closePebble() // the first error says more
@@ -162,7 +164,7 @@ func (e *Engine) openPebble() (err error) {
 	o.Lock = e.lock
 	db, err := pebble.Open(e.dir, o)
 	if err != nil {
-		if failure := e.guard.err(); failure != nil {
+		if failure := e.Err(); failure != nil {
 			return failure
 		}
 		if pebble.IsCorruptionError(err) {
@@ -210,7 +212,7 @@ func (e *Engine) Close() error {
 		err = e.commit(e.newBatch(0), true)
 	}
 	err = errors.Join(err, e.closePebble())
-	if failure := e.guard.err(); failure != nil {
+	if failure := e.Err(); failure != nil {
 		return failure
 	}
 	return err
@@ -218,12 +220,17 @@ func (e *Engine) Close() error {
 
 // Err returns the failure after which nothing is written or read any more, a
 // FailedError, or nil.
-func (e *Engine) Err() error { return e.guard.err() }
+func (e *Engine) Err() error {
+	if failure := e.guard.Failure(); failure != nil {
+		return (*FailedError)(failure)
+	}
+	return nil
+}
 
 // acquire begins an operation that uses db; release ends it.
 func (e *Engine) acquire() error {
 	e.life.RLock()
-	err := e.guard.err()
+	err := e.Err()
 	if e.closed {
 		err = ErrClosed
 	}
@@ -238,7 +245,7 @@ func (e *Engine) release() { e.life.RUnlock() }
 // blame returns what is to blame for err, of a read: if a write failed meanwhile,
 // then that, since what was looked for may never have been written.
 func (e *Engine) blame(err error) error {
-	if failure := e.guard.err(); failure != nil && err != nil && !isAnswer(err) {
+	if failure := e.Err(); failure != nil && err != nil && !isAnswer(err) {
 		return failure
 	}
 	return err
@@ -260,8 +267,8 @@ func (e *Engine) newBatch(size int) *pebble.Batch {
 func (e *Engine) apply(b *pebble.Batch, sync bool) (err error) {
 	defer func() {
 		if r := recover(); r != nil {
-			e.guard.fail("commit", "", fmt.Errorf("pebble panicked: %v", r))
-			err = e.guard.err()
+			e.guard.Fail("commit", "", fmt.Errorf("pebble panicked: %v", r))
+			err = e.Err()
 		}
 	}()
 	if sync {
@@ -271,17 +278,17 @@ func (e *Engine) apply(b *pebble.Batch, sync bool) (err error) {
 		err = e.db.Apply(b, pebble.NoSync)
 	}
 	if err != nil {
-		e.guard.fail("commit", "", err)
+		e.guard.Fail("commit", "", err)
 	}
-	return e.guard.err()
+	return e.Err()
 }
 
 // wait waits until b, applied with sync, is durable, and with it all before it.
 func (e *Engine) wait(b *pebble.Batch) error {
 	if err := b.SyncWait(); err != nil {
-		e.guard.fail("sync", "", err)
+		e.guard.Fail("sync", "", err)
 	}
-	if err := e.guard.err(); err != nil {
+	if err := e.Err(); err != nil {
 		return err
 	}
 	end := uint64(b.SeqNum()) + uint64(b.Count())

@@ -67,7 +67,7 @@ func (e *CorruptionError) Is(target error) bool { return target == ErrCorrupt }
 // not recover from. It is sticky, for all groups of the Engine: what is on the
 // disk is as unknown as after a crash, so nothing is written, retried or read
 // any more until the directory is opened again. It matches ErrFailed and its
-// cause, such as syscall.ENOSPC.
+// cause, such as syscall.ENOSPC. It is a diskguard.Failure under another name.
 type FailedError struct {
 	// Op is what was done: write, sync, create, rename.
 	Op string

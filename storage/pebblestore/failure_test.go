@@ -261,7 +261,7 @@ func TestReadsBesideAFailure(t *testing.T) {
 			result := make(chan error)
 			go func() { result <- read(s) }()
 			time.Sleep(20 * time.Millisecond)
-			e.guard.fail("write", "a file", syscall.ENOSPC)
+			e.guard.Fail("write", "a file", syscall.ENOSPC)
 			s.write.Unlock()
 			err := <-result
 			require.ErrorIs(t, err, ErrFailed)

@@ -115,7 +115,7 @@ func (o *Options) Validate() error {
 func (e *Engine) pebbleOptions() *pebble.Options {
 	o := &pebble.Options{
 		FS:                 e.guard,
-		Logger:             pebbleLogger{e},
+		Logger:             e.guard.Logger(e.o.Logger),
 		EventListener:      e.listener(),
 		FormatMajorVersion: pebble.FormatTableFormatV6, // the newest with checksums all over that is not experimental
 		CacheSize:          e.o.BlockCacheBytes,
@@ -141,39 +141,13 @@ func (e *Engine) pebbleOptions() *pebble.Options {
 	return o
 }
 
-// pebbleLogger turns the end of the process, which Pebble asks its logger for,
-// into the failure of the Engine.
-type pebbleLogger struct{ e *Engine }
-
-func (l pebbleLogger) Infof(format string, args ...any) {
-	if ce := l.e.o.Logger.Check(zap.DebugLevel, "pebble"); ce != nil {
-		ce.Write(zap.String("message", fmt.Sprintf(format, args...)))
-	}
-}
-
-func (l pebbleLogger) Errorf(format string, args ...any) {
-	l.e.o.Logger.Warn("pebble", zap.String("message", fmt.Sprintf(format, args...)))
-}
-
-func (l pebbleLogger) Fatalf(format string, args ...any) {
-	l.e.guard.fail("pebble", "", fmt.Errorf(format, args...))
-}
-
-// failedPause slows down what Pebble repeats in the background on an Engine that
-// failed, until it is closed.
-const failedPause = 20 * time.Millisecond
-
 func (e *Engine) listener() *pebble.EventListener {
 	return &pebble.EventListener{
 		BackgroundError: func(err error) {
-			if e.guard.isDead() {
-				time.Sleep(failedPause)
-				return
-			}
 			if pebble.IsCorruptionError(err) {
 				err = &CorruptionError{File: corruptFile(err), Err: err}
 			}
-			e.guard.fail("background work", "", err)
+			e.guard.BackgroundError(err)
 		},
 		// Whoever reads gets the error; this one would end the process by default.
 		DataCorruption: func(info pebble.DataCorruptionInfo) {

@@ -68,7 +68,7 @@ func (r *reclaimer) run(ctx context.Context) {
 			return
 		case <-ticker.C:
 		}
-		if r.e.guard.isDead() {
+		if r.e.guard.Failure() != nil {
 			return
 		}
 		for group, span := range r.take() {

@@ -33,18 +33,18 @@ type entry struct {
 // Apply applies commands as encoded by this package, and sets the Result of each to
 // a Result. What they change and the index of the last is one Pebble batch, which
 // is not synced: after a crash the state is as of some earlier command. An error
-// is of the disk, or of commands that are not in order.
+// is of the disk, or of commands that are not in order; it is an ErrFailed, and the
+// Store has failed for good.
 func (s *Store) Apply(commands []replica.Command) error {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	if s.closed {
-		return ErrClosed
+	if err := s.usable(); err != nil || len(commands) == 0 {
+		return err
 	}
-	if s.failed != nil || len(commands) == 0 {
-		return s.failed
-	}
-	if s.failed = s.applyAll(commands); s.failed != nil {
-		return fmt.Errorf("store: apply commands [%d, %d]: %w", commands[0].Index, commands[len(commands)-1].Index, s.failed)
+	if err := s.applyAll(commands); err != nil {
+		// Halfway: what is in memory is ahead of the disk.
+		s.guard.Fail("apply", "", fmt.Errorf("commands [%d, %d]: %w", commands[0].Index, commands[len(commands)-1].Index, err))
+		return s.failure()
 	}
 	return nil
 }
@@ -84,7 +84,7 @@ func (s *Store) commit(index uint64) error {
 	w := &s.work
 	w.scratch = meta{generation: s.generation, applied: index}.append(w.scratch[:0])
 	_ = w.batch.Set(metaKey, w.scratch, nil) // never fails
-	if err := s.db.Apply(w.batch, pebble.NoSync); err != nil {
+	if err := s.write("commit", func() error { return s.db.Apply(w.batch, pebble.NoSync) }); err != nil {
 		return err
 	}
 	_ = w.batch.Close() // only puts it back

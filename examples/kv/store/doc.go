@@ -53,6 +53,14 @@
 // there is the one state or the other. What is left of an unfinished generation goes
 // when the Store is opened.
 //
-// When the disk fails, Pebble cannot go on, and the process ends with a panic that
-// says why. The directory is then as after a crash.
+// # When the disk fails
+//
+// The first write, sync, creation or renaming of a file that fails ends the Store, not
+// the process: the call that needed it and all later ones, reads and Watch too, return
+// an [ErrFailed], which matches the cause, such as syscall.ENOSPC or syscall.EIO. A
+// replica.Replica stops at it. Nothing is tried again, because a disk that failed a sync
+// may report success for what it lost. Close then still frees the directory, and opening
+// it again finds what a crash would have left; what is missing is in the log and is
+// applied again. How Pebble is kept from ending the process, and what that cannot help
+// with, is told in package diskguard.
 package store

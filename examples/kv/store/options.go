@@ -23,10 +23,11 @@ type Options struct {
 
 	// FS is the file system. Default: that of the operating system.
 	FS vfs.FS
-	// Logger gets Pebble's messages: at level debug, failures at level error. Default:
-	// none.
+	// Logger gets what happens: Pebble's messages at level debug, failures at level
+	// error. Default: none.
 	Logger *zap.Logger
-	// Pebble, if set, is called last with the options that Pebble is opened with.
+	// Pebble, if set, is called last with the options that Pebble is opened with. Of these
+	// FS, Lock, Logger and EventListener are not to be changed.
 	Pebble func(*pebble.Options)
 
 	// maxClients is MaxClients but in tests.
@@ -84,40 +85,29 @@ func setDefault[T int | int64 | uint64](option *T, value T) {
 }
 
 // pebbleOptions returns what Pebble is opened with.
-func (o *Options) pebbleOptions() *pebble.Options {
+func (s *Store) pebbleOptions() *pebble.Options {
 	p := &pebble.Options{
-		FS:                          o.FS,
-		Logger:                      pebbleLogger{o.Logger},
+		FS:     s.guard,
+		Logger: s.guard.Logger(s.o.Logger),
+		EventListener: &pebble.EventListener{
+			BackgroundError: s.guard.BackgroundError,
+			// Whoever reads gets the error; this one would end the process by default.
+			DataCorruption: func(info pebble.DataCorruptionInfo) {
+				s.o.Logger.Error("corrupt file", zap.String("file", info.Path), zap.Error(info.Details))
+			},
+		},
 		FormatMajorVersion:          pebble.FormatTableFormatV6,
-		CacheSize:                   o.CacheBytes,
-		MemTableSize:                o.MemTableBytes,
+		CacheSize:                   s.o.CacheBytes,
+		MemTableSize:                s.o.MemTableBytes,
 		MemTableStopWritesThreshold: 4,
+		// An Apply that waits for compactions would wait for ever once they cannot read
+		// what a failed disk did not take.
+		L0StopWritesThreshold: 1000,
 		// Unsynced writes go to the disk steadily, so that a Sync is not slow.
 		WALBytesPerSync: 512 << 10,
 	}
-	if o.Pebble != nil {
-		o.Pebble(p)
+	if s.o.Pebble != nil {
+		s.o.Pebble(p)
 	}
 	return p
-}
-
-// pebbleLogger hands on what Pebble says.
-type pebbleLogger struct{ logger *zap.Logger }
-
-func (l pebbleLogger) Infof(format string, args ...any) {
-	if ce := l.logger.Check(zap.DebugLevel, "pebble"); ce != nil {
-		ce.Write(zap.String("message", fmt.Sprintf(format, args...)))
-	}
-}
-
-func (l pebbleLogger) Errorf(format string, args ...any) {
-	l.logger.Warn("pebble", zap.String("message", fmt.Sprintf(format, args...)))
-}
-
-// Fatalf ends the process, as it has to: Pebble could not write and must not go on.
-// What is on the disk is what a crash would have left.
-func (l pebbleLogger) Fatalf(format string, args ...any) {
-	message := fmt.Sprintf(format, args...)
-	l.logger.Error("pebble cannot go on", zap.String("message", message))
-	panic("store: pebble cannot go on: " + message)
 }

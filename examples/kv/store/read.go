@@ -20,9 +20,14 @@ type Entry struct {
 func (s *Store) Get(key []byte) (value []byte, revision uint64, found bool, err error) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	if s.closed {
-		return nil, 0, false, ErrClosed
+	if err := s.usable(); err != nil {
+		return nil, 0, false, err
 	}
+	defer func() {
+		if err = s.blame(err); err != nil {
+			value, revision, found = nil, 0, false
+		}
+	}()
 	record, done, err := s.db.Get(appendKey(nil, s.generation, key))
 	if errors.Is(err, pebble.ErrNotFound) {
 		return nil, 0, false, nil
@@ -56,16 +61,21 @@ const maxPageBytes = 4 << 20
 func (s *Store) Range(from, to []byte, limit int) (page Page, err error) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	if s.closed {
-		return page, ErrClosed
+	if err := s.usable(); err != nil {
+		return page, err
 	}
+	defer func() {
+		if err = s.blame(err); err != nil {
+			page = Page{}
+		}
+	}()
 	it, err := s.db.NewIter(nil)
 	if err != nil {
 		return page, fmt.Errorf("store: range: %w", err)
 	}
 	defer func() {
 		if failed := errors.Join(err, it.Close()); failed != nil {
-			page, err = Page{}, fmt.Errorf("store: range: %w", failed)
+			err = fmt.Errorf("store: range: %w", failed)
 		}
 	}()
 	// The iterator sees the index and the keys of one moment.

@@ -15,20 +15,19 @@ import (
 // Restore replaces the state by what a View wrote, as of index. It reads a frame at a
 // time into a generation of its own, which one last batch makes the state and the
 // old one nothing; a crash before that is durable leaves the old one, with its index.
-// After an error the state is as before, and ErrSnapshot says that it is the
-// snapshot's fault.
+// After an ErrSnapshot, or an error of r, the state is as before. Any other error is an
+// ErrFailed.
 func (s *Store) Restore(index uint64, r io.Reader) (err error) {
 	s.mu.RLock()
-	closed, next := s.closed, s.generation+1
+	err, next := s.usable(), s.generation+1
 	s.mu.RUnlock()
-	if closed {
-		return ErrClosed
-	}
-	if s.failed != nil {
-		return s.failed
+	if err != nil {
+		return err
 	}
 	defer func() {
-		if err != nil {
+		if failure := s.failure(); failure != nil {
+			err = failure
+		} else if err != nil {
 			err = fmt.Errorf("store: restore at %d: %w", index, err)
 		}
 	}()
@@ -50,13 +49,13 @@ func (s *Store) Restore(index uint64, r io.Reader) (err error) {
 func (s *Store) switchTo(generation, index uint64, clients *clientTable) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.closed {
-		return ErrClosed
+	if err := s.usable(); err != nil {
+		return err
 	}
 	b := s.db.NewBatch()
 	_ = b.Set(metaKey, meta{generation: generation, applied: index}.append(nil), nil) // never fails
 	_ = b.DeleteRange(generationPrefix(s.generation), generationPrefix(s.generation+1), nil)
-	if err := s.db.Apply(b, pebble.NoSync); err != nil {
+	if err := s.write("restore", func() error { return s.db.Apply(b, pebble.NoSync) }); err != nil {
 		return err
 	}
 	s.generation, s.clients = generation, clients
@@ -85,14 +84,14 @@ func (in *restorer) drop() error {
 func (in *restorer) commit(fill func(b *pebble.Batch) error) error {
 	in.s.mu.RLock()
 	defer in.s.mu.RUnlock()
-	if in.s.closed {
-		return ErrClosed
+	if err := in.s.usable(); err != nil {
+		return err
 	}
 	b := in.s.db.NewBatch()
 	if err := fill(b); err != nil {
 		return errors.Join(err, b.Close())
 	}
-	if err := in.s.db.Apply(b, pebble.NoSync); err != nil {
+	if err := in.s.write("restore", func() error { return in.s.db.Apply(b, pebble.NoSync) }); err != nil {
 		return err
 	}
 	return b.Close()

@@ -34,6 +34,11 @@ var (
 	// ErrFormat refuses to open a directory that another program, or a newer version
 	// of this one, wrote.
 	ErrFormat = errors.New("store: unknown format")
+	// ErrFailed is returned by everything once a write to the disk has failed, or an Apply
+	// ended halfway. The error matches the cause too, such as syscall.ENOSPC. It is for
+	// good: close the Store, and open the directory again, when the state is as after a
+	// crash: as of some earlier command, with all that was synced.
+	ErrFailed = errors.New("store: failed for good")
 	// ErrClosed is returned by everything but Close once the Store is closed.
 	ErrClosed = errors.New("store: closed")
 )

@@ -203,8 +203,7 @@ func FuzzRestore(f *testing.F) {
 func TestForeignDirectory(t *testing.T) {
 	for key, value := range map[string]string{"\x00": "\x02 another version", "\x02": "another program", "\x00more": ""} {
 		fs := newFS()
-		o := small(fs).withDefaults()
-		db, err := pebble.Open(testDir, o.pebbleOptions())
+		db, err := pebble.Open(testDir, &pebble.Options{FS: fs, FormatMajorVersion: pebble.FormatTableFormatV6})
 		require.NoError(t, err)
 		require.NoError(t, db.Set([]byte(key), []byte(value), pebble.Sync))
 		require.NoError(t, db.Close())

@@ -45,10 +45,16 @@ func TestClients(t *testing.T) {
 func TestOrder(t *testing.T) {
 	s := opened(t)
 	putAt(t, s, 7, "k", "v")
-	require.Error(t, s.Apply([]replica.Command{{Index: 7, Data: EncodeRegister()}}))
-	require.Error(t, s.Apply([]replica.Command{{Index: 8, Data: EncodeRegister()}}))
-	require.Error(t, s.Restore(9, bytes.NewReader(framed())))
+	require.NoError(t, s.Sync())
+	err := s.Apply([]replica.Command{{Index: 7, Data: EncodeRegister()}})
+	require.ErrorIs(t, err, ErrFailed)
+	require.ErrorContains(t, err, "command 7 after 7")
+	require.Equal(t, err, s.Apply([]replica.Command{{Index: 8, Data: EncodeRegister()}}))
+	require.Equal(t, err, s.Restore(9, bytes.NewReader(framed())))
+	require.Equal(t, err, s.Close())
+	s = open(t, s.o.FS)
 	require.EqualValues(t, 7, appliedOf(t, s))
+	require.NoError(t, s.Close())
 	require.Error(t, (&Options{HistoryBytes: -1}).Validate())
 }
 

@@ -41,8 +41,8 @@ type view struct {
 func (s *Store) View() (replica.View, error) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	if s.closed {
-		return nil, ErrClosed
+	if err := s.usable(); err != nil {
+		return nil, err
 	}
 	v := &view{s: s, snapshot: s.db.NewSnapshot(), generation: s.generation}
 	s.viewsMu.Lock()
@@ -69,13 +69,18 @@ func (v *view) isOpen() bool {
 	return open
 }
 
-// WriteTo writes the state. It holds one frame in memory.
+// WriteTo writes the state. It holds one frame in memory. What it wrote before an error
+// is not to be used.
 func (v *view) WriteTo(w io.Writer) (n int64, err error) {
 	v.s.streams.RLock()
 	defer v.s.streams.RUnlock()
 	if !v.isOpen() {
 		return 0, ErrClosed
 	}
+	if err := v.s.failure(); err != nil {
+		return 0, err
+	}
+	defer func() { err = v.s.blame(err) }()
 	prefix := generationPrefix(v.generation)
 	it, err := v.snapshot.NewIter(&pebble.IterOptions{LowerBound: prefix, UpperBound: generationPrefix(v.generation + 1)})
 	if err != nil {

@@ -36,6 +36,11 @@ func (s *Store) Watch(ctx context.Context, from, to []byte, since uint64) (Chang
 	seen := since
 	for {
 		changes, more, err := s.history.after(from, to, seen, since)
+		if err == nil {
+			if err := s.failure(); err != nil {
+				return Changes{Through: seen}, err
+			}
+		}
 		if err != nil || len(changes.Events) > 0 {
 			return changes, err
 		}
@@ -87,7 +92,7 @@ func (h *history) add(index uint64, events []Event) {
 	}
 	clear(h.events[:drop]) // append makes a new array in time, until then they hold nothing
 	h.events = h.events[drop:]
-	h.wake()
+	h.wakeLocked()
 }
 
 // reset begins anew at index.
@@ -95,17 +100,23 @@ func (h *history) reset(index uint64) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.events, h.bytes, h.from, h.through = nil, 0, index, index
-	h.wake()
+	h.wakeLocked()
 }
 
 func (h *history) close() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.closed = true
-	h.wake()
+	h.wakeLocked()
 }
 
 func (h *history) wake() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.wakeLocked()
+}
+
+func (h *history) wakeLocked() {
 	if h.more != nil {
 		close(h.more)
 		h.more = nil

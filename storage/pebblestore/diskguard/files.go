@@ -1,4 +1,4 @@
-package pebblestore
+package diskguard
 
 import (
 	"fmt"
@@ -10,93 +10,86 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 )
 
-// guard is the file system as Pebble sees it. It remembers the first write that
-// fails, and from then on takes every write, reports success, and does nothing:
-// Pebble answers a failed write of its log with a panic or by ending the process,
-// and after a failed sync the disk may report success for what it lost, so
-// nothing may be tried again. Nobody is deceived but Pebble, since the Engine
-// asks for the failure before it believes any write. What is on the disk stays as
-// at the failure, which is what a crash would have left.
-type guard struct {
+// FS is a file system for one Pebble store, which hides from it that a write failed;
+// see the package documentation. Use New. It is safe for concurrent use.
+//
+// That a file cannot be removed, opened to read or read is an error as ever and no
+// failure.
+type FS struct {
 	vfs.FS
-	failure atomic.Pointer[FailedError]
+	failure atomic.Pointer[Failure]
 	// failed is told of the failure, once.
-	failed func(*FailedError)
+	failed func(*Failure)
 }
 
-var _ vfs.FS = (*guard)(nil)
+var _ vfs.FS = (*FS)(nil)
 
-// fail records the first failure.
-func (g *guard) fail(op, file string, err error) {
-	failure := &FailedError{Op: op, File: file, Err: err}
-	if g.failure.CompareAndSwap(nil, failure) {
-		g.failed(failure)
-	}
-}
+// New returns fs guarded. If failed is not nil it is called once, with the first
+// failure, on the goroutine that met it, perhaps one of Pebble's with its locks held: it
+// must neither wait nor call Pebble.
+func New(fs vfs.FS, failed func(*Failure)) *FS { return &FS{FS: fs, failed: failed} }
 
-func (g *guard) isDead() bool { return g.failure.Load() != nil }
-
-// err returns the failure, if there was one.
-func (g *guard) err() error {
-	if failure := g.failure.Load(); failure != nil {
-		return failure
-	}
-	return nil
-}
+func (g *FS) isDead() bool { return g.failure.Load() != nil }
 
 // do runs a change of the file system unless there was a failure, and takes its
 // error for one.
-func (g *guard) do(op, file string, change func() error) {
+func (g *FS) do(op, file string, change func() error) {
 	if g.isDead() {
 		return
 	}
 	if err := change(); err != nil {
-		g.fail(op, file, err)
+		g.Fail(op, file, err)
 	}
 }
 
 // create makes a file that is written to, or the void in its place.
-func (g *guard) create(name string, create func() (vfs.File, error)) (vfs.File, error) {
+func (g *FS) create(name string, create func() (vfs.File, error)) (vfs.File, error) {
 	var f vfs.File
 	g.do("create", name, func() (err error) {
 		f, err = create()
 		return err
 	})
 	if f == nil {
-		f = void{name: name}
+		f = void{g: g, name: name}
 	}
 	return &guardedFile{File: f, g: g, name: name, writes: true}, nil
 }
 
-func (g *guard) Create(name string, category vfs.DiskWriteCategory) (vfs.File, error) {
+// Create makes a file. On a failure the file takes writes and is nowhere.
+func (g *FS) Create(name string, category vfs.DiskWriteCategory) (vfs.File, error) {
 	return g.create(name, func() (vfs.File, error) { return g.FS.Create(name, category) })
 }
 
-func (g *guard) ReuseForWrite(oldname, newname string, category vfs.DiskWriteCategory) (vfs.File, error) {
+// ReuseForWrite is as Create.
+func (g *FS) ReuseForWrite(oldname, newname string, category vfs.DiskWriteCategory) (vfs.File, error) {
 	return g.create(newname, func() (vfs.File, error) { return g.FS.ReuseForWrite(oldname, newname, category) })
 }
 
-func (g *guard) OpenReadWrite(name string, category vfs.DiskWriteCategory, opts ...vfs.OpenOption) (vfs.File, error) {
+// OpenReadWrite is as Create.
+func (g *FS) OpenReadWrite(name string, category vfs.DiskWriteCategory, opts ...vfs.OpenOption) (vfs.File, error) {
 	return g.create(name, func() (vfs.File, error) { return g.FS.OpenReadWrite(name, category, opts...) })
 }
 
-func (g *guard) Link(oldname, newname string) error {
+// Link returns nil.
+func (g *FS) Link(oldname, newname string) error {
 	g.do("link", newname, func() error { return g.FS.Link(oldname, newname) })
 	return nil
 }
 
-func (g *guard) Rename(oldname, newname string) error {
+// Rename returns nil.
+func (g *FS) Rename(oldname, newname string) error {
 	g.do("rename", newname, func() error { return g.FS.Rename(oldname, newname) })
 	return nil
 }
 
-func (g *guard) MkdirAll(dir string, perm os.FileMode) error {
+// MkdirAll returns nil.
+func (g *FS) MkdirAll(dir string, perm os.FileMode) error {
 	g.do("create", dir, func() error { return g.FS.MkdirAll(dir, perm) })
 	return nil
 }
 
 // Remove may fail: what is not needed any more does no harm.
-func (g *guard) Remove(name string) error {
+func (g *FS) Remove(name string) error {
 	if g.isDead() {
 		return nil
 	}
@@ -104,14 +97,15 @@ func (g *guard) Remove(name string) error {
 }
 
 // RemoveAll may fail too.
-func (g *guard) RemoveAll(name string) error {
+func (g *FS) RemoveAll(name string) error {
 	if g.isDead() {
 		return nil
 	}
 	return g.FS.RemoveAll(name)
 }
 
-func (g *guard) OpenDir(name string) (vfs.File, error) {
+// OpenDir opens a directory, of which only the Sync is guarded.
+func (g *FS) OpenDir(name string) (vfs.File, error) {
 	f, err := g.FS.OpenDir(name)
 	if err != nil {
 		return nil, err
@@ -121,7 +115,7 @@ func (g *guard) OpenDir(name string) (vfs.File, error) {
 
 // GetDiskUsage is for pacing and reports; Pebble takes an error of it for one in
 // the background.
-func (g *guard) GetDiskUsage(path string) (vfs.DiskUsage, error) {
+func (g *FS) GetDiskUsage(path string) (vfs.DiskUsage, error) {
 	usage, err := g.FS.GetDiskUsage(path)
 	if err != nil {
 		return vfs.DiskUsage{}, vfs.ErrUnsupported
@@ -129,12 +123,13 @@ func (g *guard) GetDiskUsage(path string) (vfs.DiskUsage, error) {
 	return usage, nil
 }
 
-func (g *guard) Unwrap() vfs.FS { return g.FS }
+// Unwrap returns the file system that is guarded.
+func (g *FS) Unwrap() vfs.FS { return g.FS }
 
 // guardedFile is a file that is written to, or a directory.
 type guardedFile struct {
 	vfs.File
-	g      *guard
+	g      *FS
 	name   string
 	writes bool
 }
@@ -183,7 +178,7 @@ func (f *guardedFile) SyncTo(length int64) (fullSync bool, err error) {
 func (f *guardedFile) Stat() (vfs.FileInfo, error) {
 	info, err := f.File.Stat()
 	if err != nil && f.writes {
-		f.g.fail("stat", f.name, err)
+		f.g.Fail("stat", f.name, err)
 		return voidInfo(f.name), nil
 	}
 	return info, err
@@ -193,20 +188,25 @@ func (f *guardedFile) Stat() (vfs.FileInfo, error) {
 func (f *guardedFile) Close() error {
 	err := f.File.Close()
 	if err != nil && f.writes {
-		f.g.fail("close", f.name, err)
+		f.g.Fail("close", f.name, err)
 		return nil
 	}
 	return err
 }
 
 // void is a file that could not be created.
-type void struct{ name string }
+type void struct {
+	g    *FS
+	name string
+}
 
-var errVoid = fmt.Errorf("pebblestore: the file was not written: %w", ErrFailed)
+func (v void) err() error {
+	return fmt.Errorf("diskguard: %s was not written: %w", v.name, v.g.Failure())
+}
 
 func (void) Close() error                           { return nil }
-func (void) Read([]byte) (int, error)               { return 0, errVoid }
-func (void) ReadAt([]byte, int64) (int, error)      { return 0, errVoid }
+func (v void) Read([]byte) (int, error)             { return 0, v.err() }
+func (v void) ReadAt([]byte, int64) (int, error)    { return 0, v.err() }
 func (void) Write(p []byte) (int, error)            { return len(p), nil }
 func (void) WriteAt(p []byte, _ int64) (int, error) { return len(p), nil }
 func (void) Preallocate(int64, int64) error         { return nil }
