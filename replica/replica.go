@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -289,7 +290,7 @@ func (r *Replica) refused() error {
 // Status is the state of a replica.
 type Status struct {
 	raft.Status
-	// Explain says in words what stands in the way, if anything does.
+	// Explain says in words what stands in the way, "" if nothing does.
 	Explain string
 	// Pending is how many proposals wait for their outcome, and PendingBytes
 	// their size.
@@ -303,7 +304,7 @@ type Status struct {
 func (r *Replica) Status(ctx context.Context) (Status, error) {
 	answer := make(chan Status, 1)
 	r.call(func() {
-		answer <- Status{Status: r.node.Status(), Explain: fmt.Sprint(r.node.Explain())}
+		answer <- Status{Status: r.node.Status(), Explain: sentences(r.node.Explain())}
 	})
 	select {
 	case s := <-answer:
@@ -429,4 +430,13 @@ func (r *Replica) end(running *sync.WaitGroup) {
 	releaseDir(r.snapshots.dir)
 	r.publish(Event{Kind: Stopped, Err: r.err})
 	close(r.done)
+}
+
+// sentences joins explanations; "" if there are none.
+func sentences(explanations []raft.Explanation) string {
+	texts := make([]string, len(explanations))
+	for i, e := range explanations {
+		texts[i] = e.String()
+	}
+	return strings.Join(texts, "; ")
 }

@@ -83,7 +83,7 @@ func Start(ctx context.Context, c Config) (*Server, error) {
 	s.serve()
 	s.running.Go(s.upkeep)
 	go s.end()
-	s.log.Info("serving", zap.Uint64("id", s.identity.ID), zap.Stringer("cluster", s.identity.Cluster),
+	s.log.Info("serving", zap.Stringer("cluster", s.identity.Cluster),
 		zap.String("clients", s.addresses.Client), zap.String("peers", s.addresses.Peer))
 	return s, nil
 }
@@ -192,7 +192,7 @@ func (s *Server) startReplica() error {
 		TickInterval:    s.cfg.Tick,
 		SnapshotEntries: s.cfg.SnapshotEntries, TrailingEntries: s.cfg.TrailingEntries,
 		HandOverOnStop: true,
-		Logger:         s.log.Named("raft"),
+		Logger:         s.cfg.Logger.Named("raft"), // which says whose line it is itself
 	})
 	return err
 }

@@ -2,11 +2,11 @@ package server
 
 import (
 	"net/http"
-	"strings"
 	"time"
 
 	"github.com/quorate-raft/raft"
 	"github.com/quorate-raft/raft/examples/kv/api"
+	"github.com/quorate-raft/raft/replica"
 )
 
 func (s *Server) status(r *http.Request) (any, error) {
@@ -18,16 +18,28 @@ func (s *Server) status(r *http.Request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	role := st.RaftState.String()
-	if st.RaftState == raft.StateFollower && st.Config.IsLearner(st.ID) {
-		role = api.RoleLearner
-	}
 	return api.Status{
-		ID: st.ID, Role: strings.ToLower(role), Leader: st.Lead, Term: st.Term,
+		ID: st.ID, Role: stateOf(&st), Leader: st.Lead, Term: st.Term,
 		Commit: st.Commit, Applied: s.replica.Applied(), Durable: st.Durable, Last: st.LastIndex, First: first,
 		Explain: st.Explain, Pending: st.Pending,
 		Writes: s.metrics.writes.Load(), Reads: s.metrics.reads.Load(), Failures: s.metrics.failures.Load(),
 		UptimeSeconds: time.Since(s.started).Seconds(),
 		Membership:    *s.membership(&st),
 	}, nil
+}
+
+// stateOf names what a server does in its term.
+func stateOf(st *replica.Status) string {
+	switch st.RaftState {
+	case raft.StateLeader:
+		return "leader"
+	case raft.StateCandidate:
+		return "candidate"
+	case raft.StatePreCandidate:
+		return "pre-candidate"
+	}
+	if st.Config.IsLearner(st.ID) {
+		return api.RoleLearner
+	}
+	return "follower"
 }

@@ -20,6 +20,8 @@ const (
 	// aloneInterval is how often a server without a leader asks others whether it was
 	// removed: nobody else would tell it.
 	aloneInterval = 5 * time.Second
+	// worthALine is after how long what does not work is logged, and how often.
+	worthALine = 5 * time.Second
 )
 
 // upkeep makes the configuration say of this server what it should: that it is a
@@ -28,6 +30,7 @@ const (
 func (s *Server) upkeep() {
 	events := s.replica.Watch(64)
 	defer events.Close()
+	since := time.Now()
 	next := time.NewTimer(0)
 	defer next.Stop()
 	for {
@@ -45,8 +48,14 @@ func (s *Server) upkeep() {
 		case <-next.C:
 		}
 		again, err := s.tend()
-		if err != nil && s.background.Err() == nil {
-			s.log.Info("will try again", zap.Error(err))
+		if err == nil {
+			since = time.Now()
+		} else if s.background.Err() == nil {
+			level := zap.DebugLevel // most things come right by themselves
+			if time.Since(since) > worthALine {
+				level, since = zap.InfoLevel, time.Now()
+			}
+			s.log.Log(level, "will try again", zap.Error(err))
 		}
 		if again {
 			next.Reset(upkeepRetry)
@@ -87,6 +96,11 @@ func (s *Server) tend() (again bool, err error) {
 		return true, s.askToBeAdded(ctx, &st)
 	case me == nil && st.ConfigIndex == 0:
 		return true, nil // the first members are not applied yet
+	case me != nil && st.Lead == raft.None:
+		if time.Since(s.started) > aloneInterval {
+			s.askIfRemoved(ctx, &st)
+		}
+		return joining != "" || me.Addresses != s.addresses, nil
 	case me == nil:
 		s.leave(&st)
 		return true, nil
@@ -98,8 +112,6 @@ func (s *Server) tend() (again bool, err error) {
 		// If somebody has given the server another role meanwhile, that counts.
 		s.identity.Joining = ""
 		return false, s.identity.save(s.cfg.Dir)
-	case st.Lead == raft.None && time.Since(s.started) > aloneInterval:
-		s.askIfRemoved(ctx, &st)
 	}
 	return false, nil
 }
