@@ -100,7 +100,10 @@ func (s *Store) apply(index uint64, data []byte) (Result, error) {
 	if err != nil {
 		return Result{Status: Malformed}, nil
 	}
-	if c.op == opRegister {
+	switch c.op {
+	case opNewMember, opReserveMembers:
+		return s.changeMembers(index, &c), nil
+	case opRegister:
 		result := Result{Status: Done, Revision: index}
 		added := &client{id: index, used: index, result: result}
 		if forgotten := s.clients.add(added); forgotten != nil {

@@ -215,6 +215,10 @@ func (w *world) check(m *member) {
 	for _, c := range stored {
 		require.Equal(w, truth.clients[c.id], *c)
 	}
+	require.Equal(w, truth.highest, m.s.highest)
+	highest, err := m.s.readMembers()
+	require.NoError(w, err)
+	require.Equal(w, truth.highest, highest)
 	for _, r := range [][2][]byte{
 		{{generationByte}, generationPrefix(m.s.generation)}, {generationPrefix(m.s.generation + 1), nil},
 	} {

@@ -248,6 +248,11 @@ func TestFailureIsForGood(t *testing.T) {
 		_, err := s.Watch(t.Context(), nil, nil, 2)
 		watching <- err
 	}()
+	require.Eventually(t, func() bool {
+		s.history.mu.Lock()
+		defer s.history.mu.Unlock()
+		return s.history.more != nil
+	}, 10*time.Second, time.Millisecond, "it waits")
 
 	var fail atomic.Bool
 	fail.Store(true)

@@ -14,9 +14,10 @@ const (
 	metaByte       = 0x00
 	generationByte = 0x01
 
-	clientRecord = 'c'
-	keyRecord    = 'k'
-	recordsEnd   = 'l'
+	clientRecord  = 'c'
+	keyRecord     = 'k'
+	keysEnd       = 'l'
+	membersRecord = 'm'
 )
 
 var metaKey = []byte{metaByte}

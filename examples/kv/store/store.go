@@ -37,6 +37,7 @@ type Store struct {
 	// What follows belongs to the goroutine that applies.
 
 	clients *clientTable
+	highest uint64 // ID of a member that was made or reserved
 	work    applyWork
 }
 
