@@ -215,6 +215,9 @@ func (w *world) check(m *member) {
 	for _, c := range stored {
 		require.Equal(w, truth.clients[c.id], *c)
 	}
+	onDisk, err := m.s.readMeta()
+	require.NoError(w, err)
+	require.Equal(w, meta{generation: m.s.generation, applied: appliedOf(w, m.s), owner: identity{7, 3}}, onDisk)
 	require.Equal(w, truth.highest, m.s.highest)
 	highest, err := m.s.readMembers()
 	require.NoError(w, err)

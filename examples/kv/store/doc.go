@@ -46,7 +46,7 @@
 //
 // Numbers are big-endian.
 //
-//	00                          format version, generation, applied index
+//	00                          format version, generation, applied index, cluster ID, node ID
 //	01 generation 'c' client    log index, number, status and revision of its last request
 //	01 generation 'k' key       revision, value
 //	01 generation 'm'           highest ID of a member, if there is one
@@ -60,6 +60,10 @@
 // names that generation, with the new index, and deletes the old one: after a crash
 // there is the one state or the other. What is left of an unfinished generation goes
 // when the Store is opened.
+//
+// A directory belongs to one server of one cluster, by Options, and is of no other's use:
+// [Open] refuses it with an [IdentityError], and with [ErrLocked] while it is open
+// already. [Rebrand] gives it to another cluster.
 //
 // # When the disk fails
 //

@@ -53,7 +53,7 @@ func (s *Store) switchTo(in *restorer, clients *clientTable) error {
 		return err
 	}
 	b := s.db.NewBatch()
-	_ = b.Set(metaKey, meta{generation: in.generation, applied: in.index}.append(nil), nil) // never fails
+	_ = b.Set(metaKey, meta{generation: in.generation, applied: in.index, owner: s.owner}.append(nil), nil) // never fails
 	_ = b.DeleteRange(generationPrefix(s.generation), generationPrefix(s.generation+1), nil)
 	if err := s.write("restore", func() error { return s.db.Apply(b, pebble.NoSync) }); err != nil {
 		return err

@@ -43,6 +43,10 @@ var (
 	// good: close the Store, and open the directory again, when the state is as after a
 	// crash: as of some earlier command, with all that was synced.
 	ErrFailed = errors.New("store: failed for good")
+	// ErrLocked refuses to open a directory that a Store has open.
+	ErrLocked = errors.New("store: the directory is in use, by this process or another")
+	// ErrIdentity matches every IdentityError.
+	ErrIdentity = errors.New("store: the directory belongs to another server")
 	// ErrClosed is returned by everything but Close once the Store is closed.
 	ErrClosed = errors.New("store: closed")
 )

@@ -20,6 +20,8 @@ type Store struct {
 	dir     string
 	db      *pebble.DB
 	guard   *diskguard.FS
+	lock    *pebble.Lock
+	owner   identity
 	history *history
 	applied atomic.Uint64
 
