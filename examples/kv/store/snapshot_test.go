@@ -14,6 +14,9 @@ import (
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/stretchr/testify/require"
+	"go.uber.org/zap"
+
+	"github.com/quorate-raft/raft/storage/pebblestore/diskguard"
 )
 
 // filled returns a store with clients and some frames of keys, and its last index.
@@ -219,7 +222,9 @@ func FuzzRestore(f *testing.F) {
 func TestForeignDirectory(t *testing.T) {
 	for key, value := range map[string]string{"\x00": "\x02 another version", "\x02": "another program", "\x00more": ""} {
 		fs := newFS()
-		db, err := pebble.Open(testDir, &pebble.Options{FS: fs, FormatMajorVersion: pebble.FormatTableFormatV6})
+		db, err := pebble.Open(testDir, &pebble.Options{
+			FS: fs, FormatMajorVersion: pebble.FormatTableFormatV6, Logger: diskguard.New(fs, nil).Logger(zap.NewNop()),
+		})
 		require.NoError(t, err)
 		require.NoError(t, db.Set([]byte(key), []byte(value), pebble.Sync))
 		require.NoError(t, db.Close())
