@@ -82,7 +82,7 @@ func (s *Store) applyAll(commands []replica.Command) error {
 // commit commits the batch, as of index.
 func (s *Store) commit(index uint64) error {
 	w := &s.work
-	w.scratch = meta{generation: s.generation, applied: index}.append(w.scratch[:0])
+	w.scratch = meta{generation: s.generation, applied: index, owner: s.owner}.append(w.scratch[:0])
 	_ = w.batch.Set(metaKey, w.scratch, nil) // never fails
 	if err := s.write("commit", func() error { return s.db.Apply(w.batch, pebble.NoSync) }); err != nil {
 		return err
@@ -100,7 +100,10 @@ func (s *Store) apply(index uint64, data []byte) (Result, error) {
 	if err != nil {
 		return Result{Status: Malformed}, nil
 	}
-	if c.op == opRegister {
+	switch c.op {
+	case opNewMember, opReserveMembers:
+		return s.changeMembers(index, &c), nil
+	case opRegister:
 		result := Result{Status: Done, Revision: index}
 		added := &client{id: index, used: index, result: result}
 		if forgotten := s.clients.add(added); forgotten != nil {

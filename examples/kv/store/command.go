@@ -24,6 +24,8 @@ const (
 	opPut
 	opDelete
 	opCompareAndSet
+	opNewMember
+	opReserveMembers
 )
 
 // RequestID identifies a request, so that it is applied once however often it is
@@ -65,6 +67,7 @@ type command struct {
 	id         RequestID
 	key, value []byte
 	condition  Condition
+	member     uint64
 }
 
 // EncodeRegister returns the command that registers a client. Its Result.Revision is
@@ -91,8 +94,11 @@ func EncodeCompareAndSet(id RequestID, key []byte, expected Condition, value []b
 
 // check says whether the command is within the limits.
 func (c *command) check() error {
-	if c.op == opRegister {
+	switch c.op {
+	case opRegister:
 		return nil
+	case opNewMember, opReserveMembers:
+		return c.checkMember()
 	}
 	if (c.id.Client == 0) != (c.id.Number == 0) {
 		return fmt.Errorf("%w: client %d, number %d", ErrRequestID, c.id.Client, c.id.Number)
@@ -142,6 +148,8 @@ func decode(data []byte) (c command, err error) {
 	c.op = operation(r.byte())
 	switch c.op {
 	case opRegister:
+	case opNewMember, opReserveMembers:
+		c.member = r.uvarint()
 	case opPut, opDelete, opCompareAndSet:
 		c.id = RequestID{Client: r.uvarint(), Number: r.uvarint()}
 		c.key = r.bytes()

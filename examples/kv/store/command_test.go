@@ -21,12 +21,22 @@ func TestEncodeDecode(t *testing.T) {
 		{op: opPut, key: []byte("k"), value: []byte{}},
 		{op: opPut, id: someID, key: longestKey, value: longestText},
 		{op: opDelete, id: someID, key: []byte{0}},
+		{op: opNewMember},
+		{op: opNewMember, member: MaxMember},
+		{op: opReserveMembers, member: 300},
 		{op: opCompareAndSet, key: []byte("k"), condition: IfAbsent(), value: []byte("v")},
 		{op: opCompareAndSet, id: someID, key: []byte("k"), condition: IfRevision(1 << 63), value: []byte("v")},
 		{op: opCompareAndSet, id: someID, key: []byte("k"), condition: IfValue(longestText), value: longestText},
 	} {
-		data := EncodeRegister()
-		if c.op != opRegister {
+		var data []byte
+		switch c.op {
+		case opRegister:
+			data = EncodeRegister()
+		case opNewMember:
+			data = EncodeNewMember(c.member)
+		case opReserveMembers:
+			data = EncodeReserveMembers(c.member)
+		default:
 			data = must(c.encode())
 		}
 		got, err := decode(data)
@@ -96,17 +106,27 @@ func FuzzDecode(f *testing.F) {
 	f.Add(must(EncodeDelete(RequestID{}, []byte("key"))))
 	f.Add(must(EncodeCompareAndSet(someID, []byte("key"), IfRevision(9), []byte("value"))))
 	f.Add(must(EncodeCompareAndSet(someID, []byte("key"), IfValue([]byte("old")), nil)))
+	f.Add(EncodeNewMember(3))
+	f.Add(EncodeReserveMembers(MaxMember))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		c, err := decode(data)
 		if err != nil {
 			require.ErrorIs(t, err, ErrMalformed)
 			return
 		}
-		if c.op == opRegister {
-			require.Equal(t, EncodeRegister(), data)
-			return
+		var encoded []byte
+		switch c.op {
+		case opRegister:
+			encoded = EncodeRegister()
+			require.Equal(t, encoded, data)
+		case opNewMember:
+			encoded = EncodeNewMember(c.member)
+		case opReserveMembers:
+			encoded = EncodeReserveMembers(c.member)
+		default:
+			encoded = must(c.encode())
 		}
-		again, err := decode(must(c.encode()))
+		again, err := decode(encoded)
 		require.NoError(t, err)
 		require.Equal(t, c, again)
 	})

@@ -215,6 +215,13 @@ func (w *world) check(m *member) {
 	for _, c := range stored {
 		require.Equal(w, truth.clients[c.id], *c)
 	}
+	onDisk, err := m.s.readMeta()
+	require.NoError(w, err)
+	require.Equal(w, meta{generation: m.s.generation, applied: appliedOf(w, m.s), owner: identity{7, 3}}, onDisk)
+	require.Equal(w, truth.highest, m.s.highest)
+	highest, err := m.s.readMembers()
+	require.NoError(w, err)
+	require.Equal(w, truth.highest, highest)
 	for _, r := range [][2][]byte{
 		{{generationByte}, generationPrefix(m.s.generation)}, {generationPrefix(m.s.generation + 1), nil},
 	} {

@@ -2,8 +2,8 @@
 // values on disk, in Pebble (github.com/cockroachdb/pebble), with what clients may
 // ask of them. It is a replica.Durable; package replica applies the log to it.
 //
-// Commands are made by [EncodePut], [EncodeDelete], [EncodeCompareAndSet] and
-// [EncodeRegister], proposed as they are, and end in a [Result] on the server that
+// Commands are made by [EncodePut], [EncodeDelete], [EncodeCompareAndSet],
+// [EncodeRegister], [EncodeNewMember] and [EncodeReserveMembers], proposed as they are, and end in a [Result] on the server that
 // proposed them. Reads, [Store.Get], [Store.Range] and [Store.Watch], are of what is
 // applied on this server; how fresh that is, is for the caller to settle first, with
 // replica.Replica.Read.
@@ -35,13 +35,21 @@
 // what became of its last request. Retries do not count as requests, nor do requests
 // that were refused without a look at the key.
 //
+// # Servers have numbers too
+//
+// A server that joins needs an ID that no server ever had, since others may still take
+// messages of the old one for its own. The state has the highest ID that was ever made or
+// reserved, [EncodeNewMember] makes the next, and [EncodeReserveMembers] sees to an ID
+// that nobody asked for before it is gone from the membership.
+//
 // # What is on disk
 //
 // Numbers are big-endian.
 //
-//	00                          format version, generation, applied index
+//	00                          format version, generation, applied index, cluster ID, node ID
 //	01 generation 'c' client    log index, number, status and revision of its last request
 //	01 generation 'k' key       revision, value
+//	01 generation 'm'           highest ID of a member, if there is one
 //
 // An Apply is one batch of Pebble's, with the index, and is not synced: its log keeps
 // batches in order, so that a crash leaves the state as of an earlier command with
@@ -52,6 +60,10 @@
 // names that generation, with the new index, and deletes the old one: after a crash
 // there is the one state or the other. What is left of an unfinished generation goes
 // when the Store is opened.
+//
+// A directory belongs to one server of one cluster, by Options, and is of no other's use:
+// [Open] refuses it with an [IdentityError], and with [ErrLocked] while it is open
+// already. [Rebrand] gives it to another cluster.
 //
 // # When the disk fails
 //

@@ -25,6 +25,8 @@ type faultyFS struct {
 	ops atomic.Int64
 	// before is asked before an operation; its error is the operation's.
 	before func(op, name string) error
+	// reading is told of reads from sorted files.
+	reading atomic.Pointer[func()]
 }
 
 func (f *faultyFS) do(op, name string) error {
@@ -57,6 +59,23 @@ func (f *faultyFS) ReuseForWrite(old, name string, c vfs.DiskWriteCategory) (vfs
 func (f *faultyFS) OpenDir(name string) (vfs.File, error) {
 	file, err := f.stillFS.OpenDir(name)
 	return &faultyFile{File: file, fs: f, name: name}, err
+}
+
+func (f *faultyFS) Open(name string, o ...vfs.OpenOption) (vfs.File, error) {
+	file, err := f.stillFS.Open(name, o...)
+	return &readFile{File: file, fs: f}, err
+}
+
+type readFile struct {
+	vfs.File
+	fs *faultyFS
+}
+
+func (f *readFile) ReadAt(p []byte, offset int64) (int, error) {
+	if reading := f.fs.reading.Load(); reading != nil {
+		(*reading)()
+	}
+	return f.File.ReadAt(p, offset)
 }
 
 func (f *faultyFS) Rename(old, name string) error {
@@ -248,6 +267,11 @@ func TestFailureIsForGood(t *testing.T) {
 		_, err := s.Watch(t.Context(), nil, nil, 2)
 		watching <- err
 	}()
+	require.Eventually(t, func() bool {
+		s.history.mu.Lock()
+		defer s.history.mu.Unlock()
+		return s.history.more != nil
+	}, 10*time.Second, time.Millisecond, "it waits")
 
 	var fail atomic.Bool
 	fail.Store(true)
@@ -308,16 +332,21 @@ func TestFailureMeanwhile(t *testing.T) {
 			return s.Restore(300, io.MultiReader(bytes.NewReader(good), callReader(fail)))
 		},
 		"Restore of nothing good": func(s *Store, fail func()) error { return s.Restore(300, callReader(fail)) },
-		"Get": func(s *Store, fail func()) (err error) {
-			s.mu.Lock() // which Get waits for
-			got := make(chan error)
-			go func() {
-				_, _, _, err := s.Get([]byte("k"))
-				got <- err
-			}()
-			fail()
-			s.mu.Unlock()
-			return <-got
+		"Get": func(s *Store, fail func()) error {
+			whileReading(s, fail)
+			value, revision, found, err := s.Get([]byte("key 1"))
+			require.Equal(t, []any{[]byte(nil), uint64(0), false}, []any{value, revision, found})
+			return err
+		},
+		"Range": func(s *Store, fail func()) error {
+			whileReading(s, fail)
+			page, err := s.Range(nil, nil, 0)
+			require.Zero(t, page)
+			return err
+		},
+		"Apply": func(s *Store, fail func()) error {
+			whileReading(s, fail)
+			return s.Apply([]replica.Command{{Index: 300, Data: must(EncodeDelete(RequestID{}, []byte("key 1")))}})
 		},
 		"Close": func(s *Store, fail func()) error {
 			s.mu.Lock()
@@ -329,8 +358,13 @@ func TestFailureMeanwhile(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := opened(t)
+			fs := &faultyFS{stillFS: newFS()}
+			s := open(t, fs)
 			filled(t, s)
+			require.NoError(t, s.db.Flush())
+			require.NoError(t, s.Close())
+			s = open(t, fs) // nothing is in its cache
+			defer s.Close()
 			err := do(s, func() { s.guard.Fail("write", "a file", syscall.ENOSPC) })
 			require.ErrorIs(t, err, ErrFailed)
 			require.ErrorIs(t, err, syscall.ENOSPC)
@@ -339,6 +373,10 @@ func TestFailureMeanwhile(t *testing.T) {
 		})
 	}
 }
+
+// whileReading calls when the next read comes to the disk, which then gives it what is
+// there.
+func whileReading(s *Store, fail func()) { s.o.FS.(*faultyFS).reading.Store(&fail) }
 
 // callWriter calls when it is written to.
 type callWriter func()
@@ -363,5 +401,25 @@ func TestPebbleGivesUp(t *testing.T) {
 			require.ErrorIs(t, err, ErrFailed)
 			require.ErrorContains(t, err, syscall.EIO.Error())
 		})
+	}
+}
+
+// A write that fails while the directory is opened is what Open returns, and the directory
+// is free again.
+func TestOpenFails(t *testing.T) {
+	for _, op := range []string{"write", "create", "rename", "sync"} {
+		fs := &faultyFS{stillFS: newFS()}
+		require.NoError(t, makeDirectory(fs, testDir)) // before there is a guard
+		fs.before = func(o, name string) error {
+			if o == op && name != filepath.Dir(testDir) {
+				return syscall.ENOSPC
+			}
+			return nil
+		}
+		_, err := Open(testDir, small(fs))
+		require.ErrorIs(t, err, ErrFailed, op)
+		require.ErrorIs(t, err, syscall.ENOSPC)
+		fs.before = nil
+		require.NoError(t, open(t, fs).Close())
 	}
 }

@@ -45,6 +45,7 @@ const fewClients = 4
 // small are options under which little data makes Pebble do all that it does.
 func small(fs vfs.FS) *Options {
 	return &Options{
+		ClusterID: 7, NodeID: 3,
 		FS: fs, HistoryEvents: 50, HistoryBytes: 200 << 10, CacheBytes: 64 << 10, MemTableBytes: 64 << 10, maxClients: fewClients,
 		Pebble: func(o *pebble.Options) {
 			o.LBaseMaxBytes = 64 << 10

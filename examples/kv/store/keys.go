@@ -14,9 +14,10 @@ const (
 	metaByte       = 0x00
 	generationByte = 0x01
 
-	clientRecord = 'c'
-	keyRecord    = 'k'
-	recordsEnd   = 'l'
+	clientRecord  = 'c'
+	keyRecord     = 'k'
+	keysEnd       = 'l'
+	membersRecord = 'm'
 )
 
 var metaKey = []byte{metaByte}
@@ -41,23 +42,29 @@ func appendClientKey(dst []byte, generation, client uint64) []byte {
 	return binary.BigEndian.AppendUint64(append(dst, clientRecord), client)
 }
 
-// meta says which generation is the state, and the index that it is of.
+// meta says which generation is the state, the index that it is of, and whose the
+// directory is.
 type meta struct {
 	generation, applied uint64
+	owner               identity
 }
 
-const metaLen = 1 + 8 + 8
+const metaLen = 1 + 4*8
 
 func (m meta) append(dst []byte) []byte {
-	dst = binary.BigEndian.AppendUint64(append(dst, formatVersion), m.generation)
-	return binary.BigEndian.AppendUint64(dst, m.applied)
+	dst = append(dst, formatVersion)
+	for _, n := range []uint64{m.generation, m.applied, m.owner.cluster, m.owner.node} {
+		dst = binary.BigEndian.AppendUint64(dst, n)
+	}
+	return dst
 }
 
 func parseMeta(b []byte) (m meta, err error) {
 	if len(b) != metaLen || b[0] != formatVersion {
 		return m, fmt.Errorf("%w: the record of the state is %x", ErrFormat, b)
 	}
-	return meta{generation: binary.BigEndian.Uint64(b[1:]), applied: binary.BigEndian.Uint64(b[9:])}, nil
+	at := func(i int) uint64 { return binary.BigEndian.Uint64(b[1+8*i:]) }
+	return meta{generation: at(0), applied: at(1), owner: identity{cluster: at(2), node: at(3)}}, nil
 }
 
 // revisionLen is how many bytes of a key's record are before its value.

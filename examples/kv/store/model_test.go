@@ -3,6 +3,7 @@ package store
 import (
 	"bytes"
 	"maps"
+	"math"
 	"math/rand/v2"
 	"slices"
 )
@@ -14,6 +15,7 @@ type request struct {
 	id         RequestID
 	key, value string
 	condition  Condition
+	member     uint64
 	data       []byte // encoded
 }
 
@@ -21,6 +23,7 @@ type request struct {
 type model struct {
 	keys    map[string]Entry
 	clients map[uint64]client
+	highest uint64 // ID of a member
 	events  []Event
 }
 
@@ -53,6 +56,8 @@ func (m *model) apply(r *request) Result {
 		}
 		m.clients[r.index] = client{id: r.index, used: r.index, result: Result{Done, r.index}}
 		return Result{Done, r.index}
+	case r.op == opNewMember || r.op == opReserveMembers:
+		return m.changeMembers(r)
 	case r.id.Client == 0:
 		return m.change(r)
 	}
@@ -68,6 +73,20 @@ func (m *model) apply(r *request) Result {
 	c.used, c.number, c.result = r.index, r.id.Number, m.change(r)
 	m.clients[c.id] = c
 	return c.result
+}
+
+func (m *model) changeMembers(r *request) Result {
+	switch {
+	case r.member == math.MaxUint64 || r.op == opReserveMembers && r.member == 0:
+		return Result{Status: Malformed}
+	case r.op == opReserveMembers:
+		m.highest = max(m.highest, r.member)
+		return Result{Done, r.index}
+	case max(m.highest, r.member) == math.MaxUint64-1:
+		return Result{Status: Exhausted}
+	}
+	m.highest = max(m.highest, r.member) + 1
+	return Result{Done, m.highest}
 }
 
 func (m *model) change(r *request) Result {
@@ -129,6 +148,8 @@ func (g *generator) request() request {
 		return request{op: opRegister, data: EncodeRegister()}
 	} else if n < 5 && len(g.log) > 0 { // a retry, often of something recent
 		return g.log[max(0, len(g.log)-1-g.rnd.IntN(1+g.rnd.IntN(len(g.log))))]
+	} else if n == 5 {
+		return g.members()
 	}
 	r := request{op: []operation{opPut, opPut, opDelete, opCompareAndSet, opCompareAndSet}[g.rnd.IntN(5)], id: g.id()}
 	r.key = string(keyName(g.rnd.IntN(12)))
@@ -148,6 +169,20 @@ func (g *generator) request() request {
 	}
 	if g.rnd.IntN(20) == 0 {
 		return request{data: r.data[:g.rnd.IntN(len(r.data))]}
+	}
+	return r
+}
+
+// members returns a request for IDs, mostly not far from those that were made.
+func (g *generator) members() request {
+	ids := []uint64{0, g.m.highest, g.m.highest + 2, g.rnd.Uint64N(100), g.rnd.Uint64N(100), math.MaxUint64}
+	r := request{op: opNewMember, member: ids[g.rnd.IntN(len(ids))]}
+	if g.rnd.IntN(100) == 0 {
+		r.member = math.MaxUint64 - 1 - g.rnd.Uint64N(3)
+	}
+	r.data = EncodeNewMember(r.member)
+	if g.rnd.IntN(3) == 0 {
+		r.op, r.data = opReserveMembers, EncodeReserveMembers(r.member)
 	}
 	return r
 }

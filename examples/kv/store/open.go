@@ -11,7 +11,10 @@ import (
 )
 
 // Open opens the directory, which is created if it is missing. Nil options are the
-// default. The error is an ErrFormat if something else is in the directory.
+// default.
+//
+// It returns ErrLocked if the directory is open already, an IdentityError if it is
+// another server's, and ErrFormat if something else is in it.
 func Open(dir string, o *Options) (*Store, error) {
 	if err := o.Validate(); err != nil {
 		return nil, err
@@ -19,16 +22,24 @@ func Open(dir string, o *Options) (*Store, error) {
 	s := &Store{o: o.withDefaults(), dir: dir, views: map[*view]struct{}{}}
 	s.guard = diskguard.New(s.o.FS, s.failed)
 	s.history = newHistory(s.o.HistoryEvents, s.o.HistoryBytes, 0)
-	if err := makeDirectory(s.o.FS, dir); err != nil {
-		return nil, fmt.Errorf("store: creating %s: %w", dir, err)
+	if !s.o.mustExist {
+		if err := makeDirectory(s.o.FS, dir); err != nil {
+			return nil, fmt.Errorf("store: creating %s: %w", dir, err)
+		}
+	}
+	if err := s.lockDirectory(); err != nil {
+		return nil, err
 	}
 	err := s.openPebble()
 	if err == nil {
 		err = s.load()
 	}
+	if err != nil && !errors.Is(err, ErrIdentity) {
+		err = fmt.Errorf("store: opening %s: %w", dir, err)
+	}
 	if err = s.blame(err); err != nil {
 		_ = s.closePebble() // the first error says more
-		return nil, fmt.Errorf("store: opening %s: %w", dir, err)
+		return nil, err
 	}
 	return s, nil
 }
@@ -40,8 +51,14 @@ func (s *Store) openPebble() (err error) {
 			err = fmt.Errorf("pebble panicked: %v", r)
 		}
 	}()
-	s.db, err = pebble.Open(s.dir, s.pebbleOptions())
-	return err
+	o := s.pebbleOptions()
+	o.Lock, o.ErrorIfNotExists = s.lock, s.o.mustExist
+	db, err := pebble.Open(s.dir, o)
+	if err != nil {
+		return err
+	}
+	s.db = db
+	return nil
 }
 
 // closePebble closes what is open, whatever state it is in.
@@ -50,6 +67,7 @@ func (s *Store) closePebble() (err error) {
 		if r := recover(); r != nil {
 			err = errors.Join(err, fmt.Errorf("pebble panicked: %v", r))
 		}
+		err = errors.Join(err, s.lock.Close())
 	}()
 	if s.db != nil {
 		err = s.db.Close()
@@ -98,6 +116,9 @@ func (s *Store) load() error {
 	if err != nil {
 		return err
 	}
+	if err := s.identify(m); err != nil {
+		return err
+	}
 	s.generation = m.generation
 	s.applied.Store(m.applied)
 	s.history.reset(m.applied)
@@ -108,8 +129,23 @@ func (s *Store) load() error {
 	if err != nil {
 		return err
 	}
-	s.clients, err = newClientTable(s.o.maxClients, clients)
+	if s.clients, err = newClientTable(s.o.maxClients, clients); err != nil {
+		return err
+	}
+	s.highest, err = s.readMembers()
 	return err
+}
+
+func (s *Store) readMembers() (highest uint64, err error) {
+	record, done, err := s.db.Get(membersKey(s.generation))
+	if errors.Is(err, pebble.ErrNotFound) {
+		return 0, nil
+	}
+	if err != nil {
+		return 0, err
+	}
+	defer done.Close()
+	return parseMembers(nil, record)
 }
 
 func (s *Store) readMeta() (m meta, err error) {

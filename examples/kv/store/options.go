@@ -12,6 +12,12 @@ import (
 // Options are how a Store is opened. The zero value is fine. None of them changes
 // what commands do, so they may differ from server to server.
 type Options struct {
+	// ClusterID and NodeID are whom the directory is for. They are written to a
+	// new directory, or one that was without, and compared later: another one is
+	// an IdentityError. Zero is not compared. They are no part of the state, so that a
+	// View does not have them and a Restore leaves them. Rebrand changes the cluster.
+	ClusterID, NodeID uint64
+
 	// HistoryEvents and HistoryBytes bound the changes that are kept in memory for
 	// Watch. Default 10,000 events and 16 MiB.
 	HistoryEvents, HistoryBytes int
@@ -32,6 +38,8 @@ type Options struct {
 
 	// maxClients is MaxClients but in tests.
 	maxClients int
+	// mustExist keeps Open from making a directory.
+	mustExist bool
 }
 
 // Validate says what is wrong with the options, all of it. Nil options are fine.

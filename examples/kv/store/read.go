@@ -86,7 +86,7 @@ func (s *Store) Range(from, to []byte, limit int) (page Page, err error) {
 		}
 		page.Revision = m.applied
 	}
-	end := append(generationPrefix(s.generation), recordsEnd)
+	end := append(generationPrefix(s.generation), keysEnd)
 	if len(to) > 0 {
 		end = appendKey(nil, s.generation, to)
 	}

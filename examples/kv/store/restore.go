@@ -42,25 +42,25 @@ func (s *Store) Restore(index uint64, r io.Reader) (err error) {
 	if err != nil {
 		return errors.Join(fmt.Errorf("%w: %w", ErrSnapshot, err), in.drop())
 	}
-	return s.switchTo(next, index, clients)
+	return s.switchTo(&in, clients)
 }
 
-// switchTo makes a generation the state.
-func (s *Store) switchTo(generation, index uint64, clients *clientTable) error {
+// switchTo makes what was read the state.
+func (s *Store) switchTo(in *restorer, clients *clientTable) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if err := s.usable(); err != nil {
 		return err
 	}
 	b := s.db.NewBatch()
-	_ = b.Set(metaKey, meta{generation: generation, applied: index}.append(nil), nil) // never fails
+	_ = b.Set(metaKey, meta{generation: in.generation, applied: in.index, owner: s.owner}.append(nil), nil) // never fails
 	_ = b.DeleteRange(generationPrefix(s.generation), generationPrefix(s.generation+1), nil)
 	if err := s.write("restore", func() error { return s.db.Apply(b, pebble.NoSync) }); err != nil {
 		return err
 	}
-	s.generation, s.clients = generation, clients
-	s.applied.Store(index)
-	s.history.reset(index)
+	s.generation, s.clients, s.highest = in.generation, clients, in.highest
+	s.applied.Store(in.index)
+	s.history.reset(in.index)
 	return b.Close()
 }
 
@@ -69,6 +69,7 @@ type restorer struct {
 	s                 *Store
 	index, generation uint64
 	clients           []*client
+	highest           uint64
 	last              []byte // the key of the record before
 	scratch           []byte
 }
@@ -165,6 +166,10 @@ func (in *restorer) check(key, value []byte) error {
 			return fmt.Errorf("revision %d", revision)
 		}
 		return (&command{op: opPut, key: key[1:], value: v}).check()
+	case membersRecord:
+		highest, err := parseMembers(key[1:], value)
+		in.highest = highest
+		return err
 	}
 	return errors.New("unknown kind")
 }

@@ -20,6 +20,10 @@ var (
 	// that was applied. It changed nothing now, but an earlier try may have.
 	ErrSuperseded = errors.New("store: superseded by a later request of the client")
 
+	// ErrExhausted is of an EncodeNewMember when all IDs were made or reserved. It changed
+	// nothing.
+	ErrExhausted = errors.New("store: there are no more IDs of members")
+
 	// ErrKeySize and ErrValueSize refuse what is not within the limits, before it
 	// is proposed, and ErrRequestID an ID with only one of client and number.
 	ErrKeySize   = fmt.Errorf("store: a key must have 1 to %d bytes", MaxKeySize)
@@ -39,6 +43,10 @@ var (
 	// good: close the Store, and open the directory again, when the state is as after a
 	// crash: as of some earlier command, with all that was synced.
 	ErrFailed = errors.New("store: failed for good")
+	// ErrLocked refuses to open a directory that a Store has open.
+	ErrLocked = errors.New("store: the directory is in use, by this process or another")
+	// ErrIdentity matches every IdentityError.
+	ErrIdentity = errors.New("store: the directory belongs to another server")
 	// ErrClosed is returned by everything but Close once the Store is closed.
 	ErrClosed = errors.New("store: closed")
 )
@@ -73,8 +81,9 @@ const (
 	Malformed
 	UnknownClient
 	Superseded
+	Exhausted
 
-	lastStatus = Superseded
+	lastStatus = Exhausted
 )
 
 var statuses = [...]struct {
@@ -83,7 +92,7 @@ var statuses = [...]struct {
 }{
 	Done: {"done", nil}, Absent: {"absent", nil}, Mismatch: {"mismatch", ErrMismatch},
 	Malformed: {"malformed", ErrMalformed}, UnknownClient: {"unknown client", ErrUnknownClient},
-	Superseded: {"superseded", ErrSuperseded},
+	Superseded: {"superseded", ErrSuperseded}, Exhausted: {"exhausted", ErrExhausted},
 }
 
 // String names the status.
@@ -99,8 +108,9 @@ func (s Status) String() string {
 type Result struct {
 	Status Status
 	// Revision is the log index of the command if it was Done, which for a Register
-	// is the ID of the client. For a Mismatch it is the revision of the key, 0 if it is
-	// absent. Otherwise it is 0.
+	// is the ID of the client; but for a NewMember that was Done it is the ID of the
+	// member. For a Mismatch it is the revision of the key, 0 if it is absent. Otherwise
+	// it is 0.
 	Revision uint64
 }
 

@@ -7,12 +7,16 @@ import (
 	"fmt"
 	"hash/crc32"
 	"io"
+	"math"
 	"math/rand/v2"
 	"testing"
 	"testing/iotest"
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/stretchr/testify/require"
+	"go.uber.org/zap"
+
+	"github.com/quorate-raft/raft/storage/pebblestore/diskguard"
 )
 
 // filled returns a store with clients and some frames of keys, and its last index.
@@ -129,6 +133,12 @@ func clientRecordOf(c client) []byte {
 	return appendBytes(appendBytes(nil, key), c.append(nil))
 }
 
+func recordOf(key, value []byte) []byte { return appendBytes(appendBytes(nil, key), value) }
+
+func memberRecordOf(highest uint64) []byte {
+	return recordOf([]byte{membersRecord}, membersRecordOf(highest))
+}
+
 func keyRecordOf(key, value string, revision uint64) []byte {
 	record := append(binary.BigEndian.AppendUint64(nil, revision), value...)
 	return appendBytes(appendBytes(nil, []byte("k"+key)), record)
@@ -158,15 +168,23 @@ func TestImpossibleSnapshotRefused(t *testing.T) {
 		"clients": {clientRecordOf(c(1, 1)), clientRecordOf(c(2, 2)), clientRecordOf(c(3, 3)), clientRecordOf(c(4, 4)),
 			clientRecordOf(c(5, 5))},
 	}
+	for name, record := range map[string][]byte{
+		"no member": membersRecordOf(0), "members wrapped": membersRecordOf(math.MaxUint64), "members cut": {1},
+	} {
+		bad[name] = [][]byte{recordOf([]byte{membersRecord}, record)}
+	}
+	bad["members of a key"] = [][]byte{recordOf([]byte{membersRecord, 1}, membersRecordOf(5))}
+	bad["members twice"] = [][]byte{memberRecordOf(5), memberRecordOf(5)}
 	s := opened(t)
 	for name, records := range bad {
 		require.ErrorIs(t, s.Restore(100, bytes.NewReader(framed(records...))), ErrSnapshot, name)
 	}
-	require.NoError(t, s.Restore(100, bytes.NewReader(framed(clientRecordOf(c(3, 9)), keyRecordOf("a", "v", 100)))))
+	require.NoError(t, s.Restore(100, bytes.NewReader(framed(clientRecordOf(c(3, 9)), keyRecordOf("a", "v", 100), memberRecordOf(5)))))
 	value, revision, found, err := s.Get([]byte("a"))
 	require.NoError(t, err)
 	require.Equal(t, []any{"v", uint64(100), true}, []any{string(value), revision, found})
 	require.Equal(t, Result{Done, 3}, s.clients.byID[3].Value.(*client).result)
+	require.Equal(t, Result{Done, 6}, apply(t, s, 101, EncodeNewMember(0)))
 }
 
 // Whatever bytes come as a snapshot, as they are or as records with good checksums:
@@ -177,6 +195,7 @@ func FuzzRestore(f *testing.F) {
 	f.Add(good, false)
 	f.Add(keyRecordOf("a", "v", 10), true)
 	f.Add([]byte{}, false)
+	f.Add(append(keyRecordOf("a", "v", 10), memberRecordOf(7)...), true)
 	f.Add(append(keyRecordOf("a", "v", 10), keyRecordOf("b", "", 11)...), true)
 	s, err := Open(testDir, small(newFS()))
 	require.NoError(f, err)
@@ -203,7 +222,9 @@ func FuzzRestore(f *testing.F) {
 func TestForeignDirectory(t *testing.T) {
 	for key, value := range map[string]string{"\x00": "\x02 another version", "\x02": "another program", "\x00more": ""} {
 		fs := newFS()
-		db, err := pebble.Open(testDir, &pebble.Options{FS: fs, FormatMajorVersion: pebble.FormatTableFormatV6})
+		db, err := pebble.Open(testDir, &pebble.Options{
+			FS: fs, FormatMajorVersion: pebble.FormatTableFormatV6, Logger: diskguard.New(fs, nil).Logger(zap.NewNop()),
+		})
 		require.NoError(t, err)
 		require.NoError(t, db.Set([]byte(key), []byte(value), pebble.Sync))
 		require.NoError(t, db.Close())

@@ -20,6 +20,8 @@ type Store struct {
 	dir     string
 	db      *pebble.DB
 	guard   *diskguard.FS
+	lock    *pebble.Lock
+	owner   identity
 	history *history
 	applied atomic.Uint64
 
@@ -37,6 +39,7 @@ type Store struct {
 	// What follows belongs to the goroutine that applies.
 
 	clients *clientTable
+	highest uint64 // ID of a member that was made or reserved
 	work    applyWork
 }
 

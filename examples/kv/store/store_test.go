@@ -227,7 +227,7 @@ func TestRealDisk(t *testing.T) {
 	require.NoError(t, err)
 	putAt(t, s, 1, "k", "v")
 	_, err = Open(dir, nil)
-	require.Error(t, err, "it is open")
+	require.ErrorIs(t, err, ErrLocked)
 	require.NoError(t, s.Close())
 	s, err = Open(dir, nil)
 	require.NoError(t, err)

@@ -14,15 +14,8 @@
 // find, may be of a write that went nowhere. Once there is a failure it is the answer to
 // everything, until the store is closed and the directory opened anew, with a new FS.
 //
-// To guard a store, all that Pebble has to say must come here:
-//
-//	fs := diskguard.New(vfs.Default, nil)
-//	db, err := pebble.Open(dir, &pebble.Options{
-//		FS:            fs,
-//		Logger:        fs.Logger(log),
-//		EventListener: &pebble.EventListener{BackgroundError: fs.BackgroundError, DataCorruption: …},
-//	})
-//	if failure := fs.Failure(); failure != nil { … }
+// To guard a store, all that Pebble has to say must come here: FS, [FS.Logger] and
+// [FS.BackgroundError] go into its options, as the example shows.
 //
 // Without a DataCorruption of one's own, Pebble ends the process, that is, it fails
 // the FS, where a read finds a corrupt file. What remains are panics of Pebble's: on the
