@@ -58,7 +58,7 @@ func (c *Client) do(ctx context.Context, r *request) *failure {
 		if f.again && !errors.Is(ctx.Err(), context.Canceled) { // else the server is not to blame
 			c.endpoints.fail(at)
 		}
-		if !f.again || f.ambiguous && r.once {
+		if !f.again || r.once && (f.ambiguous || f.code == api.CodeInternal) {
 			return f
 		}
 		if ctx.Err() != nil || !pauses.wait(ctx) {
