@@ -236,7 +236,8 @@ func answer(w http.ResponseWriter, v any, e *api.Error) {
 
 func (c *cluster) mux(server int) *http.ServeMux {
 	m := http.NewServeMux()
-	m.HandleFunc("GET /v1/kv/{key}", func(w http.ResponseWriter, r *http.Request) {
+	// {key} would not match a key that is nothing but a slash.
+	m.HandleFunc("GET /v1/kv/{key...}", func(w http.ResponseWriter, r *http.Request) {
 		c.mu.Lock()
 		defer c.mu.Unlock()
 		e, found := c.keys[r.PathValue("key")]
@@ -246,11 +247,11 @@ func (c *cluster) mux(server int) *http.ServeMux {
 		}
 		answer(w, e, nil)
 	})
-	m.HandleFunc("PUT /v1/kv/{key}", func(w http.ResponseWriter, r *http.Request) {
+	m.HandleFunc("PUT /v1/kv/{key...}", func(w http.ResponseWriter, r *http.Request) {
 		value, _ := io.ReadAll(r.Body)
 		c.once(w, r, func() (any, *api.Error) { return c.put(r.PathValue("key"), value), nil })
 	})
-	m.HandleFunc("DELETE /v1/kv/{key}", func(w http.ResponseWriter, r *http.Request) {
+	m.HandleFunc("DELETE /v1/kv/{key...}", func(w http.ResponseWriter, r *http.Request) {
 		c.once(w, r, func() (any, *api.Error) {
 			key := r.PathValue("key")
 			if _, found := c.keys[key]; !found {
