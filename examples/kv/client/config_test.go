@@ -10,6 +10,7 @@ import (
 
 // Every fault of a config is reported at once, with what it is about.
 func TestValidate(t *testing.T) {
+	t.Parallel()
 	bad := Config{
 		Endpoints: []string{"http://ok:1", "ftp://host", "http://", "http://u:secret@host", "http://host?x", "http://host#x", "http://[::1", ""},
 		TLS:       &tls.Config{},
@@ -37,6 +38,7 @@ func TestValidate(t *testing.T) {
 
 // An endpoint without a scheme is http, and a path in front is kept.
 func TestParseEndpoint(t *testing.T) {
+	t.Parallel()
 	for text, base := range map[string]string{
 		"host:8000":              "http://host:8000",
 		"host":                   "http://host",
@@ -54,6 +56,7 @@ func TestParseEndpoint(t *testing.T) {
 
 // Defaults are filled in on a copy.
 func TestDefaults(t *testing.T) {
+	t.Parallel()
 	config := Config{Endpoints: []string{"https://host"}, TLS: &tls.Config{ServerName: "other"}}
 	filled := config.withDefaults()
 	require.Equal(t, 5*time.Second, filled.Timeout)

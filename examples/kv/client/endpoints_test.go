@@ -31,6 +31,7 @@ func parsed(t *testing.T, texts ...string) (all []endpoint) {
 // The client stays with an endpoint until it fails, and calls that fail at the same one
 // move on once, not once each.
 func TestEndpointsAreSticky(t *testing.T) {
+	t.Parallel()
 	three := parsed(t, "a", "b", "c")
 	e := newEndpoints(three)
 	require.Equal(t, three[0], e.current())
@@ -46,6 +47,7 @@ func TestEndpointsAreSticky(t *testing.T) {
 // What is learned comes in addition to what is configured, and in the place of what was
 // learned before; it is bounded, and no scheme comes in that is not configured.
 func TestEndpointsLearn(t *testing.T) {
+	t.Parallel()
 	e := newEndpoints(parsed(t, "https://a", "https://b"))
 	e.learn(members("https://b/", "https://c", "http://plain", "", "nonsense://", "https://c"))
 	require.Equal(t, parsed(t, "https://a", "https://b", "https://c"), e.all)
@@ -70,6 +72,7 @@ func TestEndpointsLearn(t *testing.T) {
 // The members are asked for at the first contact, after failures and now and then, and
 // never twice within a second.
 func TestEndpointsDue(t *testing.T) {
+	t.Parallel()
 	e := newEndpoints(parsed(t, "a", "b"))
 	now := time.Now()
 	require.True(t, e.due(now))
@@ -88,6 +91,7 @@ func TestEndpointsDue(t *testing.T) {
 // The cluster is found when all endpoints that were configured are gone: the first contact
 // told of the others.
 func TestLearnedEndpointsServe(t *testing.T) {
+	t.Parallel()
 	c := newCluster(t, 3)
 	client := c.client(func(config *Config) { config.Endpoints = config.Endpoints[:1] })
 	_, err := client.Put(within(t), []byte("k"), []byte("v"))
@@ -113,6 +117,7 @@ func TestLearnedEndpointsServe(t *testing.T) {
 // A server that hangs is left after the timeout of a try, also by a caller whose own time is
 // shorter: the next call goes elsewhere.
 func TestHangingServerIsLeft(t *testing.T) {
+	t.Parallel()
 	c := newCluster(t, 2)
 	client := c.client(func(config *Config) { config.Timeout = 30 * time.Millisecond })
 	s := c.registered(client)
@@ -134,6 +139,7 @@ func TestHangingServerIsLeft(t *testing.T) {
 
 // The pause between tries doubles, within bounds, and is never the same for all.
 func TestBackoff(t *testing.T) {
+	t.Parallel()
 	var b backoff
 	for _, most := range []time.Duration{5, 10, 20, 40, 80, 160, 250, 250} {
 		pause := b.next()
@@ -149,6 +155,7 @@ func TestBackoff(t *testing.T) {
 
 // One connection serves one call after the other, whatever the answers are.
 func TestConnectionsAreReused(t *testing.T) {
+	t.Parallel()
 	c := newCluster(t, 1)
 	client := c.client(nil)
 	client.endpoints.learn(members(c.servers[0].URL)) // so that nothing is asked for meanwhile
@@ -177,6 +184,7 @@ func TestConnectionsAreReused(t *testing.T) {
 
 // An answer that does not end is not read for ever, nor kept.
 func TestEndlessAnswer(t *testing.T) {
+	t.Parallel()
 	c := newCluster(t, 2)
 	s := c.registered(c.client(nil))
 	c.play(endless)

@@ -208,6 +208,14 @@ func endless(w http.ResponseWriter, _ *http.Request, _ http.Handler) {
 // hang does not answer until the client gives up.
 func hang(_ http.ResponseWriter, r *http.Request, _ http.Handler) { <-r.Context().Done() }
 
+// endThenHang ends a context in the middle of a try.
+func endThenHang(end func()) fault {
+	return func(w http.ResponseWriter, r *http.Request, serve http.Handler) {
+		end()
+		hang(w, r, serve)
+	}
+}
+
 // sendOn redirects to the same path somewhere else.
 func sendOn(to string) fault {
 	return func(w http.ResponseWriter, r *http.Request, _ http.Handler) {
@@ -426,6 +434,34 @@ func briefly(t *testing.T) context.Context {
 	ctx, cancel := context.WithTimeout(t.Context(), 60*time.Millisecond)
 	t.Cleanup(cancel)
 	return ctx
+}
+
+// cutShort returns a context that ends when the client has got the n-th answer, or none: after
+// the try, and before the next.
+func cutShort(t *testing.T, c *Client, n int) context.Context {
+	ctx, cancel := context.WithCancel(t.Context())
+	t.Cleanup(cancel)
+	c.http.Transport = &shortener{RoundTripper: c.http.Transport, left: n, cancel: cancel}
+	return ctx
+}
+
+type shortener struct {
+	http.RoundTripper
+	left   int
+	cancel func()
+}
+
+func (s *shortener) RoundTrip(r *http.Request) (*http.Response, error) {
+	resp, err := s.RoundTripper.RoundTrip(r)
+	if err == nil {
+		whole, _ := io.ReadAll(resp.Body)
+		_ = resp.Body.Close()
+		resp.Body = io.NopCloser(bytes.NewReader(whole))
+	}
+	if s.left--; s.left == 0 {
+		s.cancel()
+	}
+	return resp, err
 }
 
 // writes returns those tries that are writes with an ID.

@@ -47,8 +47,10 @@ var changes = map[string]struct {
 // A change of the membership is tried again while it is certain that nothing happened,
 // and not once it is not: it has no ID, so the second would be another.
 func TestChangesOfTheMembership(t *testing.T) {
+	t.Parallel()
 	for name, change := range changes {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			c := newCluster(t, 2)
 			client := c.client(nil)
 			c.play(say(api.CodeUnavailable), say(api.CodeUnavailable))
@@ -84,6 +86,7 @@ func TestChangesOfTheMembership(t *testing.T) {
 // A change is sent on to the leader with its body, and what counts is what the leader
 // answers. If the leader cannot be reached, nothing was applied, and it is tried again from the start.
 func TestRedirects(t *testing.T) {
+	t.Parallel()
 	gone := httptest.NewServer(http.NotFoundHandler())
 	gone.Close()
 	c := newCluster(t, 3)
@@ -141,6 +144,7 @@ func TestRedirects(t *testing.T) {
 
 // To join is to ask, so it is asked until there is an answer.
 func TestJoin(t *testing.T) {
+	t.Parallel()
 	c := newCluster(t, 2)
 	c.play(serveThenDrop, say(api.CodeUnavailable))
 	joined, err := c.client(nil).Join(within(t), 4)
@@ -152,6 +156,7 @@ func TestJoin(t *testing.T) {
 
 // The status of one server is that of no other: only it is asked, and once.
 func TestStatus(t *testing.T) {
+	t.Parallel()
 	c := newCluster(t, 2)
 	client := c.client(nil)
 	for i, server := range c.servers {

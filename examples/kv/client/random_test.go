@@ -59,6 +59,7 @@ func (x *chaos) fault(r *http.Request) fault {
 // Whatever gets lost on the way, and however late it comes: a write that succeeded was applied
 // once, one that is not applied never, and one that is ambiguous once at most.
 func TestRandomFaults(t *testing.T) {
+	t.Parallel()
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)
 	c := newCluster(t, 3)

@@ -13,6 +13,7 @@ import (
 
 // Any bytes are a key of their own: a mux that cleans paths must not take one for another.
 func TestKeys(t *testing.T) {
+	t.Parallel()
 	c := newCluster(t, 1)
 	client := c.client(nil)
 	keys := []string{"a", "a//b", "a/b", "/", "//", ".", "..", "...", "./.", "../x", "ü", "%2F", "%", "\xff", " ", "+", "?", "#",
@@ -44,6 +45,7 @@ func TestKeys(t *testing.T) {
 
 // An empty key is refused here: its path would be that of something else.
 func TestEmptyKey(t *testing.T) {
+	t.Parallel()
 	c := newCluster(t, 1)
 	client := c.client(nil)
 	_, err := client.Get(within(t), nil, "")
@@ -61,6 +63,7 @@ func TestEmptyKey(t *testing.T) {
 
 // A read is tried again after whatever may be better elsewhere, and not after what is certain.
 func TestReadsRetry(t *testing.T) {
+	t.Parallel()
 	c := newCluster(t, 2)
 	client := c.client(nil)
 	_, err := client.Put(within(t), []byte("k"), []byte("v"))
@@ -85,17 +88,17 @@ func TestReadsRetry(t *testing.T) {
 	require.Equal(t, api.CodeBadRequest, said.Code)
 	require.Equal(t, "/v1/kv?limit=-1", c.came()[0].target)
 
-	c.mu.Lock()
-	c.chance = func(*http.Request) fault { return say(api.CodeUnavailable) }
-	c.mu.Unlock()
-	_, err = client.Get(briefly(t), []byte("k"), "")
-	require.ErrorIs(t, err, context.DeadlineExceeded)
+	ctx, cancel := context.WithCancel(t.Context())
+	c.play(say(api.CodeUnavailable), endThenHang(cancel))
+	_, err = client.Get(ctx, []byte("k"), "")
+	require.ErrorIs(t, err, context.Canceled)
 	require.ErrorAs(t, err, &said)
 	require.Equal(t, api.CodeUnavailable, said.Code, "the error says what stood in the way")
 }
 
 // All pages together are all keys, once each, in order, and it can be stopped in between.
 func TestRangeAll(t *testing.T) {
+	t.Parallel()
 	c := newCluster(t, 1)
 	client := c.client(nil)
 	for i := range 7 {
@@ -132,6 +135,7 @@ func TestRangeAll(t *testing.T) {
 
 // A page that leads back, or is of other keys, is none: it would be read for ever.
 func TestPagesThatMakeNoSense(t *testing.T) {
+	t.Parallel()
 	for _, page := range []string{
 		`{"entries":[{"key":"b"},{"key":"a"}]}`, `{"entries":[{"key":"a"},{"key":"a"}]}`,
 		`{"entries":[{"key":"z"}]}`, `{"entries":[{"key":"0"}]}`,
@@ -148,6 +152,7 @@ func TestPagesThatMakeNoSense(t *testing.T) {
 
 // A prefix ends where the next one begins, if there is one.
 func TestPrefix(t *testing.T) {
+	t.Parallel()
 	for _, test := range []struct{ prefix, to string }{
 		{"", ""}, {"a", "b"}, {"a\xff", "b"}, {"a\x00", "a\x01"}, {"\xff\xff", ""}, {"\xfe\xff", "\xff"},
 	} {

@@ -34,6 +34,7 @@ func outcome(t *testing.T, err error) error {
 // A request keeps its ID and its number over all its tries, whatever came of them and whichever
 // server gets them: with a new number the second would be another write, and applied again.
 func TestRetryIsTheSameRequest(t *testing.T) {
+	t.Parallel()
 	c := newCluster(t, 3)
 	s := c.registered(c.client(nil))
 	c.play(serveThenDrop, say(api.CodeUnavailable), serveThenSay(api.CodeAmbiguous), drop,
@@ -69,6 +70,7 @@ func TestRetryIsTheSameRequest(t *testing.T) {
 // An answer is definite or it is not, and an earlier try whose outcome is unknown leaves
 // the whole unknown, unless what answers is what the servers remember of the request.
 func TestOutcomes(t *testing.T) {
+	t.Parallel()
 	notFound := say(api.CodeNotFound)
 	for name, test := range map[string]struct {
 		script  []fault
@@ -96,6 +98,7 @@ func TestOutcomes(t *testing.T) {
 		"a redirect that nobody knows": {[]fault{garbage(302, ""), say(api.CodeBadRequest)}, ErrAmbiguous},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			c := newCluster(t, 2)
 			s := c.registered(c.client(nil))
 			c.play(test.script...)
@@ -115,6 +118,7 @@ func TestOutcomes(t *testing.T) {
 // A session that the servers forgot registers anew. The request goes again under the new ID
 // if nothing can have been applied of it, and else is ambiguous: it would be another write.
 func TestForgottenSession(t *testing.T) {
+	t.Parallel()
 	c := newCluster(t, 2)
 	s := c.registered(c.client(nil))
 	_, err := s.Put(within(t), []byte("k"), []byte("before"))
@@ -147,6 +151,7 @@ func (c *cluster) forgetAfter(serve http.Handler, r *http.Request) {
 // When the context ends, a write is ambiguous if any try may have been applied, and certain
 // not to have been otherwise; the error is that of the context, too.
 func TestContextEnds(t *testing.T) {
+	t.Parallel()
 	for name, test := range map[string]struct {
 		fault   fault
 		outcome error
@@ -155,20 +160,23 @@ func TestContextEnds(t *testing.T) {
 		"ambiguous":   {say(api.CodeAmbiguous), ErrAmbiguous},
 		"dropped":     {drop, ErrAmbiguous},
 		"applied":     {serveThenDrop, ErrAmbiguous},
-		"hangs":       {hang, ErrAmbiguous},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			c := newCluster(t, 2)
-			s := c.registered(c.client(nil))
-			c.mu.Lock()
-			c.chance = func(*http.Request) fault { return test.fault }
-			c.mu.Unlock()
-			_, err := s.Put(briefly(t), []byte("k"), []byte("v"))
+			client := c.client(nil)
+			client.Close() // which asks for nothing meanwhile
+			s := c.registered(client)
+			c.play(test.fault, test.fault, test.fault)
+			_, err := s.Put(cutShort(t, client, 3), []byte("k"), []byte("v"))
 			require.Equal(t, test.outcome, outcome(t, err))
-			require.ErrorIs(t, err, context.DeadlineExceeded)
+			require.ErrorIs(t, err, context.Canceled)
+			require.NotErrorIs(t, err, context.DeadlineExceeded)
+			require.Len(t, c.came(), 3)
 		})
 	}
 	t.Run("before the first try", func(t *testing.T) {
+		t.Parallel()
 		c := newCluster(t, 1)
 		s := c.registered(c.client(nil))
 		ended, cancel := context.WithCancel(t.Context())
@@ -180,6 +188,7 @@ func TestContextEnds(t *testing.T) {
 		require.Empty(t, c.came())
 	})
 	t.Run("while another request is made", func(t *testing.T) {
+		t.Parallel()
 		c := newCluster(t, 1)
 		s := c.registered(c.client(nil))
 		<-s.turn
@@ -187,11 +196,22 @@ func TestContextEnds(t *testing.T) {
 		require.Equal(t, ErrNotApplied, outcome(t, err))
 		require.ErrorIs(t, err, context.DeadlineExceeded)
 	})
+	t.Run("during a try", func(t *testing.T) {
+		t.Parallel()
+		c := newCluster(t, 2)
+		s := c.registered(c.client(nil))
+		ctx, cancel := context.WithCancel(t.Context())
+		c.play(endThenHang(cancel))
+		_, err := s.Put(ctx, []byte("k"), []byte("v"))
+		require.Equal(t, ErrAmbiguous, outcome(t, err))
+		require.ErrorIs(t, err, context.Canceled)
+	})
 	t.Run("no server", func(t *testing.T) {
+		t.Parallel()
 		c := newCluster(t, 2)
 		client := c.client(nil)
-		s := c.registered(client)
-		client.http.CloseIdleConnections()
+		s := client.Session()
+		s.id = 1 // no connection was ever made
 		for _, server := range c.servers {
 			server.Close()
 		}
@@ -199,6 +219,7 @@ func TestContextEnds(t *testing.T) {
 		require.Equal(t, ErrNotApplied, outcome(t, err), "a connection that was refused carried nothing")
 	})
 	t.Run("while it registers", func(t *testing.T) {
+		t.Parallel()
 		c := newCluster(t, 2)
 		s := c.client(nil).Session()
 		c.mu.Lock()
@@ -213,6 +234,7 @@ func TestContextEnds(t *testing.T) {
 // Once a later write of a session succeeded, an ambiguous one before it can take effect no
 // more: its number is not used again, so a try that comes late is superseded.
 func TestLateTryIsSuperseded(t *testing.T) {
+	t.Parallel()
 	c := newCluster(t, 1)
 	s := c.registered(c.client(nil))
 	var late *http.Request
@@ -239,6 +261,7 @@ func TestLateTryIsSuperseded(t *testing.T) {
 // The condition of a compare-and-set that does not hold is told with the key's revision, and a
 // value that is nil is an empty one.
 func TestCompareAndSet(t *testing.T) {
+	t.Parallel()
 	c := newCluster(t, 1)
 	client := c.client(nil)
 	first, err := client.CompareAndSet(within(t), []byte("k"), api.Expect{Absent: true}, nil)
@@ -259,6 +282,7 @@ func TestCompareAndSet(t *testing.T) {
 // Writes of the client at the same time each have a session, and one after the other share one:
 // the servers remember a bounded number.
 func TestPool(t *testing.T) {
+	t.Parallel()
 	c := newCluster(t, 1)
 	client := c.client(nil)
 	for range 5 {
