@@ -62,7 +62,7 @@ func (e *endpoints) due(now time.Time) bool {
 	if since < e.pause || e.learned && !e.failed && since < relearn {
 		return false
 	}
-	e.asked, e.failed = now, false
+	e.asked = now
 	return true
 }
 
@@ -83,7 +83,7 @@ func (e *endpoints) learn(members []api.Member) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	current := e.all[e.next]
-	e.all, e.learned = all, true
+	e.all, e.learned, e.failed = all, true, false
 	e.next = max(0, slices.Index(all, current))
 }
 

@@ -15,9 +15,9 @@ func (c *Client) Status(ctx context.Context, endpoint string) (api.Status, error
 	var status api.Status
 	r := statusRequest(http.MethodGet, "/v1/status", &status)
 	if endpoint == "" {
-		return status, c.do(ctx, r).readError("status")
+		f := c.do(ctx, r)
+		return status, f.readError("status")
 	}
-	what := "status of " + endpoint
 	at, err := parseEndpoint(endpoint)
 	if err != nil {
 		return status, fmt.Errorf("client: status of %w", err)
@@ -26,7 +26,7 @@ func (c *Client) Status(ctx context.Context, endpoint string) (api.Status, error
 	if f != nil && ctx.Err() != nil {
 		f = ended(ctx, f)
 	}
-	return status, f.readError(what)
+	return status, f.readError("status of " + endpoint)
 }
 
 // Members returns the configuration in force at the server that answers, which may be
@@ -85,7 +85,8 @@ func (c *Client) Transfer(ctx context.Context, to uint64) (api.Status, error) {
 	var status api.Status
 	r := statusRequest(http.MethodPost, "/v1/transfer", &status)
 	r.body, r.once = encode(api.Transfer{To: to}), true
-	return status, c.do(ctx, r).writeError(fmt.Sprintf("transfer leadership to %d", to))
+	f := c.do(ctx, r)
+	return status, f.writeError(fmt.Sprintf("transfer leadership to %d", to))
 }
 
 // Join returns what the server with an ID needs in order to join, or with 0 a server
@@ -96,7 +97,8 @@ func (c *Client) Join(ctx context.Context, id uint64) (api.Joined, error) {
 	var joined api.Joined
 	r := change(http.MethodPost, "/v1/join", encode(api.Join{ID: id}), into(&joined, validJoined))
 	r.once = false
-	return joined, c.do(ctx, r).readError("join")
+	f := c.do(ctx, r)
+	return joined, f.readError("join")
 }
 
 func (c *Client) changeMember(ctx context.Context, method string, id uint64, action string, body []byte, what string) (api.Membership, error) {

@@ -43,6 +43,7 @@ func (c *Client) do(ctx context.Context, r *request) *failure {
 	if ctx.Err() != nil {
 		return ended(ctx, nil)
 	}
+	var told error // what went wrong last, but for the context's end
 	ambiguous := false
 	for pauses := (backoff{}); ; {
 		at := c.endpoints.current()
@@ -58,11 +59,15 @@ func (c *Client) do(ctx context.Context, r *request) *failure {
 		if f.again && !errors.Is(ctx.Err(), context.Canceled) { // else the server is not to blame
 			c.endpoints.fail(at)
 		}
-		if !f.again || f.ambiguous && r.once {
+		if !f.again || r.once && (f.ambiguous || f.code == api.CodeInternal) {
 			return f
+		}
+		if told != nil && f.code == "" && ctx.Err() != nil {
+			f.err = told
 		}
 		if ctx.Err() != nil || !pauses.wait(ctx) {
 			return ended(ctx, f)
 		}
+		told = f.err
 	}
 }

@@ -74,19 +74,16 @@ func (c *Client) try(ctx context.Context, to endpoint, r *request) *failure {
 	defer cancel()
 	resp, sent, err := c.send(ctx, to, r)
 	if err != nil {
-		if ctx.Err() != nil {
-			err = fmt.Errorf("%s: no answer within %v", to.base, c.timeout)
-		}
 		return lost(err, sent)
 	}
 	defer resp.Body.Close()
 	answer, err := io.ReadAll(io.LimitReader(resp.Body, r.limit+1))
 	switch {
 	case err != nil:
-		return lost(fmt.Errorf("%s: %w", to.base, err), true)
+		return lost(inTime(ctx, to.base, err), true)
 	case int64(len(answer)) > r.limit:
 		return lost(fmt.Errorf("%s: an answer of more than %d bytes", to.base, r.limit), true)
-	case resp.StatusCode != http.StatusOK:
+	case resp.StatusCode/100 != 2:
 		return refusal(to, resp.StatusCode, answer)
 	}
 	if err := r.decode(answer); err != nil {
@@ -95,7 +92,7 @@ func (c *Client) try(ctx context.Context, to endpoint, r *request) *failure {
 	return nil
 }
 
-// refusal reads an answer with a status other than 200. What is not an api.Error comes
+// refusal reads an answer with a status other than 2xx. What is not an api.Error comes
 // from something that is not a server, or from a proxy that may have passed the request on.
 func refusal(from endpoint, status int, answer []byte) *failure {
 	var e api.Error
@@ -137,5 +134,24 @@ func (c *Client) send(ctx context.Context, to endpoint, r *request) (resp *http.
 	if err != nil && resp != nil {
 		_ = resp.Body.Close() // of a redirect, and closed already
 	}
-	return resp, written.Load() && !errors.Is(err, errRedirect), err
+	if err == nil {
+		return resp, true, nil
+	}
+	where := to.base
+	if failed := (*url.Error)(nil); errors.As(err, &failed) { // it says where, but with all of the key
+		if u, parsed := url.Parse(failed.URL); parsed == nil {
+			where = u.Scheme + "://" + u.Host
+		}
+		err = failed.Err
+	}
+	return nil, written.Load() && !errors.Is(err, errRedirect), inTime(ctx, where, err)
+}
+
+// inTime says where something failed. That it took too long is said in words: a caller that
+// looks for an error of a context is to find its own.
+func inTime(ctx context.Context, where string, err error) error {
+	if ctx.Err() != nil {
+		return fmt.Errorf("%s: no answer in time", where)
+	}
+	return fmt.Errorf("%s: %w", where, err)
 }

@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"net/http"
 	"strconv"
@@ -86,12 +85,12 @@ func (w *watch) stream(ctx context.Context, at endpoint) *failure {
 	q.Set("since", strconv.FormatUint(w.since, 10))
 	resp, _, err := w.c.send(ctx, at, &request{method: http.MethodGet, path: "/v1/watch", query: q})
 	if err != nil {
-		return lost(w.silent(ctx, err), false)
+		return lost(err, false)
 	}
 	defer resp.Body.Close()
 	lines := bufio.NewScanner(resp.Body)
 	lines.Buffer(nil, largeAnswer)
-	if resp.StatusCode != http.StatusOK {
+	if resp.StatusCode/100 != 2 {
 		lines.Scan() // an error is one line
 		return refusal(at, resp.StatusCode, lines.Bytes())
 	}
@@ -104,17 +103,9 @@ func (w *watch) stream(ctx context.Context, at endpoint) *failure {
 		idle.Reset(patience)
 	}
 	if err := lines.Err(); err != nil {
-		return lost(fmt.Errorf("%s: %w", at.base, w.silent(ctx, err)), false)
+		return lost(inTime(ctx, at.base, err), false)
 	}
 	return lost(fmt.Errorf("%s: the watch ended", at.base), false)
-}
-
-// silent says of an error that it was for want of lines.
-func (w *watch) silent(ctx context.Context, err error) error {
-	if errors.Is(err, context.Canceled) && ctx.Err() != nil {
-		return fmt.Errorf("nothing came for %v", 4*w.c.timeout)
-	}
-	return err
 }
 
 // line hands a line to f, if it goes on where the last one ended.

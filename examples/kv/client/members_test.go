@@ -1,0 +1,182 @@
+package client
+
+import (
+	"context"
+	"net/http"
+	"net/http/httptest"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/quorate-raft/raft/examples/kv/api"
+)
+
+// changes are the calls that are not to be made twice.
+var changes = map[string]struct {
+	call   func(context.Context, *Client) error
+	method string
+	target string
+	body   string
+}{
+	"AddMember": {func(ctx context.Context, c *Client) error {
+		_, err := c.AddMember(ctx, api.Addresses{Peer: "p:1", Client: "http://c:1"})
+		return err
+	}, "POST", "/v1/members", `{"peer":"p:1","client":"http://c:1"}`},
+	"UpdateMember": {func(ctx context.Context, c *Client) error {
+		_, err := c.UpdateMember(ctx, 7, api.Addresses{Peer: "p:1"})
+		return err
+	}, "PUT", "/v1/members/7", `{"peer":"p:1","client":""}`},
+	"RemoveMember": {func(ctx context.Context, c *Client) error {
+		_, err := c.RemoveMember(ctx, 7)
+		return err
+	}, "DELETE", "/v1/members/7", ""},
+	"Promote": {func(ctx context.Context, c *Client) error {
+		_, err := c.Promote(ctx, 7)
+		return err
+	}, "POST", "/v1/members/7/promote", ""},
+	"Replace": {func(ctx context.Context, c *Client) error {
+		_, err := c.Replace(ctx, 7, 8)
+		return err
+	}, "POST", "/v1/members/7/replace", `{"with":8}`},
+	"Transfer": {func(ctx context.Context, c *Client) error {
+		_, err := c.Transfer(ctx, 3)
+		return err
+	}, "POST", "/v1/transfer", `{"to":3}`},
+}
+
+// A change of the membership is tried again while it is certain that nothing happened,
+// and not once it is not: it has no ID, so the second would be another.
+func TestChangesOfTheMembership(t *testing.T) {
+	t.Parallel()
+	for name, change := range changes {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			c := newCluster(t, 2)
+			client := c.client(nil)
+			c.play(say(api.CodeUnavailable), say(api.CodeUnavailable))
+			require.NoError(t, change.call(within(t), client))
+			tries := c.came()
+			require.Len(t, tries, 3)
+			require.Equal(t, change.method, tries[2].method)
+			require.Equal(t, change.target, tries[2].target)
+			require.Equal(t, change.body, tries[2].body)
+			require.Empty(t, tries[2].client)
+
+			for _, f := range []fault{serveThenDrop, drop, say(api.CodeAmbiguous), garbage(200, "{}"), garbage(500, "panic")} {
+				c.play(say(api.CodeUnavailable), f)
+				require.Equal(t, ErrAmbiguous, outcome(t, change.call(within(t), client)))
+				require.Len(t, c.came(), 2, "an ambiguous try is the last")
+			}
+			for _, code := range []api.Code{api.CodeRefused, api.CodeNotFound, api.CodeInternal} {
+				c.play(say(code))
+				err := change.call(within(t), client)
+				require.Equal(t, ErrNotApplied, outcome(t, err))
+				said := new(api.Error)
+				require.ErrorAs(t, err, &said)
+				require.Equal(t, code, said.Code)
+				require.Len(t, c.came(), 1)
+				if code == api.CodeNotFound {
+					require.ErrorIs(t, err, ErrNotFound)
+				}
+			}
+		})
+	}
+}
+
+// A change is sent on to the leader with its body, and what counts is what the leader
+// answers. If the leader cannot be reached, nothing was applied, and it is tried again from the start.
+func TestRedirects(t *testing.T) {
+	t.Parallel()
+	gone := httptest.NewServer(http.NotFoundHandler())
+	gone.Close()
+	c := newCluster(t, 3)
+	client := c.client(nil)
+	add := changes["AddMember"]
+
+	c.play(sendOn(c.servers[2].URL))
+	require.NoError(t, add.call(within(t), client))
+	tries := c.came()
+	require.Len(t, tries, 2)
+	require.Equal(t, 2, tries[1].server)
+	require.Equal(t, add.body, tries[1].body)
+
+	c.play(sendOn(gone.URL), sendOn(gone.URL))
+	require.NoError(t, add.call(within(t), client), "refused connections are certain")
+	require.Len(t, c.came(), 3)
+
+	c.play(sendOn(c.servers[2].URL), drop)
+	require.Equal(t, ErrAmbiguous, outcome(t, add.call(within(t), client)))
+	c.play(sendOn(c.servers[2].URL), say(api.CodeUnavailable))
+	require.NoError(t, add.call(within(t), client))
+
+	// Servers that send it in circles do nothing, and are left after a few rounds.
+	circle := sendOn(c.servers[0].URL)
+	c.play(circle, circle, circle, circle, circle)
+	require.NoError(t, add.call(within(t), client))
+	require.Len(t, c.came(), maxRedirects+2)
+
+	// Nor is a scheme followed that is not configured.
+	c.play(sendOn("https://127.0.0.1:1"))
+	require.NoError(t, add.call(within(t), client))
+	require.Len(t, c.came(), 2)
+
+	// A write keeps its ID.
+	s := c.registered(client)
+	c.play(sendOn(c.servers[1].URL), serveThenDrop)
+	_, err := s.Put(within(t), []byte("k"), []byte("v"))
+	require.NoError(t, err)
+	require.Equal(t, 1, c.times("v"))
+	tries = c.came()
+	require.Len(t, tries, 3)
+	require.NotEmpty(t, tries[1].client)
+	require.Equal(t, tries[0].request, tries[1].request)
+	require.Equal(t, "v", tries[1].body)
+
+	// A redirect that turns a write into a read is not followed.
+	c.play(func(w http.ResponseWriter, r *http.Request, _ http.Handler) {
+		http.Redirect(w, r, "/v1/kv/k", http.StatusMovedPermanently)
+	})
+	_, err = s.Put(within(t), []byte("k"), []byte("w"))
+	require.NoError(t, err)
+	require.Equal(t, 1, c.times("w"))
+	require.Len(t, c.came(), 2)
+}
+
+// To join is to ask, so it is asked until there is an answer.
+func TestJoin(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t, 2)
+	c.play(serveThenDrop, say(api.CodeUnavailable))
+	joined, err := c.client(nil).Join(within(t), 4)
+	require.NoError(t, err)
+	require.Equal(t, uint64(9), joined.ID)
+	require.Len(t, joined.Members, 2)
+	require.Equal(t, `{"id":4}`, c.came()[2].body)
+}
+
+// The status of one server is that of no other: only it is asked, and once.
+func TestStatus(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t, 2)
+	client := c.client(nil)
+	for i, server := range c.servers {
+		status, err := client.Status(within(t), server.URL)
+		require.NoError(t, err)
+		require.Equal(t, uint64(i+1), status.ID)
+	}
+	c.play(say(api.CodeUnavailable), say(api.CodeUnavailable))
+	_, err := client.Status(within(t), c.servers[1].URL)
+	require.ErrorContains(t, err, "said so")
+	status, err := client.Status(within(t), "")
+	require.NoError(t, err)
+	require.NotZero(t, status.ID)
+	_, err = client.Status(within(t), "http://")
+	require.ErrorContains(t, err, "must have a host")
+	c.play(hang)
+	_, err = client.Status(briefly(t), c.servers[1].URL)
+	require.ErrorIs(t, err, context.DeadlineExceeded)
+
+	m, err := client.Members(within(t))
+	require.NoError(t, err)
+	require.Len(t, m.Members, 2)
+}
