@@ -19,17 +19,21 @@ var changes = map[string]struct {
 	body   string
 }{
 	"AddMember": {func(ctx context.Context, c *Client) error {
-		_, err := c.AddMember(ctx, api.Addresses{Peer: "p:1", Client: "http://c:1"})
+		_, err := c.AddMember(ctx, api.NewMember{ID: 9, Addresses: api.Addresses{Peer: "p:1", Client: "http://c:1"}})
 		return err
-	}, "POST", "/v1/members", `{"peer":"p:1","client":"http://c:1"}`},
+	}, "POST", "/v1/members", `{"id":9,"peer":"p:1","client":"http://c:1"}`},
 	"UpdateMember": {func(ctx context.Context, c *Client) error {
 		_, err := c.UpdateMember(ctx, 7, api.Addresses{Peer: "p:1"})
 		return err
 	}, "PUT", "/v1/members/7", `{"peer":"p:1","client":""}`},
 	"RemoveMember": {func(ctx context.Context, c *Client) error {
-		_, err := c.RemoveMember(ctx, 7)
+		_, err := c.RemoveMember(ctx, 7, false)
 		return err
 	}, "DELETE", "/v1/members/7", ""},
+	"RemoveMember by force": {func(ctx context.Context, c *Client) error {
+		_, err := c.RemoveMember(ctx, 7, true)
+		return err
+	}, "DELETE", "/v1/members/7?force=true", ""},
 	"Promote": {func(ctx context.Context, c *Client) error {
 		_, err := c.Promote(ctx, 7)
 		return err

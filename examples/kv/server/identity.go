@@ -10,6 +10,9 @@ import (
 	"strconv"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
+	"go.uber.org/zap"
+
+	"github.com/quorate-raft/raft/examples/kv/store"
 )
 
 // Errors of a directory, matched with errors.Is.
@@ -46,6 +49,9 @@ type identity struct {
 	ID      uint64    `json:"id"`
 	// Log is the directory of the log. Recovery makes a new one.
 	Log string `json:"log"`
+	// Before is the cluster that the server was recovered from, whose state may still
+	// be said to be.
+	Before clusterID `json:"recovered_from,omitempty"`
 	// First are the contexts of the first members, which count until the log holds
 	// them.
 	First map[uint64]string `json:"first_members,omitempty"`
@@ -162,4 +168,22 @@ func (id *identity) check(c *Config) error {
 		}
 	}
 	return nil
+}
+
+// openState opens the state, as that of an identity.
+func openState(dir string, id *identity, log *zap.Logger) (*store.Store, error) {
+	path := filepath.Join(dir, stateDir)
+	o := &store.Options{ClusterID: uint64(id.Cluster), NodeID: id.ID, Logger: log}
+	state, err := store.Open(path, o)
+	var other *store.IdentityError
+	if errors.As(err, &other) && id.Before != 0 && other.ClusterID == uint64(id.Before) && other.NodeID == id.ID {
+		// Recovery went as far as to say whose it is now, and this is what is left of it.
+		o.ClusterID = uint64(id.Before)
+		if err := store.Rebrand(path, o, uint64(id.Cluster)); err != nil {
+			return nil, err
+		}
+		o.ClusterID = uint64(id.Cluster)
+		return store.Open(path, o)
+	}
+	return state, err
 }

@@ -11,7 +11,6 @@ import (
 
 	"github.com/quorate-raft/raft"
 	"github.com/quorate-raft/raft/examples/kv/api"
-	"github.com/quorate-raft/raft/examples/kv/store"
 	pb "github.com/quorate-raft/raft/raftpb"
 	"github.com/quorate-raft/raft/storage/pebblestore"
 )
@@ -80,6 +79,7 @@ func Recover(c RecoverConfig) (Recovered, error) {
 	r := &recovery{RecoverConfig: c, old: *id, next: *id}
 	r.next.Cluster = newClusterID()
 	r.next.Log = logDir + "-" + r.next.Cluster.String()
+	r.next.Before = id.Cluster
 	r.next.First, r.next.Peers, r.next.Via, r.next.Joining = nil, nil, nil, ""
 	result, err := r.run()
 	if err != nil {
@@ -145,6 +145,9 @@ func (r *recovery) plan() (rd raft.Ready, err error) {
 		OldMembers: append(append([]uint64(nil), cs.Voters...), cs.Learners...),
 		Applied:    applied, Commit: hs.Commit, Last: last, LastTerm: lastTerm, OldLog: filepath.Join(r.Dir, r.old.Log),
 	}
+	if applied == 0 {
+		return rd, fmt.Errorf("%w: the server has applied nothing", ErrNothingToRecover)
+	}
 	if applied > last {
 		return rd, fmt.Errorf("%w: the state is of log entry %d, the log ends at %d", ErrDamaged, applied, last)
 	}
@@ -153,7 +156,7 @@ func (r *recovery) plan() (rd raft.Ready, err error) {
 
 // applied returns the last entry that the state holds.
 func (r *recovery) applied() (uint64, error) {
-	state, err := store.Open(filepath.Join(r.Dir, stateDir), &store.Options{Logger: r.Logger})
+	state, err := openState(r.Dir, &r.old, r.Logger)
 	if err != nil {
 		return 0, err
 	}
@@ -167,7 +170,7 @@ func (r *recovery) applied() (uint64, error) {
 func (r *recovery) newLog(applied, last uint64, hs pb.HardState, cs *pb.ConfState) (rd raft.Ready, err error) {
 	term, err := r.log.Term(applied)
 	if err != nil {
-		return rd, fmt.Errorf("the state is of log entry %d, which the log does not reach back to: %w", applied, err)
+		return rd, fmt.Errorf("the state is of log entry %d, which the log does not reach back to (start the server once, if a snapshot is to be restored): %w", applied, err)
 	}
 	own := api.Addresses{Peer: r.Peer}
 	for _, m := range cs.Members {

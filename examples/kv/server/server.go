@@ -164,7 +164,7 @@ func (s *Server) openDisk() (err error) {
 	if err != nil {
 		return err
 	}
-	s.store, err = store.Open(filepath.Join(s.cfg.Dir, stateDir), &store.Options{Logger: s.log.Named("state")})
+	s.store, err = openState(s.cfg.Dir, s.identity, s.log.Named("state"))
 	return err
 }
 

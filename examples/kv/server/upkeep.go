@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"fmt"
+	"math/rand/v2"
 	"time"
 
 	"go.uber.org/zap"
@@ -19,7 +20,7 @@ const (
 	upkeepRetry = 200 * time.Millisecond
 	// aloneInterval is how often a server without a leader asks others whether it was
 	// removed: nobody else would tell it.
-	aloneInterval = 5 * time.Second
+	aloneInterval = 2 * time.Second
 	// worthALine is after how long what does not work is logged, and how often.
 	worthALine = 5 * time.Second
 )
@@ -119,6 +120,10 @@ func (s *Server) tend() (again bool, err error) {
 // tellAddresses puts this server's addresses in the configuration.
 func (s *Server) tellAddresses(ctx context.Context) error {
 	s.log.Info("telling the cluster of addresses", zap.String("peers", s.addresses.Peer), zap.String("clients", s.addresses.Client))
+	// Others may be at the same, and a follower is not told that its change was refused:
+	// so it does not wait for long.
+	ctx, cancel := context.WithTimeout(ctx, 2*upkeepRetry+time.Duration(rand.Int64N(int64(2*upkeepRetry))))
+	defer cancel()
 	_, err := s.replica.ProposeConfChange(ctx, addressChange(s.identity.ID, s.addresses))
 	return err
 }
