@@ -111,10 +111,9 @@ func (s *Server) peerClient(urls []string) (*client.Client, error) {
 	return client.New(client.Config{Endpoints: urls, TLS: s.cfg.JoinTLS})
 }
 
-// askOthers lets do ask the other servers: the members, and those through which this
-// one joins. There is an error if there are none.
-func (s *Server) askOthers(st *replica.Status, do func(c *client.Client) error) error {
-	var urls []string
+// otherURLs returns where other servers are to be asked: the members, and those through
+// which this one joins.
+func (s *Server) otherURLs(st *replica.Status) (urls []string) {
 	for _, m := range s.membership(st).Members {
 		if m.ID != s.identity.ID && m.Client != "" {
 			urls = append(urls, m.Client)
@@ -125,6 +124,11 @@ func (s *Server) askOthers(st *replica.Status, do func(c *client.Client) error) 
 			urls = append(urls, url)
 		}
 	}
+	return urls
+}
+
+// askOthers lets do ask other servers, if there are any.
+func (s *Server) askOthers(urls []string, do func(c *client.Client) error) error {
 	if len(urls) == 0 {
 		return nil
 	}
@@ -137,7 +141,7 @@ func (s *Server) askOthers(st *replica.Status, do func(c *client.Client) error) 
 }
 
 func (s *Server) askToBeAdded(ctx context.Context, st *replica.Status) error {
-	return s.askOthers(st, func(c *client.Client) error {
+	return s.askOthers(s.otherURLs(st), func(c *client.Client) error {
 		if _, err := c.AddMember(ctx, api.NewMember{ID: s.identity.ID, Addresses: s.addresses}); err != nil {
 			return fmt.Errorf("asking to be added: %w", err)
 		}
@@ -147,7 +151,7 @@ func (s *Server) askToBeAdded(ctx context.Context, st *replica.Status) error {
 }
 
 func (s *Server) askToBePromoted(ctx context.Context, st *replica.Status) error {
-	return s.askOthers(st, func(c *client.Client) error {
+	return s.askOthers(s.otherURLs(st), func(c *client.Client) error {
 		if _, err := c.Promote(ctx, s.identity.ID); err != nil {
 			return fmt.Errorf("asking to be made a voter: %w", err)
 		}
@@ -158,7 +162,7 @@ func (s *Server) askToBePromoted(ctx context.Context, st *replica.Status) error 
 // askIfRemoved asks the others whether a later configuration than the one here does
 // without this server.
 func (s *Server) askIfRemoved(ctx context.Context, st *replica.Status) {
-	_ = s.askOthers(st, func(c *client.Client) error {
+	_ = s.askOthers(s.otherURLs(st), func(c *client.Client) error {
 		m, err := c.Members(ctx)
 		if err == nil && m.Cluster == s.identity.Cluster.String() && m.Index > st.ConfigIndex && m.Find(s.identity.ID) == nil {
 			s.fail(fmt.Errorf("%w: server %d by log entry %d or before, as another says", ErrRemoved, s.identity.ID, m.Index))

@@ -158,6 +158,8 @@ func (s *Server) explain(err error) *api.Error {
 	case errors.As(err, &tooLarge), errors.Is(err, store.ErrKeySize), errors.Is(err, store.ErrValueSize),
 		errors.Is(err, replica.ErrTooLarge):
 		code = api.CodeTooLarge
+	case errors.Is(err, store.ErrExhausted):
+		code = api.CodeRefused
 	case errors.Is(err, store.ErrRequestID), errors.Is(err, store.ErrMalformed):
 		code = api.CodeBadRequest
 	case errors.As(err, &compacted):

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/quorate-raft/raft/confchange"
 	"github.com/quorate-raft/raft/examples/kv/api"
@@ -170,16 +171,26 @@ func single(kind pb.ConfChangeType, id uint64, a api.Addresses) pb.ConfChangeSin
 	return c
 }
 
-// change makes changes as one step and returns the configuration that comes of it.
+// change makes changes as one step and returns the configuration that comes of it, which
+// is a joint one only if leaving that takes longer than the request may.
 func (s *Server) change(ctx context.Context, changes ...pb.ConfChangeSingle) (*api.Membership, error) {
 	if _, err := s.replica.ProposeConfChange(ctx, pb.ConfChangeV2{Changes: changes}); err != nil {
 		return nil, err
 	}
-	st, err := s.replica.Status(ctx)
-	if err != nil {
-		return nil, err
+	for {
+		st, err := s.replica.Status(ctx)
+		if err != nil {
+			return nil, err
+		}
+		if !st.Config.Joint() {
+			return s.membership(&st), nil
+		}
+		select {
+		case <-ctx.Done():
+			return s.membership(&st), nil
+		case <-time.After(s.cfg.Tick / 4):
+		}
 	}
-	return s.membership(&st), nil
 }
 
 // named returns the member that a request's path names, and the state of this server.

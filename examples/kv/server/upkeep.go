@@ -11,6 +11,7 @@ import (
 	"github.com/quorate-raft/raft"
 	"github.com/quorate-raft/raft/confchange"
 	"github.com/quorate-raft/raft/examples/kv/api"
+	"github.com/quorate-raft/raft/examples/kv/client"
 	pb "github.com/quorate-raft/raft/raftpb"
 	"github.com/quorate-raft/raft/replica"
 )
@@ -97,32 +98,39 @@ func (s *Server) tend() (again bool, err error) {
 		return true, s.askToBeAdded(ctx, &st)
 	case me == nil && st.ConfigIndex == 0:
 		return true, nil // the first members are not applied yet
-	case me != nil && st.Lead == raft.None:
-		if time.Since(s.started) > aloneInterval {
-			s.askIfRemoved(ctx, &st)
-		}
-		return joining != "" || me.Addresses != s.addresses, nil
 	case me == nil:
 		s.leave(&st)
 		return true, nil
 	case me.Addresses != s.addresses:
-		return true, s.tellAddresses(ctx)
+		return true, s.tellAddresses(ctx, &st)
 	case joining == api.RoleVoter && me.Role == api.RoleLearner:
 		return true, s.askToBePromoted(ctx, &st)
 	case joining != "":
 		// If somebody has given the server another role meanwhile, that counts.
 		s.identity.Joining = ""
 		return false, s.identity.save(s.cfg.Dir)
+	case st.Lead == raft.None && time.Since(s.started) > aloneInterval:
+		s.askIfRemoved(ctx, &st)
 	}
 	return false, nil
 }
 
-// tellAddresses puts this server's addresses in the configuration.
-func (s *Server) tellAddresses(ctx context.Context) error {
-	s.log.Info("telling the cluster of addresses", zap.String("peers", s.addresses.Peer), zap.String("clients", s.addresses.Client))
+// tellAddresses puts this server's addresses in the configuration. Others are asked to,
+// if they have told where: as long as they send to the old address, this server does not
+// hear from a leader, nor what became of a proposal.
+func (s *Server) tellAddresses(ctx context.Context, st *replica.Status) error {
+	if urls := s.otherURLs(st); len(urls) > 0 {
+		return s.askOthers(urls, func(c *client.Client) error {
+			_, err := c.UpdateMember(ctx, s.identity.ID, s.addresses)
+			return err
+		})
+	}
+	if st.Lead == raft.None {
+		return nil
+	}
 	// Others may be at the same, and a follower is not told that its change was refused:
 	// so it does not wait for long.
-	ctx, cancel := context.WithTimeout(ctx, 2*upkeepRetry+time.Duration(rand.Int64N(int64(2*upkeepRetry))))
+	ctx, cancel := context.WithTimeout(ctx, 2*upkeepRetry+rand.N(2*upkeepRetry))
 	defer cancel()
 	_, err := s.replica.ProposeConfChange(ctx, addressChange(s.identity.ID, s.addresses))
 	return err

@@ -133,6 +133,8 @@ func rangeCommand() *cli.Command {
 				return err
 			}
 			defer cl.Close()
+			ctx, cancel := context.WithTimeout(ctx, c.Duration("timeout"))
+			defer cancel()
 			return printRange(ctx, cl, c, keys)
 		},
 	}
