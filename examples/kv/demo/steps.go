@@ -232,6 +232,7 @@ func (d *demo) join(ctx context.Context) (string, error) {
 		return "", err
 	}
 	d.measured(&d.summary.Join, d.now()-began)
+	pause(ctx, calm)
 	return "it has caught up", nil
 }
 
