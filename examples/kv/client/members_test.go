@@ -70,6 +70,11 @@ func TestChangesOfTheMembership(t *testing.T) {
 				require.Equal(t, ErrAmbiguous, outcome(t, change.call(within(t), client)))
 				require.Len(t, c.came(), 2, "an ambiguous try is the last")
 			}
+			ctx, cancel := context.WithCancel(t.Context())
+			c.play(endThenHang(cancel))
+			err := change.call(ctx, client)
+			require.Equal(t, ErrAmbiguous, outcome(t, err))
+			require.ErrorIs(t, err, context.Canceled)
 			for _, code := range []api.Code{api.CodeRefused, api.CodeNotFound, api.CodeInternal} {
 				c.play(say(code))
 				err := change.call(within(t), client)
