@@ -35,6 +35,9 @@ type Config struct {
 // ErrInvalidConfig matches every error of a Config that Run refuses.
 var ErrInvalidConfig = errors.New("demo: invalid config")
 
+// ErrInterrupted: the context ended before the demo did.
+var ErrInterrupted = errors.New("interrupted")
+
 func (c Config) withDefaults() Config {
 	setDefault(&c.Keys, 10_000)
 	setDefault(&c.Page, "127.0.0.1:0")
@@ -81,6 +84,7 @@ type demo struct {
 	clock
 	dir     string
 	printer *printer
+	page    *pageListener
 	cluster *cluster
 	meter   *meter
 	values  values
@@ -117,8 +121,8 @@ type toldStep struct {
 }
 
 // Run runs a demo and returns what came of it, as far as it came. The error is what went
-// wrong, or what was found to be wrong: it matches ErrInvalidConfig, ErrLost or
-// ErrNotLinearizable, or is that of a step or of ctx. No server runs when Run has returned.
+// wrong, or what was found to be wrong: it matches ErrInvalidConfig, ErrLost,
+// ErrNotLinearizable or ErrInterrupted, or is that of a step. No server runs when Run has returned.
 func Run(ctx context.Context, c Config) (*Summary, error) {
 	d, err := newDemo(c)
 	if err != nil {
@@ -143,12 +147,18 @@ func newDemo(c Config) (*demo, error) {
 	d.meter = &meter{clock: d.clock}
 	d.ledger = newLedger(c.Keys)
 	d.history = &history{meter: d.meter, values: &d.values}
+	d.cluster = &cluster{program: c.Program, tick: c.Tick}
+	d.monitor = &monitor{cluster: d.cluster, meter: d.meter}
 	d.summary.ElectionTimeout = Duration(electionTicks * c.Tick)
-	if err := d.makeDir(); err != nil {
+	var err error
+	if d.page, err = d.servePage(c.Page); err != nil {
 		return nil, err
 	}
-	d.cluster = &cluster{program: c.Program, dir: d.dir, tick: c.Tick}
-	d.monitor = &monitor{cluster: d.cluster, meter: d.meter}
+	if err := d.makeDir(); err != nil {
+		d.page.close()
+		return nil, err
+	}
+	d.cluster.dir = d.dir
 	return d, nil
 }
 
@@ -167,7 +177,7 @@ func (d *demo) makeDir() (err error) {
 // run tells a story, and sees to it that nothing is left of it but what is to be.
 func (d *demo) run(ctx context.Context, steps []step) (*Summary, error) {
 	err := d.withPage(ctx, steps)
-	kept := err != nil && !errors.Is(err, context.Canceled)
+	kept := err != nil && !errors.Is(err, ErrInterrupted)
 	switch {
 	case kept && d.config.Dir == "":
 		err = fmt.Errorf("%w\n  what the servers have and logged is kept in %s", err, d.dir)
@@ -180,26 +190,25 @@ func (d *demo) run(ctx context.Context, steps []step) (*Summary, error) {
 }
 
 func (d *demo) withPage(ctx context.Context, steps []step) error {
-	page, err := d.servePage(d.config.Page)
-	if err != nil {
-		return err
-	}
-	defer page.close()
+	defer d.page.close()
 	watching, stopWatching := context.WithCancel(context.Background())
 	defer stopWatching()
 	go d.monitor.run(watching)
 	defer d.end()
 
-	d.printer.line("data in %s, page at %s", d.dir, page.url)
-	err = d.tell(ctx, steps)
+	d.printer.line("data in %s, page at %s", d.dir, d.page.url)
+	err := d.tell(ctx, steps)
 	d.conclude(err)
+	if errors.Is(err, ErrInterrupted) {
+		return err
+	}
 	d.printer.line("")
 	d.summary.Print(d.config.Out)
 	if err == nil {
 		err = d.summary.verdict()
 	}
-	if d.config.OpenFor > 0 && ctx.Err() == nil {
-		d.printer.line("\nservers and page stay up for %v: %s", d.config.OpenFor, page.url)
+	if d.config.OpenFor > 0 {
+		d.printer.line("\nservers and page stay up for %v: %s", d.config.OpenFor, d.page.url)
 		pause(ctx, d.config.OpenFor)
 	}
 	return err
@@ -225,7 +234,7 @@ func (d *demo) tell(ctx context.Context, steps []step) error {
 			d.note(told, false)
 			d.printer.end(s.title, "FAILED", took)
 			if ctx.Err() != nil {
-				return fmt.Errorf("interrupted: %w", ctx.Err())
+				return ErrInterrupted
 			}
 			return fmt.Errorf("%s: %w", s.title, err)
 		}
@@ -248,6 +257,8 @@ func (d *demo) note(s toldStep, isNew bool) {
 // conclude ends the traffic and completes the summary.
 func (d *demo) conclude(fault error) {
 	d.stop()
+	d.monitor.look(context.Background())
+	d.monitor.finish()
 	c := d.meter.counts()
 	d.mu.Lock()
 	defer d.mu.Unlock()

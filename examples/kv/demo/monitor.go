@@ -27,6 +27,7 @@ type monitor struct {
 	latest  []observed
 	samples []sample
 	configs []configuration
+	over    bool
 }
 
 // observed is a server as it was seen last.
@@ -83,13 +84,22 @@ func (m *monitor) look(ctx context.Context) {
 	c := m.meter.counts()
 	m.mu.Lock()
 	m.latest = seen
-	m.samples = append(m.samples, sample{m.meter.now(), c.Writes, c.Reads})
+	if !m.over {
+		m.samples = append(m.samples, sample{m.meter.now(), c.Writes, c.Reads})
+	}
 	m.mu.Unlock()
 	for _, o := range seen {
 		if o.status != nil {
 			m.note(&o.status.Membership)
 		}
 	}
+}
+
+// finish ends the measurement of throughput: no more calls are made.
+func (m *monitor) finish() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.over = true
 }
 
 // note remembers a configuration if it is the next one. Servers come to it one after the

@@ -119,7 +119,7 @@ func seconds(d time.Duration) string { return fmt.Sprintf("%.1f s", d.Seconds())
 
 // rounded is how long something took, as exactly as anybody wants to know.
 func rounded(d time.Duration) string {
-	if d < time.Second {
+	if d = d.Round(time.Millisecond); d < time.Second {
 		return fmt.Sprintf("%d ms", d.Milliseconds())
 	}
 	return fmt.Sprintf("%.2f s", d.Seconds())

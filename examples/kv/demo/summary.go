@@ -1,6 +1,7 @@
 package demo
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -16,6 +17,16 @@ type Duration time.Duration
 // MarshalJSON implements json.Marshaler.
 func (d Duration) MarshalJSON() ([]byte, error) {
 	return fmt.Appendf(nil, "%.4f", time.Duration(d).Seconds()), nil
+}
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (d *Duration) UnmarshalJSON(data []byte) error {
+	var seconds float64
+	if err := json.Unmarshal(data, &seconds); err != nil {
+		return err
+	}
+	*d = Duration(seconds * float64(time.Second))
+	return nil
 }
 
 // String returns the span in milliseconds or seconds, "-" for zero.
@@ -56,7 +67,8 @@ type Summary struct {
 	Swap      Duration `json:"swap_seconds"`
 
 	// ReadBack is how many keys were read back from the servers ReadFrom each. Lost says
-	// which of the loaded ones held on some server what they should not.
+	// which of the loaded ones held on some server what they should not. Both are nil if
+	// it did not come to that.
 	ReadBack int      `json:"read_back"`
 	ReadFrom []uint64 `json:"read_from"`
 	Lost     []string `json:"lost"`
@@ -78,11 +90,17 @@ var (
 	ErrLost = errors.New("writes were lost")
 	// ErrNotLinearizable: what clients saw has no explanation, or none was found.
 	ErrNotLinearizable = errors.New("the history is not linearizable")
+	// ErrNotChecked: it is not known whether anything was lost.
+	ErrNotChecked = errors.New("not everything was checked")
 )
 
-// verdict returns what is wrong with what was found.
+// verdict returns what is wrong with what was found. That nothing was found is not enough
+// if nobody looked.
 func (s *Summary) verdict() error {
 	var faults []error
+	if s.ReadFrom == nil || !s.Linearizable && s.Violation == "" {
+		faults = append(faults, ErrNotChecked)
+	}
 	if n := len(s.Lost); n > 0 {
 		faults = append(faults, fmt.Errorf("%w: %d, the first: %s", ErrLost, n, s.Lost[0]))
 	}
