@@ -106,10 +106,11 @@ func (p *process) portTaken() bool {
 
 // tail returns the last lines of what the process wrote.
 func (p *process) tail() string {
-	const most = 2000
+	const most = 5
 	data, err := os.ReadFile(p.log)
 	if err != nil {
 		return err.Error()
 	}
-	return strings.TrimSpace(string(data[max(0, len(data)-most):]))
+	lines := strings.Split(strings.TrimSpace(string(data)), "\n")
+	return strings.Join(lines[max(0, len(lines)-most):], "\n")
 }
