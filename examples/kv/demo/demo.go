@@ -122,7 +122,8 @@ type toldStep struct {
 
 // Run runs a demo and returns what came of it, as far as it came. The error is what went
 // wrong, or what was found to be wrong: it matches ErrInvalidConfig, ErrLost,
-// ErrNotLinearizable or ErrInterrupted, or is that of a step. No server runs when Run has returned.
+// ErrNotLinearizable, ErrNotChecked or ErrInterrupted, or is that of a step. No server
+// runs when Run has returned.
 func Run(ctx context.Context, c Config) (*Summary, error) {
 	d, err := newDemo(c)
 	if err != nil {
@@ -208,6 +209,9 @@ func (d *demo) withPage(ctx context.Context, steps []step) error {
 		err = d.summary.verdict()
 	}
 	if d.config.OpenFor > 0 {
+		if err != nil { // which else would be told only when all is over
+			d.printer.line("\n%v", err)
+		}
 		d.printer.line("\nservers and page stay up for %v: %s", d.config.OpenFor, d.page.url)
 		pause(ctx, d.config.OpenFor)
 	}
@@ -224,11 +228,11 @@ func (d *demo) tell(ctx context.Context, steps []step) error {
 		if err == nil {
 			err = d.cluster.unexpected()
 		}
-		took := d.now() - began
-		told := toldStep{Title: s.title, State: "done", Began: began.Seconds(), Took: took.Seconds(), Result: result}
 		if err == nil {
 			err = ctx.Err()
 		}
+		took := d.now() - began
+		told := toldStep{Title: s.title, State: "done", Began: began.Seconds(), Took: took.Seconds(), Result: result}
 		if err != nil {
 			told.State, told.Result = "failed", err.Error()
 			d.note(told, false)

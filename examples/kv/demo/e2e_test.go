@@ -166,7 +166,7 @@ func TestDemo(t *testing.T) {
 	for _, line := range []string{
 		`keys loaded +300 in .*/s`, `writes +[1-9]\d+`, `reads +[1-9]\d*`, `ambiguous +\d+`,
 		`time without writes +(\d+ ms|\d+\.\d\d s) \(election timeout 500 ms to 1.00 s\)`,
-		`restart +\d.*s`, `join as learner +\d.*s`, `promotion +\d.*s`, `swap +\d.*s`,
+		`restart +\d.*s`, `join as learner +\d.*s`, `promotion +\d.*s`, `swap +\d.*s(, by a joint configuration that was seen)?`,
 		`read back +3\d\d keys, from each of (\d, ){2}4 and 5`, `lost +0`, `linearizable +yes, \d+ operations`, `total time +\d.*s`,
 	} {
 		require.Regexp(t, `(?m)^`+line+`$`, out)

@@ -127,6 +127,13 @@ func (m *monitor) note(membership *api.Membership) {
 	}
 }
 
+// sawJoint says whether a joint configuration was seen.
+func (m *monitor) sawJoint() bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return slices.ContainsFunc(m.configs, func(c configuration) bool { return c.Joint })
+}
+
 // closely looks at one server as often as it answers, until the function that it returns
 // is called: a joint configuration is soon left.
 func (m *monitor) closely(ctx context.Context, id uint64) (stop func()) {

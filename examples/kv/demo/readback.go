@@ -22,7 +22,7 @@ func readBack(ctx context.Context, url string, id uint64, l *ledger, h *history)
 	if err != nil {
 		return 0, nil, err
 	}
-	defer c.Close()
+	c.Close() // it is to learn of no other servers, and to ask this one alone
 	loaded := map[string]string{}
 	err = pages(ctx, c, loadPrefix, func(p *api.Page) {
 		for _, e := range p.Entries {

@@ -291,7 +291,7 @@ func (d *demo) swap(ctx context.Context) (string, error) {
 		}
 	}
 	d.cluster.letGo(old)
-	seen := d.monitor.closely(ctx, leader.ID)
+	stopLooking := d.monitor.closely(ctx, leader.ID)
 	began := d.now()
 	err = d.cluster.change(ctx, "the swap", func(m *api.Membership) bool { return isVoter(m, replacement) && m.Find(old) == nil },
 		func(ctx context.Context) error {
@@ -299,11 +299,14 @@ func (d *demo) swap(ctx context.Context) (string, error) {
 			return err
 		})
 	took := d.now() - began
-	seen()
+	stopLooking()
 	if err != nil {
 		return "", err
 	}
 	d.measured(&d.summary.Swap, took)
+	d.mu.Lock()
+	d.summary.JointSeen = d.monitor.sawJoint()
+	d.mu.Unlock()
 	if err := d.cluster.gone(ctx, old); err != nil {
 		return "", err
 	}

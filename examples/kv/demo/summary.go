@@ -58,13 +58,15 @@ type Summary struct {
 	// drawn by chance, up to twice as long.
 	ElectionTimeout Duration `json:"election_timeout_seconds"`
 
-	// Restart, Join and Swap are how long it took until the server that was killed had
-	// caught up, one that joined was a learner that had, and a voter was replaced by
-	// another server. Promotion is how long a learner took to become a voter.
+	// Restart and Join are from the start of a process until it had caught up, Promotion
+	// and Swap from asking for the change until it was in force. JointSeen says that the
+	// joint configuration of the swap was seen on the way, which is left within
+	// milliseconds.
 	Restart   Duration `json:"restart_seconds"`
 	Join      Duration `json:"join_seconds"`
 	Promotion Duration `json:"promotion_seconds"`
 	Swap      Duration `json:"swap_seconds"`
+	JointSeen bool     `json:"joint_seen"`
 
 	// ReadBack is how many keys were read back from the servers ReadFrom each. Lost says
 	// which of the loaded ones held on some server what they should not. Both are nil if
@@ -124,7 +126,7 @@ func (s *Summary) Print(w io.Writer) {
 	row("restart", "%v", s.Restart)
 	row("join as learner", "%v", s.Join)
 	row("promotion", "%v", s.Promotion)
-	row("swap", "%v", s.Swap)
+	row("swap", "%v%s", s.Swap, map[bool]string{true: ", by a joint configuration that was seen"}[s.JointSeen])
 	if s.ReadFrom == nil {
 		row("read back", "-")
 		row("lost", "not checked")

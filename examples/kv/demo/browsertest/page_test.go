@@ -89,7 +89,7 @@ func TestPageFollowsTheDemo(t *testing.T) {
 	p.until(`document.querySelector('#servers .dead') === null`)
 
 	p.until(server(4) + `?.className === 'learner'`)
-	p.until(server(4) + `.className === 'follower'`)
+	p.until(`['follower', 'leader'].includes(` + server(4) + `.className)`)
 	p.until(server(5) + ` !== null`)
 	p.until(`document.querySelector('#servers').innerText.includes('removed')`)
 	require.Regexp(t, `Voters\s+\d\s+\d\s+\d\s+5`, p.text("#sets"))
