@@ -107,7 +107,7 @@ func (s *Server) tend() (again bool, err error) {
 	case me == nil:
 		s.leave(&st)
 		return true, nil
-	case me.Addresses != s.addresses:
+	case decodeContext(string(st.Config.Context(me.ID))) != s.addresses:
 		return true, s.tellAddresses(ctx, &st)
 	case joining == api.RoleVoter && me.Role == api.RoleLearner:
 		return true, s.askToBePromoted(ctx, &st)
