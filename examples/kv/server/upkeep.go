@@ -91,6 +91,12 @@ func (s *Server) tend() (again bool, err error) {
 	if err != nil {
 		return false, nil // the server stops
 	}
+	if now := time.Now(); st.Lead != raft.None || s.identity.Joining != "" {
+		s.alone = now
+	} else if now.Sub(s.alone) >= aloneInterval {
+		s.alone = now
+		s.askIfRemoved(ctx, &st)
+	}
 	me := s.membership(&st).Find(s.identity.ID)
 	joining := s.identity.Joining
 	switch {
@@ -101,7 +107,7 @@ func (s *Server) tend() (again bool, err error) {
 	case me == nil:
 		s.leave(&st)
 		return true, nil
-	case me.Addresses != s.addresses:
+	case decodeContext(string(st.Config.Context(me.ID))) != s.addresses:
 		return true, s.tellAddresses(ctx, &st)
 	case joining == api.RoleVoter && me.Role == api.RoleLearner:
 		return true, s.askToBePromoted(ctx, &st)
@@ -109,8 +115,6 @@ func (s *Server) tend() (again bool, err error) {
 		// If somebody has given the server another role meanwhile, that counts.
 		s.identity.Joining = ""
 		return false, s.identity.save(s.cfg.Dir)
-	case st.Lead == raft.None && time.Since(s.started) > aloneInterval:
-		s.askIfRemoved(ctx, &st)
 	}
 	return false, nil
 }
