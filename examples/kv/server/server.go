@@ -10,7 +10,6 @@ import (
 	"net/http/pprof"
 	"path/filepath"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"go.uber.org/zap"
@@ -18,7 +17,6 @@ import (
 	"github.com/quorate-raft/raft"
 	"github.com/quorate-raft/raft/examples/kv/api"
 	"github.com/quorate-raft/raft/examples/kv/store"
-	pb "github.com/quorate-raft/raft/raftpb"
 	"github.com/quorate-raft/raft/replica"
 	"github.com/quorate-raft/raft/storage/pebblestore"
 	"github.com/quorate-raft/raft/transport"
@@ -52,9 +50,6 @@ type Server struct {
 	listeners listeners
 	http      []*http.Server
 
-	// config is the configuration in effect here, as the replica last told.
-	config atomic.Pointer[pb.ConfState]
-
 	alone time.Time // upkeep's: since when there is no leader, or when others were asked why
 
 	background context.Context // of what runs beside requests
@@ -66,7 +61,7 @@ type Server struct {
 	err        error         // why it stopped, once done is closed
 }
 
-type listeners struct{ client, debug net.Listener }
+type listeners struct{ client, debug, peer net.Listener }
 
 // Start starts a server and returns when it takes requests. A server that joins first
 // waits for an answer of the cluster, as long as ctx allows. Nothing runs after an
@@ -108,18 +103,16 @@ func (s *Server) open(ctx context.Context) (err error) {
 	}
 	s.network, err = transport.New(transport.Config{
 		ClusterID: uint64(s.identity.Cluster), NodeID: s.identity.ID,
-		Listen: s.cfg.PeerListen, Advertise: s.cfg.PeerAdvertise, TLS: s.cfg.PeerTLS, Logger: s.log.Named("transport"),
+		Listener: s.listeners.peer, Advertise: s.addresses.Peer, TLS: s.cfg.PeerTLS, Logger: s.log.Named("transport"),
 	})
 	if err != nil {
-		return listenError("peer", s.cfg.PeerListen, err)
+		return fmt.Errorf("server: %w", err)
 	}
-	s.addresses.Peer = s.network.Advertise()
 	s.metrics = newMetrics(s)
 	return s.startReplica()
 }
 
-// listen takes the addresses for clients and profiles, and sees whether that for peers
-// is free: the transport takes it when it is known who the server is.
+// listen takes all addresses.
 func (s *Server) listen() (err error) {
 	if s.listeners.client, err = net.Listen("tcp", s.cfg.ClientListen); err != nil {
 		return listenError("client", s.cfg.ClientListen, err)
@@ -129,18 +122,12 @@ func (s *Server) listen() (err error) {
 			return listenError("debug", s.cfg.DebugListen, err)
 		}
 	}
-	peers, err := net.Listen("tcp", s.cfg.PeerListen)
-	if err != nil {
+	if s.listeners.peer, err = net.Listen("tcp", s.cfg.PeerListen); err != nil {
 		return listenError("peer", s.cfg.PeerListen, err)
 	}
 	s.addresses = api.Addresses{Peer: s.cfg.PeerAdvertise, Client: s.clientURL()}
-	setDefault(&s.addresses.Peer, peers.Addr().String())
-	if s.cfg.PeerListen != peers.Addr().String() { // port 0, say: keep the port that was found
-		_, port, _ := net.SplitHostPort(peers.Addr().String())
-		host, _, _ := net.SplitHostPort(s.cfg.PeerListen)
-		s.cfg.PeerListen = net.JoinHostPort(host, port)
-	}
-	return peers.Close()
+	setDefault(&s.addresses.Peer, s.listeners.peer.Addr().String())
+	return nil
 }
 
 func listenError(what, address string, err error) error {
@@ -285,11 +272,11 @@ func (s *Server) release() error {
 		}
 	}
 	s.cancel()
-	for _, l := range []net.Listener{s.listeners.client, s.listeners.debug} {
-		if l != nil && len(s.http) == 0 { // else its server has closed it
-			errs = append(errs, l.Close())
-		}
+	if len(s.http) == 0 { // else their servers have closed them
+		closeIf(s.listeners.client != nil, s.listeners.client)
+		closeIf(s.listeners.debug != nil, s.listeners.debug)
 	}
+	closeIf(s.listeners.peer != nil && s.network == nil, s.listeners.peer)
 	closeIf(s.network != nil, s.network)
 	closeIf(s.store != nil, s.store)
 	closeIf(s.engine != nil, s.engine)

@@ -91,13 +91,13 @@ func (s *Server) tend() (again bool, err error) {
 	if err != nil {
 		return false, nil // the server stops
 	}
-	if now := time.Now(); st.Lead != raft.None || s.identity.Joining != "" {
+	me := s.membership(&st).Find(s.identity.ID)
+	if now := time.Now(); st.Lead != raft.None || me == nil {
 		s.alone = now
 	} else if now.Sub(s.alone) >= aloneInterval {
 		s.alone = now
 		s.askIfRemoved(ctx, &st)
 	}
-	me := s.membership(&st).Find(s.identity.ID)
 	joining := s.identity.Joining
 	switch {
 	case me == nil && joining != "":
