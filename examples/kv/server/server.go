@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -126,7 +127,7 @@ func (s *Server) listen() (err error) {
 		return listenError("peer", s.cfg.PeerListen, err)
 	}
 	s.addresses = api.Addresses{Peer: s.cfg.PeerAdvertise, Client: s.clientURL()}
-	setDefault(&s.addresses.Peer, s.listeners.peer.Addr().String())
+	s.addresses.Peer = cmp.Or(s.addresses.Peer, s.listeners.peer.Addr().String())
 	return nil
 }
 
@@ -141,7 +142,7 @@ func (s *Server) clientURL() string {
 		scheme = "https"
 	}
 	address := withoutScheme(s.cfg.ClientAdvertise)
-	setDefault(&address, s.listeners.client.Addr().String())
+	address = cmp.Or(address, s.listeners.client.Addr().String())
 	return scheme + "://" + address
 }
 
