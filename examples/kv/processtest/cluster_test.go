@@ -3,6 +3,7 @@
 package processtest
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
@@ -15,6 +16,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -50,6 +52,8 @@ type server struct {
 	proxy        *proxy
 	// first are flags that say who it is, own are further flags.
 	first, own []string
+	// wrap, if set, makes another command of the one that runs the server.
+	wrap func(*exec.Cmd) *exec.Cmd
 
 	mu sync.Mutex
 	p  *process // nil if it does not run
@@ -201,18 +205,22 @@ func (s *server) currentProxy() *proxy {
 }
 
 // command returns the command that runs the server.
-func (s *server) command(extra ...string) *exec.Cmd {
+func (s *server) command() *exec.Cmd {
 	args := []string{"serve", "--data", s.dir, "--peer-listen", s.peer, "--peer-advertise", s.proxy.address(), "--client-listen", s.client}
-	return raftkv(s.c.t, slices.Concat(args, s.c.flags, s.first, s.own, extra)...)
+	cmd := raftkv(s.c.t, slices.Concat(args, s.c.flags, s.first, s.own)...)
+	if s.wrap != nil {
+		cmd = s.wrap(cmd)
+	}
+	return cmd
 }
 
-func (s *server) start(extra ...string) {
+func (s *server) start() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.p != nil {
 		s.c.t.Fatalf("%s runs already", s.logFile)
 	}
-	s.p = startProcess(s.c.t, filepath.Base(s.dir), s.logFile, s.command(extra...))
+	s.p = startProcess(s.c.t, filepath.Base(s.dir), s.logFile, s.command())
 }
 
 // running returns the process, nil if there is none.
@@ -267,6 +275,22 @@ func (s *server) ask(path string, into any) error {
 		return errors.Join(fmt.Errorf("%s: %s", path, resp.Status), json.NewDecoder(resp.Body).Decode(&e), &e)
 	}
 	return json.NewDecoder(resp.Body).Decode(into)
+}
+
+// metric returns the value of a metric without labels, 0 if the server does not answer.
+func (s *server) metric(name string) (value float64) {
+	resp, err := direct.Get("http://" + s.clientAddress() + "/metrics")
+	if err != nil {
+		return 0
+	}
+	defer resp.Body.Close()
+	for lines := bufio.NewScanner(resp.Body); lines.Scan(); {
+		if text, found := strings.CutPrefix(lines.Text(), name+" "); found {
+			value, err = strconv.ParseFloat(text, 64)
+			require.NoError(s.c.t, err)
+		}
+	}
+	return value
 }
 
 func (s *server) status() (st api.Status, err error) {

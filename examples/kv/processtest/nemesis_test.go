@@ -255,25 +255,27 @@ func (n *nemesis) remove(choose chooser) func(context.Context, step) {
 
 // insist makes a change of the membership until it is made. After an outcome that nobody
 // knows it is made again until it turns out to have been: ErrNotFound for one that removes.
-func (n *nemesis) insist(what string, change func(ctx context.Context) error) {
+func (n *nemesis) insist(what string, change func() error) {
 	n.t.Helper()
 	eventually(n.t, patience, what, func() error {
-		ctx, cancel := within(2 * time.Second)
-		defer cancel()
-		return change(ctx)
+		if err := change(); !errors.Is(err, client.ErrNotFound) {
+			return err
+		}
+		return nil
 	})
 }
 
 func (n *nemesis) removeOne(victim *server) {
 	victim.running().mayEnd.Store(true)
-	n.insist(fmt.Sprintf("server %d is removed", victim.id), func(ctx context.Context) error {
-		_, err := n.cl.RemoveMember(ctx, victim.id, false)
-		if errors.Is(err, client.ErrNotFound) {
-			return nil
-		}
-		return err
-	})
+	n.insist(fmt.Sprintf("server %d is removed", victim.id), func() error { return n.tryRemove(victim.id) })
 	n.bury(victim)
+}
+
+func (n *nemesis) tryRemove(id uint64) error {
+	ctx, cancel := within(2 * time.Second)
+	defer cancel()
+	_, err := n.cl.RemoveMember(ctx, id, false)
+	return err
 }
 
 // bury sees a server that was removed end because of that.
@@ -297,11 +299,10 @@ func (n *nemesis) replace(choose chooser) func(context.Context, step) {
 			s.who++
 		}
 		victim.running().mayEnd.Store(true)
-		n.insist(fmt.Sprintf("server %d replaces %d", next.id, victim.id), func(ctx context.Context) error {
+		n.insist(fmt.Sprintf("server %d replaces %d", next.id, victim.id), func() error {
+			ctx, cancel := within(2 * time.Second)
+			defer cancel()
 			_, err := n.cl.Replace(ctx, victim.id, next.id)
-			if errors.Is(err, client.ErrNotFound) {
-				return nil // an earlier try did it
-			}
 			return err
 		})
 		n.awaitMember("is a voter", next, isVoter)
