@@ -27,21 +27,25 @@ type Config struct {
 // nothing.
 func (c *Config) Validate() error {
 	var faults []error
+	fault := func(field, format string, args ...any) {
+		faults = append(faults, fmt.Errorf(field+" "+format, args...))
+	}
 	if len(c.Endpoints) == 0 {
-		faults = append(faults, errors.New("Endpoints must name a server"))
+		fault("Endpoints", "must name a server")
 	}
 	for i, text := range c.Endpoints {
 		e, err := parseEndpoint(text)
+		field := fmt.Sprintf("Endpoints[%d]", i)
 		switch {
 		case err != nil:
-			faults = append(faults, fmt.Errorf("Endpoints[%d] %w", i, err))
+			fault(field, "%w", err)
 		case c.TLS != nil && e.scheme != "https":
 			// Who wants TLS does not want values to go in clear for want of a scheme.
-			faults = append(faults, fmt.Errorf("Endpoints[%d] (%q) must be https, as TLS is set", i, text))
+			fault(field, "(%q) must be https, as TLS is set", text)
 		}
 	}
 	if c.Timeout < 0 {
-		faults = append(faults, fmt.Errorf("Timeout (%v) must not be negative", c.Timeout))
+		fault("Timeout", "(%v) must not be negative", c.Timeout)
 	}
 	if err := errors.Join(faults...); err != nil {
 		return fmt.Errorf("%w: %w", ErrInvalidConfig, err)

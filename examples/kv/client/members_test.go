@@ -2,8 +2,11 @@ package client
 
 import (
 	"context"
+	"io"
+	"log"
 	"net/http"
 	"net/http/httptest"
+	"sync/atomic"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -71,6 +74,11 @@ func TestChangesOfTheMembership(t *testing.T) {
 				require.Equal(t, ErrAmbiguous, outcome(t, change.call(within(t), client)))
 				require.Len(t, c.came(), 2, "an ambiguous try is the last")
 			}
+			ctx, cancel := context.WithCancel(t.Context())
+			c.play(endThenHang(cancel))
+			err := change.call(ctx, client)
+			require.Equal(t, ErrAmbiguous, outcome(t, err))
+			require.ErrorIs(t, err, context.Canceled)
 			for _, code := range []api.Code{api.CodeRefused, api.CodeNotFound, api.CodeInternal} {
 				c.play(say(code))
 				err := change.call(within(t), client)
@@ -114,15 +122,13 @@ func TestRedirects(t *testing.T) {
 	require.NoError(t, add.call(within(t), client))
 
 	// Servers that send it in circles do nothing, and are left after a few rounds.
-	circle := sendOn(c.servers[0].URL)
+	circle := sendOn(client.endpoints.current().base)
 	c.play(circle, circle, circle, circle, circle)
 	require.NoError(t, add.call(within(t), client))
-	require.Len(t, c.came(), maxRedirects+2)
-
-	// Nor is a scheme followed that is not configured.
-	c.play(sendOn("https://127.0.0.1:1"))
-	require.NoError(t, add.call(within(t), client))
-	require.Len(t, c.came(), 2)
+	tries = c.came()
+	require.Len(t, tries, maxRedirects+2)
+	require.Equal(t, tries[0].server, tries[maxRedirects].server)
+	require.NotEqual(t, tries[0].server, tries[maxRedirects+1].server)
 
 	// A write keeps its ID.
 	s := c.registered(client)
@@ -144,6 +150,37 @@ func TestRedirects(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, 1, c.times("w"))
 	require.Len(t, c.came(), 2)
+}
+
+// With TLS nothing goes in clear, wherever a server would like to have it.
+func TestRedirectOutOfTLS(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t, 1)
+	var sent atomic.Int32
+	secure := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if sent.Add(1) == 1 {
+			sendOn(c.servers[0].URL)(w, r, nil)
+			return
+		}
+		answer(w, api.Joined{ID: 3, Membership: c.membership()}, nil)
+	}))
+	secure.Config.ErrorLog = log.New(io.Discard, "", 0)
+	secure.StartTLS()
+	defer secure.Close()
+	trusted := secure.Client().Transport.(*http.Transport).TLSClientConfig
+	client, err := New(Config{Endpoints: []string{secure.URL}, TLS: trusted})
+	require.NoError(t, err)
+	client.Close()
+	joined, err := client.AddMember(within(t), api.Addresses{})
+	require.NoError(t, err, "a redirect is certain to have done nothing")
+	require.Equal(t, uint64(3), joined.ID)
+	require.Empty(t, c.came())
+
+	client, err = New(Config{Endpoints: []string{secure.URL}})
+	require.NoError(t, err)
+	_, err = client.AddMember(briefly(t), api.Addresses{})
+	require.Equal(t, ErrNotApplied, outcome(t, err))
+	require.Equal(t, int32(2), sent.Load(), "nor does it go to one that nobody vouches for")
 }
 
 // To join is to ask, so it is asked until there is an answer.

@@ -59,13 +59,17 @@ func (c *Client) do(ctx context.Context, r *request) *failure {
 		if f.again && !errors.Is(ctx.Err(), context.Canceled) { // else the server is not to blame
 			c.endpoints.fail(at)
 		}
-		if !f.again || r.once && (f.ambiguous || f.code == api.CodeInternal) {
+		switch {
+		case !f.again:
 			return f
-		}
-		if told != nil && f.code == "" && ctx.Err() != nil {
-			f.err = told
-		}
-		if ctx.Err() != nil || !pauses.wait(ctx) {
+		case ctx.Err() != nil:
+			if f.code == "" && told != nil {
+				f.err = told
+			}
+			return ended(ctx, f)
+		case r.once && (f.ambiguous || f.code == api.CodeInternal):
+			return f
+		case !pauses.wait(ctx):
 			return ended(ctx, f)
 		}
 		told = f.err

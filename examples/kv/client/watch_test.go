@@ -124,17 +124,19 @@ func TestWatchLines(t *testing.T) {
 		})
 		require.Equal(t, errEnough, err, "%s: the error of the function is returned as it is", name)
 		require.Len(t, got, 1, name)
-		require.Equal(t, "b", got[0].Events[0].Key.String(), name)
+		require.Len(t, got[0].Events, 1, name)
+		require.Equal(t, uint64(3), got[0].Events[0].Revision, name)
 		require.Equal(t, "/v1/watch?from=b&since=2&to=c", c.came()[0].target)
 	}
 
-	c.play(garbage(http.StatusOK, `{"events":[],"through":7}`+"\n"))
+	ctx, cancel := context.WithCancel(t.Context())
+	c.play(garbage(http.StatusOK, `{"events":[],"through":7}`+"\n"), endThenHang(cancel))
 	var through uint64
-	err := client.Watch(briefly(t), Keys{}, 5, func(changes api.Changes) error {
+	err := client.Watch(ctx, Keys{}, 5, func(changes api.Changes) error {
 		through = changes.Through
 		return nil
 	})
-	require.ErrorIs(t, err, context.DeadlineExceeded)
+	require.ErrorIs(t, err, context.Canceled)
 	require.Equal(t, uint64(7), through, "lines without events are told of, too")
 	require.Equal(t, "/v1/watch?since=7", c.came()[1].target)
 }
@@ -160,6 +162,17 @@ func TestWatchCompacted(t *testing.T) {
 	said := new(api.Error)
 	require.ErrorAs(t, err, &said)
 	require.NotZero(t, said.Revision)
+
+	// A server that had it once may have it again, after a line of another.
+	c.mu.Lock()
+	c.history = nil
+	c.mu.Unlock()
+	line := garbage(http.StatusOK, `{"events":[],"through":1}`+"\n")
+	c.play(say(api.CodeCompacted), line, line, say(api.CodeCompacted))
+	revisions, err = collect(within(t), client, 0, 1)
+	require.ErrorIs(t, err, errEnough)
+	require.Equal(t, []uint64{2}, revisions)
+	require.Len(t, c.came(), 5)
 
 	c.play(garbage(http.StatusOK, `{"error":{"code":"bad_request","message":"no"}}`+"\n"))
 	_, err = collect(within(t), client, 9, 1)

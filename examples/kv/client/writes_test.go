@@ -148,6 +148,19 @@ func (c *cluster) forgetAfter(serve http.Handler, r *http.Request) {
 	c.forget()
 }
 
+// A session that finds a higher number than its own at the servers shares its ID with
+// somebody, and takes another: all its requests would be superseded.
+func TestSupersededSession(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t, 1)
+	s := c.registered(c.client(nil))
+	c.clients[s.id].number = 1000
+	_, err := s.Put(within(t), []byte("k"), []byte("v"))
+	require.Equal(t, ErrAmbiguous, outcome(t, err))
+	_, err = s.Put(within(t), []byte("k"), []byte("w"))
+	require.NoError(t, err)
+}
+
 // When the context ends, a write is ambiguous if any try may have been applied, and certain
 // not to have been otherwise; the error is that of the context, too.
 func TestContextEnds(t *testing.T) {

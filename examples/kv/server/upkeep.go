@@ -115,18 +115,15 @@ func (s *Server) tend() (again bool, err error) {
 	return false, nil
 }
 
-// tellAddresses puts this server's addresses in the configuration. Others are asked to,
-// if they have told where: as long as they send to the old address, this server does not
-// hear from a leader, nor what became of a proposal.
+// tellAddresses puts this server's addresses in the configuration.
 func (s *Server) tellAddresses(ctx context.Context, st *replica.Status) error {
-	if urls := s.otherURLs(st); len(urls) > 0 {
-		return s.askOthers(urls, func(c *client.Client) error {
+	if st.Lead == raft.None {
+		// As long as the others send to an old address, this server hears from no leader,
+		// nor what became of a proposal. So they are asked to make it.
+		return s.askOthers(s.otherURLs(st), func(c *client.Client) error {
 			_, err := c.UpdateMember(ctx, s.identity.ID, s.addresses)
 			return err
 		})
-	}
-	if st.Lead == raft.None {
-		return nil
 	}
 	// Others may be at the same, and a follower is not told that its change was refused:
 	// so it does not wait for long.

@@ -26,20 +26,32 @@ func clientFlags(more ...cli.Flag) []cli.Flag {
 }
 
 func newClient(c *cli.Command) (*client.Client, error) {
+	config, err := clientConfig(c)
+	if err != nil {
+		return nil, err
+	}
+	cl, err := client.New(config)
+	if err != nil {
+		return nil, usageError{err}
+	}
+	return cl, nil
+}
+
+func clientConfig(c *cli.Command) (client.Config, error) {
 	config := client.Config{Endpoints: c.StringSlice("endpoints")}
 	if ca := c.String("ca"); ca != "" {
 		pool, err := certificates("ca", ca)
 		if err != nil {
-			return nil, err
+			return config, err
 		}
 		config.TLS = &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: pool}
 	}
 	if any, err := together(c, "cert", "key"); err != nil {
-		return nil, err
+		return config, err
 	} else if any {
 		certificate, err := tls.LoadX509KeyPair(c.String("cert"), c.String("key"))
 		if err != nil {
-			return nil, usagef("--cert, --key: %w", err)
+			return config, usagef("--cert, --key: %w", err)
 		}
 		if config.TLS == nil {
 			config.TLS = &tls.Config{MinVersion: tls.VersionTLS12}
@@ -53,11 +65,7 @@ func newClient(c *cli.Command) (*client.Client, error) {
 			}
 		}
 	}
-	result, err := client.New(config)
-	if err != nil {
-		return nil, usageError{err}
-	}
-	return result, nil
+	return config, nil
 }
 
 // asking is an action that asks servers something, within the time of --timeout. What

@@ -21,6 +21,7 @@ import (
 
 	"github.com/urfave/cli/v3"
 
+	"github.com/quorate-raft/raft/examples/kv/bench"
 	"github.com/quorate-raft/raft/examples/kv/client"
 	"github.com/quorate-raft/raft/examples/kv/server"
 )
@@ -56,7 +57,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	fmt.Fprintf(stderr, "raftkv: %s\n", describe(err))
 	var usage usageError
 	switch {
-	case errors.As(err, &usage), errors.Is(err, server.ErrInvalidConfig):
+	case errors.As(err, &usage), errors.Is(err, server.ErrInvalidConfig), errors.Is(err, bench.ErrInvalidConfig):
 		return exitUsage
 	case errors.Is(err, client.ErrAmbiguous):
 		return exitAmbiguous
@@ -73,7 +74,7 @@ func command() *cli.Command {
 		Commands: []*cli.Command{
 			serveCommand(), recoverCommand(),
 			putCommand(), getCommand(), deleteCommand(), casCommand(), rangeCommand(), watchCommand(),
-			statusCommand(), memberCommand(), transferCommand(),
+			statusCommand(), memberCommand(), transferCommand(), benchCommand(),
 		},
 		Suggest:        true,
 		ExitErrHandler: func(context.Context, *cli.Command, error) {}, // run does that
