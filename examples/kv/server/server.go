@@ -5,10 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"net/http/pprof"
 	"path/filepath"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -108,8 +110,12 @@ func (s *Server) open(ctx context.Context) (err error) {
 		ClusterID: uint64(s.identity.Cluster), NodeID: s.identity.ID,
 		Listen: s.cfg.PeerListen, Advertise: s.cfg.PeerAdvertise, TLS: s.cfg.PeerTLS, Logger: s.log.Named("transport"),
 	})
-	if err != nil {
+	var socket *net.OpError
+	if errors.As(err, &socket) {
 		return listenError("peer", s.cfg.PeerListen, err)
+	}
+	if err != nil {
+		return fmt.Errorf("server: %w", err)
 	}
 	s.addresses.Peer = s.network.Advertise()
 	s.metrics = newMetrics(s)
@@ -197,9 +203,11 @@ func (s *Server) startReplica() error {
 	return err
 }
 
+// firstMembers are in the same order on all servers, since the log begins with an entry for
+// each: in another order it would be another log.
 func (s *Server) firstMembers() (peers []raft.Peer) {
-	for id, context := range s.identity.First {
-		peers = append(peers, raft.Peer{ID: id, Context: []byte(context)})
+	for _, id := range slices.Sorted(maps.Keys(s.identity.First)) {
+		peers = append(peers, raft.Peer{ID: id, Context: []byte(s.identity.First[id])})
 	}
 	return peers
 }

@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"time"
@@ -94,25 +95,41 @@ func (s *Server) tend() (again bool, err error) {
 	me := s.membership(&st).Find(s.identity.ID)
 	joining := s.identity.Joining
 	switch {
-	case me == nil && joining != "":
+	case me == nil && s.identity.Member == 0:
 		return true, s.askToBeAdded(ctx, &st)
-	case me == nil && st.ConfigIndex == 0:
-		return true, nil // the first members are not applied yet
-	case me == nil:
+	case me == nil && s.identity.wasRemoved(st.ConfigIndex):
 		s.leave(&st)
 		return true, nil
+	case me == nil: // what is applied does not reach so far yet
+		s.askIfAlone(ctx, &st)
+		return false, nil
 	case me.Addresses != s.addresses:
-		return true, s.tellAddresses(ctx, &st)
+		return true, s.refused(ctx, &st, s.tellAddresses(ctx, &st))
 	case joining == api.RoleVoter && me.Role == api.RoleLearner:
-		return true, s.askToBePromoted(ctx, &st)
+		return true, s.refused(ctx, &st, s.askToBePromoted(ctx, &st))
 	case joining != "":
 		// If somebody has given the server another role meanwhile, that counts.
 		s.identity.Joining = ""
-		return false, s.identity.save(s.cfg.Dir)
-	case st.Lead == raft.None && time.Since(s.started) > aloneInterval:
-		s.askIfRemoved(ctx, &st)
+		return false, s.noteMember(st.ConfigIndex)
 	}
+	s.askIfAlone(ctx, &st)
 	return false, nil
+}
+
+// askIfAlone asks others whether this server was removed if it does not hear from a leader.
+func (s *Server) askIfAlone(ctx context.Context, st *replica.Status) {
+	if st.Lead == raft.None && time.Since(s.started) > aloneInterval {
+		s.askIfRemoved(ctx, st)
+	}
+}
+
+// refused looks into what others have refused to this server: to them it is no member if it
+// was removed before it heard of that.
+func (s *Server) refused(ctx context.Context, st *replica.Status, err error) error {
+	if errors.Is(err, client.ErrNotFound) {
+		s.askIfRemoved(ctx, st)
+	}
+	return err
 }
 
 // tellAddresses puts this server's addresses in the configuration.
@@ -158,7 +175,7 @@ func (s *Server) checkMember() error {
 	if err != nil {
 		return err
 	}
-	if len(config.IDs()) > 0 && s.identity.Joining == "" && !config.Contains(s.identity.ID) {
+	if s.identity.wasRemoved(cs.Index) && !config.Contains(s.identity.ID) {
 		return fmt.Errorf("%w: server %d by log entry %d; a new one joins with another directory than %s",
 			ErrRemoved, s.identity.ID, cs.Index, s.cfg.Dir)
 	}
