@@ -207,6 +207,15 @@ func (n *nemesis) terminate(choose chooser) func(context.Context, step) {
 // moveOne starts a server at other addresses than before.
 func (n *nemesis) moveOne(_ context.Context, s step) {
 	v := one(n, s.who)[0]
+	eventually(n.t, patience, fmt.Sprintf("server %d knows whom to tell that it moves", v.id), func() error {
+		st, err := v.status()
+		for _, m := range st.Membership.Members {
+			if m.Client == "" {
+				err = fmt.Errorf("it does not know the address of %d for clients", m.ID)
+			}
+		}
+		return err
+	})
 	v.terminate()
 	v.move()
 	v.start()

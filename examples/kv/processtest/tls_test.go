@@ -90,7 +90,8 @@ func TestMutualTLS(t *testing.T) {
 	c.put(n.cl, "key", "value")
 	c.awaitAgreement()
 
-	for id, own := range map[uint64][]string{4: theirs.flags(name(4), ours), 5: ours.flags(name(9), ours)} {
+	for i, own := range [][]string{theirs.flags(name(4), ours), ours.flags(name(9), ours)} {
+		id := uint64(4 + i)
 		intruder := c.join(append(own, "--id", fmt.Sprint(id))...)
 		c.drop(intruder)
 		eventually(t, patience, "it is refused", func() error {
