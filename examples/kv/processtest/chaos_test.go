@@ -54,15 +54,23 @@ func TestChaos(t *testing.T) {
 	t.Logf("network: %v", networkPlan[:min(len(networkPlan), 40)])
 
 	w := newWorkload(c)
+	var workers, watches, lanes sync.WaitGroup
 	working, rest := context.WithCancel(context.Background())
+	defer workers.Wait()
 	defer rest()
 	ctx, cancel := context.WithTimeout(context.Background(), duration)
 	defer cancel()
-	var workers, lanes sync.WaitGroup
+	watching, endWatch := context.WithCancel(context.Background())
+	defer watches.Wait()
+	defer endWatch()
+	watch := w.watch(watching, &watches)
 	workers.Go(func() { w.run(working, 6, seed) })
 	lanes.Go(func() { n.run(ctx, processPlan, processes) })
 	lanes.Go(func() { n.run(ctx, networkPlan, network) })
 	lanes.Wait()
+	if t.Failed() {
+		return
+	}
 	acked := w.h.acknowledged()
 
 	// Everything is healed, so that writes go on.
@@ -77,11 +85,15 @@ func TestChaos(t *testing.T) {
 	w.readAll()
 	entries := c.awaitAgreement()
 	w.compare(entries)
+	watch.awaitCopy(entries)
+	endWatch()
+	watches.Wait()
 
 	require.NoError(t, w.h.check())
 	forgotten, lost, ok := forget(w.h.ops, r)
 	require.True(t, ok, "no write was read")
 	require.Error(t, checkLinearizable(forgotten), "it is not noticed that a write is lost: %v", lost)
+	t.Logf("%d events watched, begun anew %d times", watch.events, watch.compacted)
 	report(t, n, w, duration)
 }
 

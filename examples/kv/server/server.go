@@ -275,7 +275,9 @@ func (s *Server) end() {
 	if s.err == nil {
 		s.err = err
 	}
-	s.err = errors.Join(s.err, s.release())
+	if err := s.release(); s.err == nil { // after a failure closing says the same once more
+		s.err = err
+	}
 	s.log.Info("stopped", zap.Error(s.err))
 	close(s.done)
 }
