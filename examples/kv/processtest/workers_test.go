@@ -115,7 +115,11 @@ func (w *worker) run(ctx context.Context) {
 }
 
 func (w *worker) step() {
-	ctx, cancel := context.WithTimeout(context.Background(), opTime)
+	limit := opTime
+	if w.r.IntN(15) == 0 { // one that does not wait for the end of whatever goes on
+		limit = tick/5 + time.Duration(w.r.Int64N(int64(electionTicks*tick)))
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), limit)
 	defer cancel()
 	reg, value, revision := w.pick(w.r)
 	switch n := w.r.IntN(100); {
