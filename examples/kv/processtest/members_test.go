@@ -36,6 +36,7 @@ func TestRemovedServerEnds(t *testing.T) {
 	again(running)
 
 	down := c.get(1)
+	n.awaitAcquainted(down)
 	down.kill()
 	n.insist("a server that is down is removed", func() error { return n.tryRemove(down.id) })
 	c.drop(down)

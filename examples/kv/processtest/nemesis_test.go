@@ -204,11 +204,11 @@ func (n *nemesis) terminate(choose chooser) func(context.Context, step) {
 	}
 }
 
-// moveOne starts a server at other addresses than before.
-func (n *nemesis) moveOne(_ context.Context, s step) {
-	v := one(n, s.who)[0]
-	eventually(n.t, patience, fmt.Sprintf("server %d knows whom to tell that it moves", v.id), func() error {
-		st, err := v.status()
+// awaitAcquainted waits until a server of a new cluster knows where to ask the others: until
+// then it could not tell them that it has moved, nor be told that it was removed.
+func (n *nemesis) awaitAcquainted(s *server) {
+	eventually(n.t, patience, fmt.Sprintf("server %d knows the others", s.id), func() error {
+		st, err := s.status()
 		for _, m := range st.Membership.Members {
 			if m.Client == "" {
 				err = fmt.Errorf("it does not know the address of %d for clients", m.ID)
@@ -216,6 +216,12 @@ func (n *nemesis) moveOne(_ context.Context, s step) {
 		}
 		return err
 	})
+}
+
+// moveOne starts a server at other addresses than before.
+func (n *nemesis) moveOne(_ context.Context, s step) {
+	v := one(n, s.who)[0]
+	n.awaitAcquainted(v)
 	v.terminate()
 	v.move()
 	v.start()
@@ -275,6 +281,7 @@ func (n *nemesis) insist(what string, change func() error) {
 }
 
 func (n *nemesis) removeOne(victim *server) {
+	n.awaitAcquainted(victim)
 	victim.running().mayEnd.Store(true)
 	n.insist(fmt.Sprintf("server %d is removed", victim.id), func() error { return n.tryRemove(victim.id) })
 	n.bury(victim)
@@ -307,6 +314,7 @@ func (n *nemesis) replace(choose chooser) func(context.Context, step) {
 			victim = choose(n, s.who)[0]
 			s.who++
 		}
+		n.awaitAcquainted(victim)
 		victim.running().mayEnd.Store(true)
 		n.insist(fmt.Sprintf("server %d replaces %d", next.id, victim.id), func() error {
 			ctx, cancel := within(2 * time.Second)
