@@ -43,7 +43,6 @@ func TestChaos(t *testing.T) {
 	seed, duration := settings(t)
 	c := startCluster(t, 3)
 	n := newNemesis(c)
-	defer n.cl.Close()
 	r := rand.New(rand.NewPCG(seed, 0))
 	processes, network := n.processSteps(), n.networkSteps()
 	rounds := 2 + int(duration/(5*time.Second))

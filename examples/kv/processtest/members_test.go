@@ -22,7 +22,8 @@ func TestRemovedServerEnds(t *testing.T) {
 	t.Parallel()
 	c := startCluster(t, 4)
 	n := newNemesis(c)
-	defer n.cl.Close()
+	cl := c.newClient()
+	defer cl.Close()
 	again := func(s *server) {
 		for range 2 {
 			end := run(t, s.command())
@@ -41,7 +42,7 @@ func TestRemovedServerEnds(t *testing.T) {
 	n.insist("a server that is down is removed", func() error { return n.tryRemove(down.id) })
 	c.drop(down)
 	again(down)
-	c.put(n.cl, "key", "value")
+	c.put(cl, "key", "value")
 	c.awaitAgreement()
 }
 

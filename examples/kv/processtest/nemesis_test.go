@@ -55,15 +55,12 @@ type nemesis struct {
 	c *cluster
 	t testing.TB
 
-	// cl changes members.
-	cl *client.Client
-
 	mu   sync.Mutex
 	done map[string]int
 }
 
 func newNemesis(c *cluster) *nemesis {
-	return &nemesis{c: c, t: c.t, cl: c.newClient(), done: map[string]int{}}
+	return &nemesis{c: c, t: c.t, done: map[string]int{}}
 }
 
 // processSteps and networkSteps are what the two lanes can do.
@@ -287,11 +284,20 @@ func (n *nemesis) removeOne(victim *server) {
 	n.bury(victim)
 }
 
-func (n *nemesis) tryRemove(id uint64) error {
+// ask asks the servers that there are now to do something.
+func (n *nemesis) ask(do func(ctx context.Context, cl *client.Client) error) error {
+	cl := n.c.newClient()
+	defer cl.Close()
 	ctx, cancel := within(2 * time.Second)
 	defer cancel()
-	_, err := n.cl.RemoveMember(ctx, id, false)
-	return err
+	return do(ctx, cl)
+}
+
+func (n *nemesis) tryRemove(id uint64) error {
+	return n.ask(func(ctx context.Context, cl *client.Client) error {
+		_, err := cl.RemoveMember(ctx, id, false)
+		return err
+	})
 }
 
 // bury sees a server that was removed end because of that.
@@ -317,10 +323,10 @@ func (n *nemesis) replace(choose chooser) func(context.Context, step) {
 		n.awaitAcquainted(victim)
 		victim.running().mayEnd.Store(true)
 		n.insist(fmt.Sprintf("server %d replaces %d", next.id, victim.id), func() error {
-			ctx, cancel := within(2 * time.Second)
-			defer cancel()
-			_, err := n.cl.Replace(ctx, victim.id, next.id)
-			return err
+			return n.ask(func(ctx context.Context, cl *client.Client) error {
+				_, err := cl.Replace(ctx, victim.id, next.id)
+				return err
+			})
 		})
 		n.awaitMember("is a voter", next, isVoter)
 		n.bury(victim)
@@ -330,9 +336,11 @@ func (n *nemesis) replace(choose chooser) func(context.Context, step) {
 
 // transfer hands leadership over. That it does not succeed, with faults about, is no fault.
 func (n *nemesis) transfer(_ context.Context, s step) {
-	ctx, cancel := within(2 * time.Second)
-	defer cancel()
-	if _, err := n.cl.Transfer(ctx, one(n, s.who)[0].id); err == nil {
+	err := n.ask(func(ctx context.Context, cl *client.Client) error {
+		_, err := cl.Transfer(ctx, one(n, s.who)[0].id)
+		return err
+	})
+	if err == nil {
 		n.count(s.name)
 	}
 }

@@ -48,7 +48,8 @@ func TestRecover(t *testing.T) {
 	survivor.awaitServing()
 	require.Equal(t, before, c.awaitAgreement())
 	n := newNemesis(c)
-	defer n.cl.Close()
+	last := c.newClient()
+	defer last.Close()
 	for range 2 {
 		n.awaitMember("becomes a voter", c.join(), isVoter)
 	}
@@ -61,7 +62,7 @@ func TestRecover(t *testing.T) {
 		}
 		return nil
 	})
-	c.put(n.cl, "key0", "after")
+	c.put(last, "key0", "after")
 	after := c.awaitAgreement()
 	require.Len(t, after, len(before))
 	require.Contains(t, after, api.Entry{Key: api.Text("key0"), Value: api.Text("after"), Revision: after[0].Revision})

@@ -86,8 +86,9 @@ func TestMutualTLS(t *testing.T) {
 		s.awaitServing()
 	}
 	n := newNemesis(c)
-	defer n.cl.Close()
-	c.put(n.cl, "key", "value")
+	cl := c.newClient()
+	defer cl.Close()
+	c.put(cl, "key", "value")
 	c.awaitAgreement()
 
 	for i, own := range [][]string{theirs.flags(name(4), ours), ours.flags(name(9), ours)} {
@@ -100,7 +101,7 @@ func TestMutualTLS(t *testing.T) {
 			}
 			return nil
 		})
-		c.put(n.cl, "key", fmt.Sprint("without ", id))
+		c.put(cl, "key", fmt.Sprint("without ", id))
 		has, err := intruder.entries()
 		require.NoError(t, err)
 		require.Empty(t, has)

@@ -15,30 +15,23 @@ import (
 
 // watcher keeps a copy of all keys by watching them, wherever the servers are.
 type watcher struct {
-	w  *workload
-	cl *client.Client
+	w *workload
 
-	mu        sync.Mutex
-	copy      map[string]api.Entry
+	mu   sync.Mutex
+	copy map[string]api.Entry
+	// since is up to where the copy is, but for what begin read beyond that.
+	since     uint64
 	events    int
 	compacted int // how often it had to begin anew
 }
 
 // watch watches until ctx ends, which has to be waited for.
 func (w *workload) watch(ctx context.Context, running *sync.WaitGroup) *watcher {
-	v := &watcher{w: w, cl: w.c.newClient(), copy: map[string]api.Entry{}}
+	v := &watcher{w: w, copy: map[string]api.Entry{}}
 	running.Go(func() {
-		defer v.cl.Close()
-		for since := uint64(0); ctx.Err() == nil; {
-			err := v.cl.Watch(ctx, client.Keys{}, since, v.take)
-			if !errors.Is(err, client.ErrCompacted) {
-				if ctx.Err() == nil {
-					w.t.Errorf("watching: %v", err)
-				}
-				return
-			}
-			if since, err = v.begin(ctx); err != nil && ctx.Err() == nil {
-				w.t.Errorf("reading what to watch: %v", err)
+		for ctx.Err() == nil {
+			if err := v.some(ctx); err != nil && ctx.Err() == nil {
+				w.t.Errorf("watching: %v", err)
 				return
 			}
 		}
@@ -46,24 +39,43 @@ func (w *workload) watch(ctx context.Context, running *sync.WaitGroup) *watcher 
 	return v
 }
 
-// begin copies all keys anew and returns from where to watch.
-func (v *watcher) begin(ctx context.Context) (since uint64, err error) {
+// some watches for a while. The next time it goes on where it was, with another client: one
+// that stays with a server asks for the members so seldom that all others may be gone when
+// that one goes.
+func (v *watcher) some(ctx context.Context) error {
+	cl := v.w.c.newClient()
+	defer cl.Close()
+	ctx, cancel := context.WithTimeout(ctx, 40*electionTicks*tick)
+	defer cancel()
+	err := cl.Watch(ctx, client.Keys{}, v.since, v.take)
+	if errors.Is(err, client.ErrCompacted) {
+		err = v.begin(ctx, cl)
+	}
+	if ctx.Err() != nil {
+		return nil
+	}
+	return err
+}
+
+// begin copies all keys anew, and has them watched from then on.
+func (v *watcher) begin(ctx context.Context, cl *client.Client) error {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	clear(v.copy)
-	v.compacted++
-	for page, err := range v.cl.RangeAll(ctx, client.Keys{}, api.Linearizable) {
+	fresh, since := map[string]api.Entry{}, uint64(0)
+	for page, err := range cl.RangeAll(ctx, client.Keys{}, api.Linearizable) {
 		if err != nil {
-			return 0, err
+			return err
 		}
 		if since == 0 {
 			since = page.Revision
 		}
 		for _, e := range page.Entries {
-			v.copy[string(e.Key)] = e
+			fresh[string(e.Key)] = e
 		}
 	}
-	return since, nil
+	v.copy, v.since = fresh, since
+	v.compacted++
+	return nil
 }
 
 // take takes changes. What was written is a sighting.
@@ -84,6 +96,7 @@ func (v *watcher) take(changes api.Changes) error {
 		}
 		v.w.h.saw(sighting{key: key, value: value, revision: e.Revision, stale: true, at: v.w.h.now()})
 	}
+	v.since = changes.Through
 	return nil
 }
 
