@@ -28,7 +28,9 @@
 // connection of a lane takes the place of the older.
 //
 // A peer that a group does not know is answered at the address that it told when it
-// connected: a node that joins has to answer its leader before it knows the members.
+// connected: a node that joins has to answer its leader before it knows the
+// members. So is, by turns, one that is not found where the group says: a node that
+// was down while others moved has to answer them before it learns where they are.
 //
 // # Sending
 //

@@ -3,6 +3,7 @@ package transport
 import (
 	"fmt"
 	"net"
+	"strings"
 	"testing"
 	"time"
 
@@ -102,6 +103,37 @@ func TestUnreachablePeer(t *testing.T) {
 	connected(t, a, b)
 	a.group.Send([]raftpb.Message{heartbeat(1, 2, 3)})
 	eventually(t, "the message arrives", func() bool { return len(b.messages) > 0 })
+}
+
+// A node that is not where the configuration says is answered where it says itself that it
+// is, also with a snapshot: one that was down while others moved has no other way to learn
+// where they are. A configuration that is right again goes before.
+func TestPeerIsElsewhere(t *testing.T) {
+	a, b := newEndpoint(t, testConfig(1)), newEndpoint(t, testConfig(2))
+	wrong := newEndpoint(t, testConfig(3)) // somebody else has the old address, or nobody
+	for _, old := range []string{wrong.Addr().String(), "127.0.0.1:1"} {
+		a.group.SetPeer(2, old)
+		b.group.SetPeer(1, a.Addr().String())
+		eventually(t, "a message arrives", func() bool {
+			a.group.Send([]raftpb.Message{heartbeat(1, 2, 1)})
+			return len(b.messages) > 0
+		})
+		for len(b.messages) > 0 {
+			<-b.messages
+		}
+		eventually(t, "a snapshot arrives", func() bool {
+			return a.group.SendSnapshot(t.Context(), 2, nil, strings.NewReader("state")) == nil
+		})
+		b.group.RemovePeer(1)
+		a.group.RemovePeer(2)
+	}
+	require.Empty(t, wrong.messages)
+	moved := newEndpoint(t, testConfig(2))
+	a.group.SetPeer(2, moved.Addr().String())
+	eventually(t, "a message arrives at the new address", func() bool {
+		a.group.Send([]raftpb.Message{heartbeat(1, 2, 1)})
+		return len(moved.messages) > 0
+	})
 }
 
 // A changed address replaces the connections; where groups differ, the address set

@@ -93,8 +93,8 @@ func (g *Group) RemovePeer(id uint64) {
 // not look at them afterwards, except at the data of entries and at snapshots,
 // which must not change. What cannot be sent is dropped, and the peer reported
 // unreachable: there is no connection, too much waits, it is larger than
-// MaxFrameSize. A peer that was not set is answered at the address that it told
-// when it connected to this node.
+// MaxFrameSize. A peer that was not set, or is not found where it should be, is
+// answered at the address that it told when it connected to this node.
 //
 // A MsgSnap is sent like an append, so its snapshot should be small; use SendSnapshot
 // for others.

@@ -70,6 +70,10 @@ type lane struct {
 	wake chan struct{} // capacity 1: the queue is not empty any more
 	kick chan struct{} // capacity 1: the address changed
 
+	// byTold says whether it is the turn of the address that the peer told. The
+	// goroutine's own.
+	byTold bool
+
 	batch []item // what the goroutine took from the queue, from pos on unwritten
 	pos   int
 }
@@ -118,9 +122,10 @@ func (l *lane) run(ctx context.Context) {
 	cfg := &l.peer.t.cfg
 	backoff := cfg.MinBackoff
 	for ctx.Err() == nil {
-		addr := l.peer.address()
+		addr := l.target()
 		c, err := l.connect(ctx, addr)
 		if err != nil {
+			l.byTold = !l.byTold
 			l.fail(ctx, err)
 		} else {
 			started := time.Now()
@@ -135,12 +140,21 @@ func (l *lane) run(ctx context.Context) {
 			backoff = min(2*backoff, cfg.MaxBackoff)
 		} else {
 			backoff = cfg.MinBackoff
+			l.byTold = false
 		}
 	}
 	l.mu.Lock()
 	l.stopped = true
 	l.mu.Unlock()
 	l.discard()
+}
+
+// target returns the address whose turn it is.
+func (l *lane) target() string {
+	if told := l.peer.toldAddress(); l.byTold && told != "" {
+		return told
+	}
+	return l.peer.address()
 }
 
 func (l *lane) connect(ctx context.Context, addr string) (*conn, error) {
@@ -178,9 +192,10 @@ func (l *lane) serve(ctx context.Context, c *conn, addr string) error {
 	l.mu.Unlock()
 	t := l.peer.t
 	t.log.log(zap.InfoLevel, "peer connected", l.peer.id, zap.Stringer("lane", l.lane), zap.String("address", addr))
-	if l.peer.address() != addr {
+	if l.target() != addr {
 		return nil // it changed while this one was being dialed
 	}
+	l.peer.reached.Store(&addr)
 	read := make(chan error, 1)
 	t.wg.Go(func() { c.keepAlive(t.cfg.PingInterval) })
 	t.wg.Go(func() {

@@ -9,11 +9,17 @@ import (
 // peer is another node that some group sends to. It is shared by all groups that
 // do, and goes with the last.
 type peer struct {
-	t      *Transport
-	id     uint64
-	addr   atomic.Pointer[string]
-	lanes  [messageLanes]*lane
-	cancel context.CancelFunc
+	t    *Transport
+	id   uint64
+	addr atomic.Pointer[string]
+	// told is where the peer itself said that it is, which may be nothing. It may know
+	// better than addr: a node that was down while others moved has a configuration of
+	// before. Both are tried by turns while they fail.
+	told atomic.Pointer[string]
+	// reached is the one of both at which a lane last connected; nil if none has.
+	reached atomic.Pointer[string]
+	lanes   [messageLanes]*lane
+	cancel  context.CancelFunc
 
 	// claims says which groups have the peer. Guarded by Transport.mu.
 	claims map[*Group]claim
@@ -30,6 +36,22 @@ type claim struct {
 }
 
 func (p *peer) address() string { return *p.addr.Load() }
+
+// toldAddress returns told, "" if there is none.
+func (p *peer) toldAddress() string {
+	if told := p.told.Load(); told != nil {
+		return *told
+	}
+	return ""
+}
+
+// reachedAddress returns where the peer was found, or else should be.
+func (p *peer) reachedAddress() string {
+	if reached := p.reached.Load(); reached != nil {
+		return *reached
+	}
+	return p.address()
+}
 
 // setClaim gives a group a hold on a peer, or a new address. The caller holds
 // t.mu.
@@ -80,10 +102,14 @@ func (t *Transport) updateAddress(p *peer) {
 			addr, seq = c.addr, c.seq
 		}
 	}
-	if n := t.nodes[p.id]; addr == "" && n != nil {
-		addr = n.address
+	if n := t.nodes[p.id]; n != nil {
+		if addr == "" {
+			addr = n.address
+		}
+		p.told.Store(&n.address)
 	}
 	if old := p.addr.Swap(&addr); old != nil && *old != addr {
+		p.reached.Store(nil)
 		for _, l := range p.lanes {
 			l.redial()
 		}

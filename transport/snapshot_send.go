@@ -410,10 +410,10 @@ func readFeedback(c *conn, heard chan<- feedback) error {
 // addressOf returns where a node can be reached; "" if that is not known.
 func (g *Group) addressOf(id uint64) string {
 	if p := (*g.peers.Load())[id]; p != nil {
-		return p.address()
+		return p.reachedAddress()
 	}
 	if p := g.adopt(id); p != nil {
-		return p.address()
+		return p.reachedAddress()
 	}
 	return ""
 }

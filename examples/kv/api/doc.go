@@ -18,7 +18,8 @@
 //	POST   /v1/transfer               Transfer; Status
 //	POST   /v1/join                   Join; Joined: an ID, and whom to talk to
 //
-// A KEY is escaped as one element of a path: a slash in it is %2F. What changes the
+// A KEY is escaped as one element of a path: a slash in it is %2F, and . and .. alone are
+// %2E and %2E%2E. Answers have the status 200, or are errors. What changes the
 // membership, or hands over leadership, is for the leader: the others answer with a
 // redirect (307). Everything else any server takes.
 //

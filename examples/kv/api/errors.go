@@ -28,7 +28,7 @@ const (
 	// CodeCompacted: a watch from before the history that this server has. Read the
 	// keys anew, and watch from there.
 	CodeCompacted Code = "compacted"
-	// CodeInternal: a fault of the server.
+	// CodeInternal: a fault of the server, before it came to apply anything.
 	CodeInternal Code = "internal"
 )
 
@@ -45,13 +45,14 @@ const (
 	CodeSuperseded Code = "superseded"
 )
 
-// Ambiguous says whether a request that ended so may have been applied, or may be later.
+// Ambiguous says whether a request that ended so may have been applied, or may be later. So
+// may one with a code that this version does not know.
 func (c Code) Ambiguous() bool {
 	switch c {
-	case CodeAmbiguous, CodeUnknownClient, CodeSuperseded:
-		return true
+	case CodeBadRequest, CodeTooLarge, CodeNotFound, CodeMismatch, CodeRefused, CodeUnavailable, CodeCompacted, CodeInternal:
+		return false
 	}
-	return false
+	return true
 }
 
 // Status returns the HTTP status that goes with the code.

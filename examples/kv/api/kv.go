@@ -30,7 +30,7 @@ type CompareAndSet struct {
 type Expect struct {
 	// Absent expects that there is no such key.
 	Absent bool `json:"absent,omitempty"`
-	// Value expects that the key has this value.
+	// Value expects that the key has this value; null is no value.
 	Value Text `json:"value,omitzero"`
 	// Revision expects that the key was last written at this revision.
 	Revision uint64 `json:"revision,omitempty"`
@@ -55,8 +55,9 @@ type Event struct {
 }
 
 // Changes is a line of a watch: what changed up to and including the revision Through,
-// from which a new watch goes on. Lines without events come every now and then, so that
-// it is seen that the watch lives. A line with an Error is the last.
+// from which a new watch goes on. The first line comes at once, and lines without events
+// every two seconds, so that it is seen that the watch lives. A line with an Error is the
+// last.
 type Changes struct {
 	Events  []Event `json:"events"`
 	Through uint64  `json:"through"`

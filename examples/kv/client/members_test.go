@@ -171,14 +171,14 @@ func TestRedirectOutOfTLS(t *testing.T) {
 	client, err := New(Config{Endpoints: []string{secure.URL}, TLS: trusted})
 	require.NoError(t, err)
 	client.Close()
-	joined, err := client.AddMember(within(t), api.Addresses{})
+	joined, err := client.AddMember(within(t), api.NewMember{})
 	require.NoError(t, err, "a redirect is certain to have done nothing")
 	require.Equal(t, uint64(3), joined.ID)
 	require.Empty(t, c.came())
 
 	client, err = New(Config{Endpoints: []string{secure.URL}})
 	require.NoError(t, err)
-	_, err = client.AddMember(briefly(t), api.Addresses{})
+	_, err = client.AddMember(briefly(t), api.NewMember{})
 	require.Equal(t, ErrNotApplied, outcome(t, err))
 	require.Equal(t, int32(2), sent.Load(), "nor does it go to one that nobody vouches for")
 }

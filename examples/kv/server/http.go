@@ -33,9 +33,9 @@ type endpoint func(r *http.Request) (any, error)
 func (s *Server) handler() http.Handler {
 	mux := http.NewServeMux()
 	handle := func(pattern, op string, e endpoint) { mux.Handle(pattern, s.answer(op, e)) }
-	handle("GET /v1/kv/{key}", "get", s.get)
-	handle("PUT /v1/kv/{key}", "put", s.put)
-	handle("DELETE /v1/kv/{key}", "delete", s.delete)
+	handle("GET /v1/kv/{key...}", "get", s.get)
+	handle("PUT /v1/kv/{key...}", "put", s.put)
+	handle("DELETE /v1/kv/{key...}", "delete", s.delete)
 	handle("POST /v1/cas", "cas", s.compareAndSet)
 	handle("GET /v1/kv", "range", s.scan)
 	handle("POST /v1/clients", "register", s.register)

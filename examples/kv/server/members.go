@@ -255,7 +255,9 @@ func (s *Server) hasCaughtUp(m *api.Member) error {
 		return api.Errorf(api.CodeUnavailable, "no leader any more")
 	case !m.Progress.Active:
 		return api.Errorf(api.CodeRefused, "learner %d was not heard from lately", m.ID)
-	case m.Progress.State == "snapshot" || m.Progress.Behind > s.cfg.MaxLearnerLag:
+	case m.Progress.State != "replicate" || m.Progress.Behind > s.cfg.MaxLearnerLag:
+		// Until it has answered once its log may hold nothing, however short that of the
+		// leader is.
 		return api.Errorf(api.CodeRefused, "learner %d is %d entries behind (%s), at most %d are allowed",
 			m.ID, m.Progress.Behind, m.Progress.State, s.cfg.MaxLearnerLag)
 	}

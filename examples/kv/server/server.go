@@ -57,6 +57,8 @@ type Server struct {
 	// config is the configuration in effect here, as the replica last told.
 	config atomic.Pointer[pb.ConfState]
 
+	alone time.Time // upkeep's: since when there is no leader, or when others were asked why
+
 	background context.Context // of what runs beside requests
 	cancel     context.CancelFunc
 	running    sync.WaitGroup
@@ -76,7 +78,7 @@ func Start(ctx context.Context, c Config) (*Server, error) {
 	if err := c.Validate(); err != nil {
 		return nil, err
 	}
-	s := &Server{cfg: c.withDefaults(), started: time.Now(), stopping: make(chan struct{}), done: make(chan struct{})}
+	s := &Server{cfg: c.withDefaults(), started: time.Now(), alone: time.Now(), stopping: make(chan struct{}), done: make(chan struct{})}
 	s.log = s.cfg.Logger
 	s.background, s.cancel = context.WithCancel(context.Background())
 	if err := s.open(ctx); err != nil {
@@ -167,10 +169,12 @@ func (s *Server) openDisk() (err error) {
 	s.engine, err = pebblestore.Open(filepath.Join(s.cfg.Dir, s.identity.Log), &pebblestore.Options{
 		ClusterID: cluster, NodeID: id, Logger: s.log.Named("log"),
 	})
-	if err != nil {
-		return err
+	if err == nil {
+		s.store, err = openState(s.cfg.Dir, s.identity, s.log.Named("state"))
 	}
-	s.store, err = openState(s.cfg.Dir, s.identity, s.log.Named("state"))
+	if errors.Is(err, pebblestore.ErrIdentity) || errors.Is(err, store.ErrIdentity) {
+		err = fmt.Errorf("%w: it was put together from several: %w", ErrIdentity, err)
+	}
 	return err
 }
 

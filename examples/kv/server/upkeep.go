@@ -2,7 +2,6 @@ package server
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"math/rand/v2"
 	"time"
@@ -92,6 +91,12 @@ func (s *Server) tend() (again bool, err error) {
 	if err != nil {
 		return false, nil // the server stops
 	}
+	if now := time.Now(); st.Lead != raft.None || s.identity.Member == 0 {
+		s.alone = now
+	} else if now.Sub(s.alone) >= aloneInterval {
+		s.alone = now
+		s.askIfRemoved(ctx, &st)
+	}
 	me := s.membership(&st).Find(s.identity.ID)
 	joining := s.identity.Joining
 	switch {
@@ -101,35 +106,16 @@ func (s *Server) tend() (again bool, err error) {
 		s.leave(&st)
 		return true, nil
 	case me == nil: // what is applied does not reach so far yet
-		s.askIfAlone(ctx, &st)
-		return false, nil
 	case me.Addresses != s.addresses:
-		return true, s.refused(ctx, &st, s.tellAddresses(ctx, &st))
+		return true, s.tellAddresses(ctx, &st)
 	case joining == api.RoleVoter && me.Role == api.RoleLearner:
-		return true, s.refused(ctx, &st, s.askToBePromoted(ctx, &st))
+		return true, s.askToBePromoted(ctx, &st)
 	case joining != "":
 		// If somebody has given the server another role meanwhile, that counts.
 		s.identity.Joining = ""
 		return false, s.noteMember(st.ConfigIndex)
 	}
-	s.askIfAlone(ctx, &st)
 	return false, nil
-}
-
-// askIfAlone asks others whether this server was removed if it does not hear from a leader.
-func (s *Server) askIfAlone(ctx context.Context, st *replica.Status) {
-	if st.Lead == raft.None && time.Since(s.started) > aloneInterval {
-		s.askIfRemoved(ctx, st)
-	}
-}
-
-// refused looks into what others have refused to this server: to them it is no member if it
-// was removed before it heard of that.
-func (s *Server) refused(ctx context.Context, st *replica.Status, err error) error {
-	if errors.Is(err, client.ErrNotFound) {
-		s.askIfRemoved(ctx, st)
-	}
-	return err
 }
 
 // tellAddresses puts this server's addresses in the configuration.

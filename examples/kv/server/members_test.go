@@ -1,0 +1,230 @@
+package server
+
+import (
+	"net/http"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/quorate-raft/raft/examples/kv/api"
+)
+
+// voters returns the voters of the configuration that the server has.
+func (s *Server) voters(t *testing.T) (ids []uint64) {
+	t.Helper()
+	st, err := s.replica.Status(within(t))
+	require.NoError(t, err)
+	for _, m := range s.membership(&st).Members {
+		if m.Role == api.RoleVoter {
+			ids = append(ids, m.ID)
+		}
+	}
+	return ids
+}
+
+// A server that joins is told no more than the address of one that is there, which need
+// not be the leader; it becomes a voter by itself, or stays a learner if it is to.
+func TestJoining(t *testing.T) {
+	c := three(t)
+	config := c.config("learner")
+	config.Join, config.AsLearner = []string{c.follower().Addresses().Client}, true
+	learner := c.start(config)
+	isLearner := func(m *api.Membership) bool {
+		me := m.Find(learner.ID())
+		return me != nil && me.Role == api.RoleLearner && me.Addresses == learner.Addresses()
+	}
+	c.await(isLearner)
+	require.Equal(t, []uint64{1, 2, 3}, learner.voters(t))
+	revision, err := c.client().Put(within(t), []byte("k"), []byte("v"))
+	require.NoError(t, err)
+	var e api.Entry
+	status, failure := c.ask(learner, http.MethodGet, "/v1/kv/k", nil, &e)
+	require.Equal(t, 200, status, failure)
+	require.Equal(t, revision, e.Revision)
+
+	// Over a restart, without being told again, it is who it was.
+	id := learner.ID()
+	c.stop(id)
+	config.Join, config.AsLearner = nil, false
+	learner = c.start(config)
+	require.Equal(t, id, learner.ID())
+	c.await(isLearner)
+}
+
+// An ID is given to one server and never again, also not that of a member which was
+// removed and for which nobody had asked: others may take the one for the other.
+func TestIDsAreNeverGivenAgain(t *testing.T) {
+	c := three(t)
+	cl := c.client()
+	gone := c.servers[3]
+	_, err := cl.RemoveMember(within(t), 3, false)
+	require.NoError(t, err)
+	<-gone.Done()
+	delete(c.servers, 3)
+	for want := uint64(4); want < 6; want++ {
+		joined, err := cl.Join(within(t), 0)
+		require.NoError(t, err)
+		require.Equal(t, want, joined.ID)
+	}
+	_, err = cl.Join(within(t), 3)
+	var failure *api.Error
+	require.ErrorAs(t, err, &failure)
+	require.Equal(t, api.CodeRefused, failure.Code)
+	require.Contains(t, failure.Message, "used before")
+	joined, err := cl.Join(within(t), 20)
+	require.NoError(t, err)
+	require.Equal(t, uint64(20), joined.ID)
+	joined, err = cl.Join(within(t), 0)
+	require.NoError(t, err)
+	require.Equal(t, uint64(21), joined.ID)
+}
+
+// A voter that comes back without its directory has forgotten its votes, and is not taken
+// for who it was (dissertation §3.8).
+func TestAVoterWithoutItsDirectoryIsRefused(t *testing.T) {
+	c := three(t)
+	c.stop(2)
+	config := c.config("empty")
+	config.ID, config.Join = 2, []string{c.leader().Addresses().Client}
+	_, err := Start(within(t), config)
+	require.ErrorContains(t, err, "remove it, and let a new one join")
+}
+
+// A removed server stops and says why, also the leader; and it does not start again as if
+// it were a member.
+func TestRemovedServersStop(t *testing.T) {
+	c := three(t)
+	cl := c.client()
+	leader := c.leader()
+	_, err := cl.RemoveMember(within(t), leader.ID(), false)
+	require.NoError(t, err)
+	<-leader.Done()
+	require.ErrorIs(t, leader.Err(), ErrRemoved)
+	delete(c.servers, leader.ID())
+	config := c.config("server" + strconv.FormatUint(leader.ID(), 10))
+	_, err = Start(within(t), config)
+	require.ErrorIs(t, err, ErrRemoved)
+}
+
+// A server that was removed while it was down learns it from the others, which send it
+// nothing any more.
+func TestRemovedWhileDown(t *testing.T) {
+	c := newCluster(t)
+	c.grow(4)
+	config := c.config("server4")
+	c.stop(4)
+	_, err := c.client().RemoveMember(within(t), 4, false)
+	require.NoError(t, err)
+	s := c.start(config)
+	<-s.Done()
+	require.ErrorIs(t, s.Err(), ErrRemoved)
+	delete(c.servers, 4)
+}
+
+// A change of membership is the leader's, to which others redirect; and one that would
+// leave the cluster without a quorum that is heard from is refused unless it is forced.
+func TestChangesThatWouldStopTheCluster(t *testing.T) {
+	c := three(t)
+	c.stop(c.follower().ID())
+	var up uint64
+	leader := c.leader()
+	for id := range c.servers {
+		if id != leader.ID() {
+			up = id
+		}
+	}
+	path := "/v1/members/" + strconv.FormatUint(up, 10)
+	status, _ := c.ask(c.servers[up], http.MethodDelete, path, nil, nil)
+	require.Equal(t, http.StatusTemporaryRedirect, status)
+	var failure api.Error
+	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
+		// The one that is down counts as heard from for an election timeout yet.
+		st, err := leader.replica.Status(within(t))
+		require.NoError(t, err)
+		if silent(leader.membership(&st)) == 1 {
+			break
+		}
+	}
+	status, failure = c.ask(leader, http.MethodDelete, path, nil, nil)
+	require.Equal(t, 409, status)
+	require.Equal(t, api.CodeRefused, failure.Code)
+	require.Contains(t, failure.Message, "2 voters, of which 1")
+}
+
+func silent(m *api.Membership) (n int) {
+	for _, member := range m.Members {
+		if member.Progress != nil && !member.Progress.Active {
+			n++
+		}
+	}
+	return n
+}
+
+// A learner is made a voter once it has caught up, and no sooner: as a voter that is far
+// behind it would hold up every commit (dissertation §4.2.1).
+func TestPromotionWaitsForCatchingUp(t *testing.T) {
+	c := three(t)
+	cl := c.client()
+	// Nobody listens there, so it does not catch up at all.
+	joined, err := cl.AddMember(within(t), api.NewMember{Addresses: api.Addresses{Peer: freeAddress(t)}})
+	require.NoError(t, err)
+	require.Equal(t, uint64(4), joined.ID)
+	var failure *api.Error
+	_, err = cl.Promote(within(t), 4)
+	require.ErrorAs(t, err, &failure)
+	require.Equal(t, api.CodeRefused, failure.Code)
+	_, err = cl.Replace(within(t), 1, 4)
+	require.ErrorAs(t, err, &failure)
+	require.Equal(t, api.CodeRefused, failure.Code)
+	_, err = cl.Replace(within(t), 4, 1)
+	require.ErrorAs(t, err, &failure)
+	require.Contains(t, failure.Message, "no voter")
+	require.Equal(t, []uint64{1, 2, 3}, c.leader().voters(t))
+
+	// Added again at the same addresses, by one who did not hear the answer, it is the same.
+	again, err := cl.AddMember(within(t), api.NewMember{ID: 4, Addresses: joined.Find(4).Addresses})
+	require.NoError(t, err)
+	require.Equal(t, uint64(4), again.ID)
+	_, err = cl.AddMember(within(t), api.NewMember{Addresses: joined.Find(4).Addresses})
+	require.ErrorAs(t, err, &failure)
+	require.Contains(t, failure.Message, "server 4 is a member at")
+}
+
+// A learner takes a voter's place in one joint change, also the leader's.
+func TestReplaceTheLeader(t *testing.T) {
+	c := three(t)
+	config := c.config("learner")
+	config.Join, config.AsLearner = []string{c.follower().Addresses().Client}, true
+	learner := c.start(config)
+	c.await(func(m *api.Membership) bool { return m.Find(4) != nil })
+	old := c.leader()
+	var last error
+	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
+		if _, last = c.client().Replace(within(t), old.ID(), learner.ID()); last == nil {
+			break // it had caught up
+		}
+	}
+	require.NoError(t, last)
+	<-old.Done()
+	require.ErrorIs(t, old.Err(), ErrRemoved)
+	delete(c.servers, old.ID())
+	c.await(func(m *api.Membership) bool {
+		return !m.Joint && len(m.Members) == 3 && m.Find(old.ID()) == nil && m.Find(learner.ID()).Role == api.RoleVoter
+	})
+	_, err := c.client().Put(within(t), []byte("k"), []byte("v"))
+	require.NoError(t, err)
+}
+
+// Leadership goes where it is sent, or if that is left to the leader, elsewhere.
+func TestTransfer(t *testing.T) {
+	c := three(t)
+	target := c.follower().ID()
+	st, err := c.client().Transfer(within(t), target)
+	require.NoError(t, err)
+	require.Equal(t, target, st.Leader)
+	st, err = c.client().Transfer(within(t), 0)
+	require.NoError(t, err)
+	require.NotEqual(t, target, st.Leader)
+}
