@@ -159,7 +159,8 @@ func report(t *testing.T, n *nemesis, w *workload, duration time.Duration) {
 	for name := range n.networkSteps() {
 		require.NotZero(t, marks[name], name)
 	}
-	for _, name := range []string{"snapshot received", "unknown outcome", "not applied"} {
+	// Hardly a write is certain not to be applied: who waits for a leader has been sent.
+	for _, name := range []string{"snapshot received", "unknown outcome"} {
 		require.NotZero(t, marks[name], name)
 	}
 }

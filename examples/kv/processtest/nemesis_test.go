@@ -336,12 +336,15 @@ func (n *nemesis) replace(choose chooser) func(context.Context, step) {
 
 // transfer hands leadership over. That it does not succeed, with faults about, is no fault.
 func (n *nemesis) transfer(_ context.Context, s step) {
-	err := n.ask(func(ctx context.Context, cl *client.Client) error {
-		_, err := cl.Transfer(ctx, one(n, s.who)[0].id)
-		return err
-	})
-	if err == nil {
-		n.count(s.name)
+	for try := range uint64(3) {
+		err := n.ask(func(ctx context.Context, cl *client.Client) error {
+			_, err := cl.Transfer(ctx, one(n, s.who+try)[0].id)
+			return err
+		})
+		if err == nil {
+			n.count(s.name)
+			return
+		}
 	}
 }
 
