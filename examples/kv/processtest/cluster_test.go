@@ -195,9 +195,6 @@ func (s *server) clientAddress() string {
 	return s.client
 }
 
-// faults makes the faults of the server's proxy those given.
-func (s *server) faults(f proxyFaults) { s.currentProxy().set(f) }
-
 func (s *server) currentProxy() *proxy {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -342,7 +339,7 @@ func (c *cluster) leader() *server {
 	return leader
 }
 
-// awaitMembers waits until all servers agree that they are the members, with the roles that
+// awaitAgreement waits until all servers agree that they are the members, with the roles that
 // they are to have, and that all have the same entries; it returns these. Nobody may write.
 func (c *cluster) awaitAgreement() (entries []api.Entry) {
 	c.t.Helper()
