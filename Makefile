@@ -30,9 +30,10 @@ simulate:
 bugs hunt:
 	.ci/run $@
 
-# browser tests the space-time diagram in a Chromium that is installed.
+# browser tests the space-time diagram, and the page of raftkv demo, in a Chromium that is installed.
 browser:
 	cd rafttest/spacetime/browsertest && RAFT_BROWSER=1 GOWORK=off go test ./...
+	cd examples/kv/demo/browsertest && RAFT_BROWSER=1 GOWORK=off go test ./...
 
 # cover prints the coverage of each function; .bin/cover.out can be shown with `go tool cover -html`.
 cover:

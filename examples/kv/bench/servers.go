@@ -20,11 +20,10 @@ import (
 // it says itself in the metric raftkv_log_sync_seconds. Quantiles are estimated
 // within the metric's buckets, each of which is twice as wide as the one before.
 type LogSync struct {
-	Server   uint64        `json:"server"`
-	Count    uint64        `json:"count"`
-	P50, P99 time.Duration `json:"-"`
-	P50Ns    int64         `json:"p50_ns"`
-	P99Ns    int64         `json:"p99_ns"`
+	Server uint64        `json:"server"`
+	Count  uint64        `json:"count"`
+	P50    time.Duration `json:"p50_ns"`
+	P99    time.Duration `json:"p99_ns"`
 }
 
 const syncMetric = "raftkv_log_sync_seconds"
@@ -86,7 +85,6 @@ func syncsBetween(before, after map[uint64]*dto.Histogram) (all []LogSync) {
 		}
 		s := LogSync{Server: id, Count: b.GetSampleCount() - a.GetSampleCount()}
 		s.P50, s.P99 = estimate(a, b, 0.5), estimate(a, b, 0.99)
-		s.P50Ns, s.P99Ns = int64(s.P50), int64(s.P99)
 		all = append(all, s)
 	}
 	slices.SortFunc(all, func(a, b LogSync) int { return int(a.Server) - int(b.Server) })

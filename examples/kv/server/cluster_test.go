@@ -128,6 +128,19 @@ func (c *cluster) await(ok func(m *api.Membership) bool) {
 	require.Failf(c.t, "the configuration does not become what it should", "it is %+v", last)
 }
 
+// awaitRemoved waits until a server has stopped because it was removed.
+func (c *cluster) awaitRemoved(s *Server) {
+	c.t.Helper()
+	select {
+	case <-s.Done():
+		require.ErrorIs(c.t, s.Err(), ErrRemoved)
+		delete(c.servers, s.ID())
+	case <-time.After(patience):
+		st, err := s.replica.Status(within(c.t))
+		require.Fail(c.t, "a removed server does not stop", "%+v %v", st, err)
+	}
+}
+
 // leader returns the server that leads.
 func (c *cluster) leader() *Server {
 	c.t.Helper()

@@ -26,6 +26,9 @@ func (s *Server) membership(st *replica.Status) *api.Membership {
 		member := api.Member{
 			ID: id, Addresses: decodeContext(string(st.Config.Context(id))), Role: roleOf(&st.Config, id), Leader: id == st.Lead,
 		}
+		if id == s.identity.ID && member.Client == "" {
+			member.Client = s.addresses.Client // which the cluster is about to learn
+		}
 		if p, ok := st.Progress[id]; ok {
 			member.Progress = progressOf(st, id, &p)
 		}

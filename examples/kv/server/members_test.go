@@ -61,8 +61,7 @@ func TestIDsAreNeverGivenAgain(t *testing.T) {
 	gone := c.servers[3]
 	_, err := cl.RemoveMember(within(t), 3, false)
 	require.NoError(t, err)
-	<-gone.Done()
-	delete(c.servers, 3)
+	c.awaitRemoved(gone)
 	for want := uint64(4); want < 6; want++ {
 		joined, err := cl.Join(within(t), 0)
 		require.NoError(t, err)
@@ -100,9 +99,7 @@ func TestRemovedServersStop(t *testing.T) {
 	leader := c.leader()
 	_, err := cl.RemoveMember(within(t), leader.ID(), false)
 	require.NoError(t, err)
-	<-leader.Done()
-	require.ErrorIs(t, leader.Err(), ErrRemoved)
-	delete(c.servers, leader.ID())
+	c.awaitRemoved(leader)
 	config := c.config("server" + strconv.FormatUint(leader.ID(), 10))
 	_, err = Start(within(t), config)
 	require.ErrorIs(t, err, ErrRemoved)
@@ -118,9 +115,7 @@ func TestRemovedWhileDown(t *testing.T) {
 	_, err := c.client().RemoveMember(within(t), 4, false)
 	require.NoError(t, err)
 	s := c.start(config)
-	<-s.Done()
-	require.ErrorIs(t, s.Err(), ErrRemoved)
-	delete(c.servers, 4)
+	c.awaitRemoved(s)
 }
 
 // A change of membership is the leader's, to which others redirect; and one that would
@@ -207,9 +202,7 @@ func TestReplaceTheLeader(t *testing.T) {
 		}
 	}
 	require.NoError(t, last)
-	<-old.Done()
-	require.ErrorIs(t, old.Err(), ErrRemoved)
-	delete(c.servers, old.ID())
+	c.awaitRemoved(old)
 	c.await(func(m *api.Membership) bool {
 		return !m.Joint && len(m.Members) == 3 && m.Find(old.ID()) == nil && m.Find(learner.ID()).Role == api.RoleVoter
 	})

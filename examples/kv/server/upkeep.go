@@ -106,7 +106,7 @@ func (s *Server) tend() (again bool, err error) {
 		s.leave(&st)
 		return true, nil
 	case me == nil: // what is applied does not reach so far yet
-	case me.Addresses != s.addresses:
+	case decodeContext(string(st.Config.Context(me.ID))) != s.addresses:
 		return true, s.tellAddresses(ctx, &st)
 	case joining == api.RoleVoter && me.Role == api.RoleLearner:
 		return true, s.askToBePromoted(ctx, &st)

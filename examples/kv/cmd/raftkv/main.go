@@ -73,7 +73,7 @@ func command() *cli.Command {
 		Description: "raftkv demo shows what it does. raftkv serve starts a cluster of one server in ./raftkv-data;\n" +
 			"more servers join with raftkv serve --join ADDRESS --data DIRECTORY and addresses of their own.",
 		Commands: []*cli.Command{
-			serveCommand(), recoverCommand(),
+			demoCommand(), serveCommand(), recoverCommand(),
 			putCommand(), getCommand(), deleteCommand(), casCommand(), rangeCommand(), watchCommand(),
 			statusCommand(), memberCommand(), transferCommand(), benchCommand(),
 		},
