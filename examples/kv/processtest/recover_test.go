@@ -71,5 +71,5 @@ func TestRecover(t *testing.T) {
 	require.Zero(t, st.Leader)
 	old, err := back.entries()
 	require.NoError(t, err)
-	require.Equal(t, before, old)
+	require.Subset(t, before, old, "it may have forgotten that the last are committed, and has nothing new")
 }
