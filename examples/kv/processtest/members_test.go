@@ -81,6 +81,9 @@ func TestTerminatedLeaderHandsOver(t *testing.T) {
 		if gap = gapAtHandOver(t, c); gap < timeout/3 {
 			return
 		}
+		for _, s := range c.members() {
+			t.Logf("after a gap of %v, the end of %s:\n%s", gap, s.logFile, tail(s.logFile, 25))
+		}
 	}
 	t.Fatalf("no write for %v, where an election timeout is %v", gap, timeout)
 }
