@@ -21,8 +21,12 @@ type Config struct {
 	// gets. It cannot be 0.
 	NodeID uint64
 	// Listen is the TCP address to listen on, "host:port"; port 0 takes a free one.
-	// Required.
+	// Required, unless there is a Listener.
 	Listen string
+	// Listener takes the place of Listen: a listener that is open already, for a host
+	// that has to have its address before it knows NodeID. It is the transport's from
+	// New on, if that succeeds.
+	Listener net.Listener
 	// Advertise is the address at which others reach this node, "host:port". It
 	// is told to the nodes that this one connects to, so that they can answer it
 	// before they know it from the configuration. Default: the address that New
@@ -132,7 +136,7 @@ func (c *Config) Validate() error {
 	d := c.withDefaults()
 	fault(d.ClusterID == 0, "ClusterID must not be 0")
 	fault(d.NodeID == 0, "NodeID must not be 0")
-	if _, _, err := net.SplitHostPort(d.Listen); err != nil {
+	if _, _, err := net.SplitHostPort(d.Listen); err != nil && d.Listener == nil {
 		fault(true, "Listen (%q) must be host:port: %w", d.Listen, err)
 	}
 	if d.Advertise != "" {

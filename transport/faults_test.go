@@ -290,6 +290,13 @@ func TestWrongNodeAnswers(t *testing.T) {
 
 	require.Equal(t, a.Addr().String(), a.Advertise())
 	cfg := testConfig(4)
+	held, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	holder := newEndpoint(t, Config{ClusterID: 1, NodeID: 9, Listener: held})
+	require.Equal(t, held.Addr(), holder.Addr())
+	holder.group.SetPeer(1, a.Addr().String())
+	a.group.SetPeer(9, holder.Addr().String())
+	connected(t, a, holder)
 	cfg.Listen = "0.0.0.0:0"
 	open := newEndpoint(t, cfg)
 	require.Regexp(t, `^:\d+$`, open.Advertise())

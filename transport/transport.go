@@ -54,9 +54,11 @@ func New(cfg Config) (*Transport, error) {
 	if err != nil {
 		return nil, err
 	}
-	ln, err := net.Listen("tcp", cfg.Listen)
-	if err != nil {
-		return nil, fmt.Errorf("transport: %w", err)
+	ln := cfg.Listener
+	if ln == nil {
+		if ln, err = net.Listen("tcp", cfg.Listen); err != nil {
+			return nil, fmt.Errorf("transport: %w", err)
+		}
 	}
 	t := &Transport{
 		cfg: cfg, advertise: cfg.Advertise, creds: creds, ln: ln,

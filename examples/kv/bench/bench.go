@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -41,24 +42,17 @@ type Config struct {
 var ErrInvalidConfig = errors.New("bench: invalid config")
 
 func (c Config) withDefaults() Config {
-	setDefault(&c.Clients, 64)
-	setDefault(&c.Duration, 10*time.Second)
-	setDefault(&c.WarmUp, c.Duration/5)
-	setDefault(&c.ValueBytes, 128)
-	setDefault(&c.Keys, 10_000)
-	setDefault(&c.Consistency, api.Linearizable)
-	setDefault(&c.Prefix, "bench/")
+	c.Clients = cmp.Or(c.Clients, 64)
+	c.Duration = cmp.Or(c.Duration, 10*time.Second)
+	c.WarmUp = cmp.Or(c.WarmUp, c.Duration/5)
+	c.ValueBytes = cmp.Or(c.ValueBytes, 128)
+	c.Keys = cmp.Or(c.Keys, 10_000)
+	c.Consistency = cmp.Or(c.Consistency, api.Linearizable)
+	c.Prefix = cmp.Or(c.Prefix, "bench/")
 	if c.Progress == nil {
 		c.Progress = func(string) {}
 	}
 	return c
-}
-
-func setDefault[T comparable](v *T, def T) {
-	var zero T
-	if *v == zero {
-		*v = def
-	}
 }
 
 // Validate reports every fault of c, joined. It matches ErrInvalidConfig.

@@ -1,6 +1,7 @@
 package demo
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -39,20 +40,13 @@ var ErrInvalidConfig = errors.New("demo: invalid config")
 var ErrInterrupted = errors.New("interrupted")
 
 func (c Config) withDefaults() Config {
-	setDefault(&c.Keys, 10_000)
-	setDefault(&c.Page, "127.0.0.1:0")
-	setDefault(&c.Tick, 50*time.Millisecond)
+	c.Keys = cmp.Or(c.Keys, 10_000)
+	c.Page = cmp.Or(c.Page, "127.0.0.1:0")
+	c.Tick = cmp.Or(c.Tick, 50*time.Millisecond)
 	if c.Out == nil {
 		c.Out = io.Discard
 	}
 	return c
-}
-
-func setDefault[T comparable](v *T, def T) {
-	var zero T
-	if *v == zero {
-		*v = def
-	}
 }
 
 // Validate reports every fault of c, joined. It matches ErrInvalidConfig and changes

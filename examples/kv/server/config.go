@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -77,23 +78,16 @@ type Config struct {
 }
 
 func (c Config) withDefaults() Config {
-	setDefault(&c.PeerListen, "127.0.0.1:7001")
-	setDefault(&c.ClientListen, "127.0.0.1:8001")
-	setDefault(&c.Tick, 100*time.Millisecond)
-	setDefault(&c.ElectionTicks, 10)
-	setDefault(&c.RequestTimeout, 5*time.Second)
-	setDefault(&c.MaxLearnerLag, 1000)
+	c.PeerListen = cmp.Or(c.PeerListen, "127.0.0.1:7001")
+	c.ClientListen = cmp.Or(c.ClientListen, "127.0.0.1:8001")
+	c.Tick = cmp.Or(c.Tick, 100*time.Millisecond)
+	c.ElectionTicks = cmp.Or(c.ElectionTicks, 10)
+	c.RequestTimeout = cmp.Or(c.RequestTimeout, 5*time.Second)
+	c.MaxLearnerLag = cmp.Or(c.MaxLearnerLag, 1000)
 	if c.Logger == nil {
 		c.Logger = zap.NewNop()
 	}
 	return c
-}
-
-func setDefault[T comparable](v *T, def T) {
-	var zero T
-	if *v == zero {
-		*v = def
-	}
 }
 
 // Validate reports every fault of c, joined. It matches ErrInvalidConfig and changes

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"crypto/sha256"
@@ -50,7 +51,7 @@ func (s *Server) found() (*identity, error) {
 		id.Cluster = groupClusterID(s.cfg.Cluster, id.First)
 		return id, nil
 	}
-	setDefault(&id.ID, 1)
+	id.ID = cmp.Or(id.ID, 1)
 	id.First = map[uint64]string{id.ID: s.addresses.Peer}
 	id.Member = uint64(len(id.First))
 	id.Cluster = newClusterID()

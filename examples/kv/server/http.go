@@ -23,9 +23,6 @@ import (
 // longer, escapes at worst six times.
 const maxJSON = 6*(store.MaxKeySize+2*store.MaxValueSize) + 4096
 
-// errRedirected says that an answer was written already.
-var errRedirected = errors.New("redirected to the leader")
-
 // endpoint answers a request with a value that goes out as JSON, or with an error.
 type endpoint func(r *http.Request) (any, error)
 

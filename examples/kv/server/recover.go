@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"math"
@@ -59,7 +60,7 @@ var ErrNothingToRecover = errors.New("server: there is nothing to recover")
 // renaming makes it count, so that a crash leaves the old or the new. The error matches
 // ErrInUse, ErrDamaged or ErrNothingToRecover, or is one of the disk.
 func Recover(c RecoverConfig) (Recovered, error) {
-	setDefault(&c.Logger, zap.NewNop())
+	c.Logger = cmp.Or(c.Logger, zap.NewNop())
 	if c.Peer != "" {
 		if err := checkAddress("Peer", c.Peer, true); err != nil {
 			return Recovered{}, fmt.Errorf("%w: %w", ErrInvalidConfig, err)

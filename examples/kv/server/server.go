@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -12,7 +13,6 @@ import (
 	"path/filepath"
 	"slices"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"go.uber.org/zap"
@@ -20,7 +20,6 @@ import (
 	"github.com/quorate-raft/raft"
 	"github.com/quorate-raft/raft/examples/kv/api"
 	"github.com/quorate-raft/raft/examples/kv/store"
-	pb "github.com/quorate-raft/raft/raftpb"
 	"github.com/quorate-raft/raft/replica"
 	"github.com/quorate-raft/raft/storage/pebblestore"
 	"github.com/quorate-raft/raft/transport"
@@ -54,9 +53,6 @@ type Server struct {
 	listeners listeners
 	http      []*http.Server
 
-	// config is the configuration in effect here, as the replica last told.
-	config atomic.Pointer[pb.ConfState]
-
 	alone time.Time // upkeep's: since when there is no leader, or when others were asked why
 
 	background context.Context // of what runs beside requests
@@ -68,7 +64,7 @@ type Server struct {
 	err        error         // why it stopped, once done is closed
 }
 
-type listeners struct{ client, debug net.Listener }
+type listeners struct{ client, debug, peer net.Listener }
 
 // Start starts a server and returns when it takes requests. A server that joins first
 // waits for an answer of the cluster, as long as ctx allows. Nothing runs after an
@@ -110,22 +106,16 @@ func (s *Server) open(ctx context.Context) (err error) {
 	}
 	s.network, err = transport.New(transport.Config{
 		ClusterID: uint64(s.identity.Cluster), NodeID: s.identity.ID,
-		Listen: s.cfg.PeerListen, Advertise: s.cfg.PeerAdvertise, TLS: s.cfg.PeerTLS, Logger: s.log.Named("transport"),
+		Listener: s.listeners.peer, Advertise: s.addresses.Peer, TLS: s.cfg.PeerTLS, Logger: s.log.Named("transport"),
 	})
-	var socket *net.OpError
-	if errors.As(err, &socket) {
-		return listenError("peer", s.cfg.PeerListen, err)
-	}
 	if err != nil {
 		return fmt.Errorf("server: %w", err)
 	}
-	s.addresses.Peer = s.network.Advertise()
 	s.metrics = newMetrics(s)
 	return s.startReplica()
 }
 
-// listen takes the addresses for clients and profiles, and sees whether that for peers
-// is free: the transport takes it when it is known who the server is.
+// listen takes all addresses.
 func (s *Server) listen() (err error) {
 	if s.listeners.client, err = net.Listen("tcp", s.cfg.ClientListen); err != nil {
 		return listenError("client", s.cfg.ClientListen, err)
@@ -135,18 +125,12 @@ func (s *Server) listen() (err error) {
 			return listenError("debug", s.cfg.DebugListen, err)
 		}
 	}
-	peers, err := net.Listen("tcp", s.cfg.PeerListen)
-	if err != nil {
+	if s.listeners.peer, err = net.Listen("tcp", s.cfg.PeerListen); err != nil {
 		return listenError("peer", s.cfg.PeerListen, err)
 	}
 	s.addresses = api.Addresses{Peer: s.cfg.PeerAdvertise, Client: s.clientURL()}
-	setDefault(&s.addresses.Peer, peers.Addr().String())
-	if s.cfg.PeerListen != peers.Addr().String() { // port 0, say: keep the port that was found
-		_, port, _ := net.SplitHostPort(peers.Addr().String())
-		host, _, _ := net.SplitHostPort(s.cfg.PeerListen)
-		s.cfg.PeerListen = net.JoinHostPort(host, port)
-	}
-	return peers.Close()
+	s.addresses.Peer = cmp.Or(s.addresses.Peer, s.listeners.peer.Addr().String())
+	return nil
 }
 
 func listenError(what, address string, err error) error {
@@ -160,7 +144,7 @@ func (s *Server) clientURL() string {
 		scheme = "https"
 	}
 	address := withoutScheme(s.cfg.ClientAdvertise)
-	setDefault(&address, s.listeners.client.Addr().String())
+	address = cmp.Or(address, s.listeners.client.Addr().String())
 	return scheme + "://" + address
 }
 
@@ -295,11 +279,11 @@ func (s *Server) release() error {
 		}
 	}
 	s.cancel()
-	for _, l := range []net.Listener{s.listeners.client, s.listeners.debug} {
-		if l != nil && len(s.http) == 0 { // else its server has closed it
-			errs = append(errs, l.Close())
-		}
+	if len(s.http) == 0 { // else their servers have closed them
+		closeIf(s.listeners.client != nil, s.listeners.client)
+		closeIf(s.listeners.debug != nil, s.listeners.debug)
 	}
+	closeIf(s.listeners.peer != nil && s.network == nil, s.listeners.peer)
 	closeIf(s.network != nil, s.network)
 	closeIf(s.store != nil, s.store)
 	closeIf(s.engine != nil, s.engine)

@@ -91,13 +91,13 @@ func (s *Server) tend() (again bool, err error) {
 	if err != nil {
 		return false, nil // the server stops
 	}
+	me := s.membership(&st).Find(s.identity.ID)
 	if now := time.Now(); st.Lead != raft.None || s.identity.Member == 0 {
 		s.alone = now
 	} else if now.Sub(s.alone) >= aloneInterval {
 		s.alone = now
 		s.askIfRemoved(ctx, &st)
 	}
-	me := s.membership(&st).Find(s.identity.ID)
 	joining := s.identity.Joining
 	switch {
 	case me == nil && s.identity.Member == 0:
