@@ -47,11 +47,13 @@ func (s *Server) settle(ctx context.Context) (*identity, error) {
 func (s *Server) found() (*identity, error) {
 	id := &identity{Format: identityFormat, ID: s.cfg.ID, Log: logDir, First: s.cfg.Members}
 	if len(id.First) > 0 {
+		id.Member = uint64(len(id.First)) // the log begins with an entry for each
 		id.Cluster = groupClusterID(s.cfg.Cluster, id.First)
 		return id, nil
 	}
 	id.ID = cmp.Or(id.ID, 1)
 	id.First = map[uint64]string{id.ID: s.addresses.Peer}
+	id.Member = uint64(len(id.First))
 	id.Cluster = newClusterID()
 	return id, nil
 }
@@ -143,12 +145,20 @@ func (s *Server) askOthers(urls []string, do func(c *client.Client) error) error
 
 func (s *Server) askToBeAdded(ctx context.Context, st *replica.Status) error {
 	return s.askOthers(s.otherURLs(st), func(c *client.Client) error {
-		if _, err := c.AddMember(ctx, api.NewMember{ID: s.identity.ID, Addresses: s.addresses}); err != nil {
+		joined, err := c.AddMember(ctx, api.NewMember{ID: s.identity.ID, Addresses: s.addresses})
+		if err != nil {
 			return fmt.Errorf("asking to be added: %w", err)
 		}
-		// The log brings it, after all that came before.
-		return nil
+		// The log brings it, after all that came before. To ask once more could undo a
+		// removal.
+		return s.noteMember(joined.Index)
 	})
+}
+
+// noteMember remembers that the server is a member by a configuration.
+func (s *Server) noteMember(index uint64) error {
+	s.identity.Member = max(s.identity.Member, index)
+	return s.identity.save(s.cfg.Dir)
 }
 
 func (s *Server) askToBePromoted(ctx context.Context, st *replica.Status) error {
@@ -165,7 +175,7 @@ func (s *Server) askToBePromoted(ctx context.Context, st *replica.Status) error 
 func (s *Server) askIfRemoved(ctx context.Context, st *replica.Status) {
 	_ = s.askOthers(s.otherURLs(st), func(c *client.Client) error {
 		m, err := c.Members(ctx)
-		if err == nil && m.Cluster == s.identity.Cluster.String() && m.Index > st.ConfigIndex && m.Find(s.identity.ID) == nil {
+		if err == nil && m.Cluster == s.identity.Cluster.String() && m.Index > max(st.ConfigIndex, s.identity.Member) && m.Find(s.identity.ID) == nil {
 			s.fail(fmt.Errorf("%w: server %d by log entry %d or before, as another says", ErrRemoved, s.identity.ID, m.Index))
 		}
 		return nil

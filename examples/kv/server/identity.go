@@ -61,6 +61,11 @@ type identity struct {
 	Via   []string          `json:"via,omitempty"`
 	// Joining is the role that the server still has to get, "" once it has it.
 	Joining string `json:"joining,omitempty"`
+	// Member is the log index of a configuration that the server is known to have been a
+	// member of, 0 if there is none. Without the server in it, a later one says that it
+	// was removed; one from before, which is met again when entries are applied anew after
+	// a crash, says nothing.
+	Member uint64 `json:"member,omitempty"`
 }
 
 const (
@@ -169,6 +174,10 @@ func (id *identity) check(c *Config) error {
 	}
 	return nil
 }
+
+// wasRemoved says whether a configuration by a log entry, if it does without the server, is
+// one that came after it had been a member.
+func (id *identity) wasRemoved(index uint64) bool { return id.Member != 0 && index > id.Member }
 
 // openState opens the state, as that of an identity.
 func openState(dir string, id *identity, log *zap.Logger) (*store.Store, error) {

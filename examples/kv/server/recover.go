@@ -13,6 +13,7 @@ import (
 	"github.com/quorate-raft/raft"
 	"github.com/quorate-raft/raft/examples/kv/api"
 	pb "github.com/quorate-raft/raft/raftpb"
+	"github.com/quorate-raft/raft/replica"
 	"github.com/quorate-raft/raft/storage/pebblestore"
 )
 
@@ -94,6 +95,8 @@ type recovery struct {
 	old, next identity
 	log       *pebblestore.Storage
 	result    Recovered
+	// unapplied says that the state on the disk is of no entry at all.
+	unapplied bool
 }
 
 func (r *recovery) run() (result Recovered, err error) {
@@ -113,6 +116,11 @@ func (r *recovery) run() (result Recovered, err error) {
 	rd, err := r.plan()
 	if err != nil || r.DryRun {
 		return r.result, err
+	}
+	if r.unapplied {
+		if err := r.applyFirst(); err != nil {
+			return result, err
+		}
 	}
 	if err := r.writeLog(rd); err != nil {
 		return result, err
@@ -147,7 +155,12 @@ func (r *recovery) plan() (rd raft.Ready, err error) {
 		Applied:    applied, Commit: hs.Commit, Last: last, LastTerm: lastTerm, OldLog: filepath.Join(r.Dir, r.old.Log),
 	}
 	if applied == 0 {
-		return rd, fmt.Errorf("%w: the server has applied nothing", ErrNothingToRecover)
+		// What is applied is made durable now and then, so that a server which is killed
+		// early has it in its log alone.
+		if applied, err = r.first(); err != nil {
+			return rd, err
+		}
+		r.unapplied = true
 	}
 	if applied > last {
 		return rd, fmt.Errorf("%w: the state is of log entry %d, the log ends at %d", ErrDamaged, applied, last)
@@ -163,6 +176,35 @@ func (r *recovery) applied() (uint64, error) {
 	}
 	applied, err := state.Applied()
 	return applied, errors.Join(err, state.Close())
+}
+
+// first returns the first log entry, if it is one that changes no state: then the state
+// before it is that after it.
+func (r *recovery) first() (uint64, error) {
+	if first, err := r.log.FirstIndex(); err != nil || first != 1 {
+		return 0, errors.Join(err, fmt.Errorf("%w: the state is empty, and the log begins at %d (start the server once, if a snapshot is to be restored)", ErrDamaged, first))
+	}
+	entries, err := r.log.Entries(1, 2, math.MaxUint64)
+	if err != nil {
+		return 0, err
+	}
+	if entries[0].Type == pb.EntryNormal {
+		return 0, fmt.Errorf("%w: the log does not begin with the cluster's first member", ErrDamaged)
+	}
+	return 1, nil
+}
+
+// applyFirst makes the empty state one of the first entry.
+func (r *recovery) applyFirst() error {
+	state, err := openState(r.Dir, &r.old, r.Logger)
+	if err != nil {
+		return err
+	}
+	err = state.Apply([]replica.Command{{Index: 1}}) // no command at all, which changes nothing
+	if err == nil {
+		err = state.Sync()
+	}
+	return errors.Join(err, state.Close())
 }
 
 // newLog begins with a snapshot, which the state is, of a configuration with this
@@ -182,6 +224,7 @@ func (r *recovery) newLog(applied, last uint64, hs pb.HardState, cs *pb.ConfStat
 	if own.Peer == "" {
 		return rd, fmt.Errorf("%w: the server's address for others is not known: give Peer", ErrInvalidConfig)
 	}
+	r.next.Member = applied
 	rd.Snapshot.Metadata = pb.SnapshotMetadata{
 		Index: applied, Term: term,
 		ConfState: pb.ConfState{

@@ -6,10 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"net/http/pprof"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 
@@ -189,9 +191,11 @@ func (s *Server) startReplica() error {
 	return err
 }
 
+// firstMembers are in the same order on all servers, since the log begins with an entry for
+// each: in another order it would be another log.
 func (s *Server) firstMembers() (peers []raft.Peer) {
-	for id, context := range s.identity.First {
-		peers = append(peers, raft.Peer{ID: id, Context: []byte(context)})
+	for _, id := range slices.Sorted(maps.Keys(s.identity.First)) {
+		peers = append(peers, raft.Peer{ID: id, Context: []byte(s.identity.First[id])})
 	}
 	return peers
 }
@@ -259,7 +263,9 @@ func (s *Server) end() {
 	if s.err == nil {
 		s.err = err
 	}
-	s.err = errors.Join(s.err, s.release())
+	if err := s.release(); s.err == nil { // after a failure closing says the same once more
+		s.err = err
+	}
 	s.log.Info("stopped", zap.Error(s.err))
 	close(s.done)
 }

@@ -92,7 +92,7 @@ func (s *Server) tend() (again bool, err error) {
 		return false, nil // the server stops
 	}
 	me := s.membership(&st).Find(s.identity.ID)
-	if now := time.Now(); st.Lead != raft.None || me == nil {
+	if now := time.Now(); st.Lead != raft.None || s.identity.Member == 0 {
 		s.alone = now
 	} else if now.Sub(s.alone) >= aloneInterval {
 		s.alone = now
@@ -100,13 +100,12 @@ func (s *Server) tend() (again bool, err error) {
 	}
 	joining := s.identity.Joining
 	switch {
-	case me == nil && joining != "":
+	case me == nil && s.identity.Member == 0:
 		return true, s.askToBeAdded(ctx, &st)
-	case me == nil && st.ConfigIndex == 0:
-		return true, nil // the first members are not applied yet
-	case me == nil:
+	case me == nil && s.identity.wasRemoved(st.ConfigIndex):
 		s.leave(&st)
 		return true, nil
+	case me == nil: // what is applied does not reach so far yet
 	case decodeContext(string(st.Config.Context(me.ID))) != s.addresses:
 		return true, s.tellAddresses(ctx, &st)
 	case joining == api.RoleVoter && me.Role == api.RoleLearner:
@@ -114,7 +113,7 @@ func (s *Server) tend() (again bool, err error) {
 	case joining != "":
 		// If somebody has given the server another role meanwhile, that counts.
 		s.identity.Joining = ""
-		return false, s.identity.save(s.cfg.Dir)
+		return false, s.noteMember(st.ConfigIndex)
 	}
 	return false, nil
 }
@@ -162,7 +161,7 @@ func (s *Server) checkMember() error {
 	if err != nil {
 		return err
 	}
-	if len(config.IDs()) > 0 && s.identity.Joining == "" && !config.Contains(s.identity.ID) {
+	if s.identity.wasRemoved(cs.Index) && !config.Contains(s.identity.ID) {
 		return fmt.Errorf("%w: server %d by log entry %d; a new one joins with another directory than %s",
 			ErrRemoved, s.identity.ID, cs.Index, s.cfg.Dir)
 	}

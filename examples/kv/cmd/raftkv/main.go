@@ -56,8 +56,9 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	}
 	fmt.Fprintf(stderr, "raftkv: %s\n", describe(err))
 	var usage usageError
+	var begun begunError
 	switch {
-	case errors.As(err, &usage), errors.Is(err, server.ErrInvalidConfig), errors.Is(err, bench.ErrInvalidConfig):
+	case !errors.As(err, &begun), errors.As(err, &usage), errors.Is(err, server.ErrInvalidConfig), errors.Is(err, bench.ErrInvalidConfig):
 		return exitUsage
 	case errors.Is(err, client.ErrAmbiguous):
 		return exitAmbiguous
@@ -95,7 +96,21 @@ func prepare(c *cli.Command) {
 	if len(c.Commands) > 0 {
 		c.Action = unknownCommand
 	}
+	if action := c.Action; action != nil {
+		c.Action = func(ctx context.Context, c *cli.Command) error {
+			if err := action(ctx, c); err != nil {
+				return begunError{err}
+			}
+			return nil
+		}
+	}
 }
+
+// begunError is an error of a command that has begun. Others are of how it was called, also
+// those that package cli has no hook for, as of the environment.
+type begunError struct{ error }
+
+func (e begunError) Unwrap() error { return e.error }
 
 func unknownCommand(_ context.Context, c *cli.Command) error {
 	if name := c.Args().First(); name != "" {

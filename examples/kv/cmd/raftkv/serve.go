@@ -146,6 +146,12 @@ func setTLS(config *server.Config, c *cli.Command) (err error) {
 	if any, err := together(c, "peer-cert", "peer-key", "peer-ca"); err != nil {
 		return err
 	} else if any {
+		if _, err := tls.LoadX509KeyPair(c.String("peer-cert"), c.String("peer-key")); err != nil {
+			return usagef("--peer-cert, --peer-key: %w", err)
+		}
+		if _, err := certificates("peer-ca", c.String("peer-ca")); err != nil {
+			return err
+		}
 		pattern := c.String("peer-name")
 		config.PeerTLS = &transport.TLSConfig{
 			CertFile: c.String("peer-cert"), KeyFile: c.String("peer-key"), CAFile: c.String("peer-ca"),
