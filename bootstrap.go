@@ -19,7 +19,7 @@ type Peer struct {
 
 // Bootstrap makes the first members of a new group: the log begins with changes
 // of configuration, already committed, that add peers as voters. All of them
-// call it with the same peers in the same order. It fails, and changes nothing,
+// call it with the same peers, in any order. It fails, and changes nothing,
 // if Storage is not empty or peers is empty or names a peer twice.
 func (rn *RawNode) Bootstrap(peers []Peer) error {
 	r := rn.raft
@@ -29,6 +29,9 @@ func (rn *RawNode) Bootstrap(peers []Peer) error {
 	if r.log.last.index != 0 || r.term != 0 {
 		return fmt.Errorf("%w: bootstrap of a node that has a log or a term", ErrInvalidConfig)
 	}
+	// The entries are committed without anybody having compared them, so they must not
+	// depend on an order that may be that of a map.
+	peers = slices.SortedFunc(slices.Values(peers), func(a, b Peer) int { return cmp.Compare(a.ID, b.ID) })
 	var ids []uint64
 	ents := make([]pb.Entry, len(peers))
 	for i, peer := range peers {
@@ -60,6 +63,7 @@ func (rn *RawNode) Bootstrap(peers []Peer) error {
 	return nil
 }
 
+// contextsOf returns the contexts of peers, which are in the order of their IDs.
 func contextsOf(peers []Peer) []pb.Member {
 	var members []pb.Member
 	for _, peer := range peers {
@@ -67,6 +71,5 @@ func contextsOf(peers []Peer) []pb.Member {
 			members = append(members, pb.Member{ID: peer.ID, Context: peer.Context})
 		}
 	}
-	slices.SortFunc(members, func(a, b pb.Member) int { return cmp.Compare(a.ID, b.ID) })
 	return members
 }

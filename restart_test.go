@@ -2,6 +2,7 @@ package raft_test
 
 import (
 	"math/rand/v2"
+	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -227,6 +228,34 @@ type indexless struct{ raft.Storage }
 func (s indexless) InitialState() (pb.HardState, pb.ConfState, error) {
 	hs, _, err := s.Storage.InitialState()
 	return hs, pb.ConfState{Voters: []uint64{4, 5}}, err
+}
+
+// Bootstrap makes the same entries in whatever order the members are named: each member makes
+// them by itself, all as committed, and a host may keep them in a map (Raft §5.3: entries of
+// one index and term are the same).
+func TestBootstrapInAnyOrder(t *testing.T) {
+	peers := []raft.Peer{{ID: 3, Context: []byte("c")}, {ID: 1, Context: []byte("a")}, {ID: 2, Context: []byte("b")}}
+	var first []pb.Entry
+	for range peers {
+		peers = append(peers[1:], peers[0])
+		given := slices.Clone(peers)
+		storage := raft.NewMemoryStorage()
+		rn, err := raft.NewRawNode(&raft.Config{ID: 1, Storage: storage})
+		require.NoError(t, err)
+		require.NoError(t, rn.Bootstrap(given))
+		require.Equal(t, peers, given, "what the caller gave is as it was")
+		rd := rn.Ready()
+		require.Len(t, rd.Entries, 3)
+		if first == nil {
+			first = slices.Clone(rd.Entries)
+		}
+		require.Equal(t, first, rd.Entries)
+		for i, e := range rd.Entries {
+			cc, err := pb.UnmarshalConfChange(e)
+			require.NoError(t, err)
+			require.Equal(t, uint64(i+1), cc.AsV2().Changes[0].NodeID)
+		}
+	}
 }
 
 // The first members of a group are in its log. A node that restarts finds them

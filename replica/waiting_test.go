@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"path/filepath"
+	"sync"
 	"testing"
 	"time"
 
@@ -175,17 +176,18 @@ func TestStateMachineFailsWithStopped(t *testing.T) {
 func TestWatchBegins(t *testing.T) {
 	r := startOne(t, 1, func(*Config) {})
 	until(t, "it leads", r.leads.Load)
-	busy, cancel := context.WithCancel(context.Background())
-	defer cancel()
-	go func() {
-		for busy.Err() == nil {
-			r.publish(Event{Kind: SnapshotTaken})
-		}
-	}()
+	const events = 1000 // at a time: no more than a watcher has room for
 	for range 100 {
-		w := r.Watch(1 << 16)
+		var busy sync.WaitGroup
+		busy.Go(func() {
+			for range events {
+				r.publish(Event{Kind: SnapshotTaken})
+			}
+		})
+		w := r.Watch(2 * events)
 		require.Equal(t, Event{Kind: LeaderChanged, Leader: 1, Role: raft.StateLeader, Term: r.term}, <-w.C)
 		w.Close()
+		busy.Wait()
 	}
 }
 
