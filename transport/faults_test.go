@@ -128,6 +128,25 @@ func TestPeerIsElsewhere(t *testing.T) {
 		a.group.RemovePeer(2)
 	}
 	require.Empty(t, wrong.messages)
+
+	// A node that tells another address each time, as one that is started over and over, is
+	// looked for while it tells the next.
+	a.group.SetPeer(2, "127.0.0.1:1")
+	for range 20 {
+		cfg := testConfig(2)
+		again, err := New(cfg)
+		require.NoError(t, err)
+		group, err := again.Group(testGroup)
+		require.NoError(t, err)
+		group.SetPeer(1, a.Addr().String())
+		eventually(t, "it is heard of", func() bool {
+			a.group.Send([]raftpb.Message{heartbeat(1, 2, 1)})
+			lanes := again.Stats().Peers[0].Lanes
+			return lanes[LaneControl].Connected && lanes[LaneLog].Connected
+		})
+		require.NoError(t, again.Close())
+	}
+
 	moved := newEndpoint(t, testConfig(2))
 	a.group.SetPeer(2, moved.Addr().String())
 	eventually(t, "a message arrives at the new address", func() bool {
