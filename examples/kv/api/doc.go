@@ -43,6 +43,10 @@ const (
 	RequestHeader = "Raftkv-Request"
 )
 
+// ClusterHeader, in a request, says which cluster it is meant for. A server of another one
+// refuses it with CodeWrongCluster.
+const ClusterHeader = "Raftkv-Cluster"
+
 // RevisionHeader is set on the answers to GET /v1/kv/KEY: the entry's revision.
 const RevisionHeader = "Raftkv-Revision"
 

@@ -123,7 +123,9 @@ func Run(ctx context.Context, c Config) (r Result, err error) {
 		}
 		r.Disk = &disk
 	}
-	members, err := cl.Members(ctx)
+	asking, cancel := context.WithTimeout(ctx, requestTimeout)
+	members, err := cl.Members(asking)
+	cancel()
 	if err != nil {
 		return r, err
 	}

@@ -46,7 +46,7 @@ type failure struct {
 func answered(from string, e *api.Error) *failure {
 	f := &failure{err: fmt.Errorf("%s: %w", from, e), code: e.Code}
 	switch e.Code {
-	case api.CodeUnavailable, api.CodeInternal:
+	case api.CodeUnavailable, api.CodeInternal, api.CodeWrongCluster:
 		f.again = true // an internal fault is of one server
 	case api.CodeAmbiguous:
 		f.again, f.ambiguous = true, true

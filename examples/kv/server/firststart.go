@@ -10,6 +10,7 @@ import (
 	"maps"
 	"slices"
 	"strconv"
+	"strings"
 
 	"go.uber.org/zap"
 
@@ -18,34 +19,49 @@ import (
 	"github.com/quorate-raft/raft/replica"
 )
 
-// settle returns who the directory's server is, and makes that up at the first start.
-func (s *Server) settle(ctx context.Context) (*identity, error) {
-	id, err := readIdentity(s.cfg.Dir)
-	if err != nil {
-		return nil, err
+// settle returns who the directory's server is, and makes that up at the first start,
+// which it reports as fresh; then it is not written yet.
+func (s *Server) settle(ctx context.Context) (id *identity, fresh bool, err error) {
+	if id, err = readIdentity(s.cfg.Dir); err != nil {
+		return nil, false, err
 	}
 	if id != nil {
+		if err := id.check(&s.cfg); err != nil {
+			return nil, false, err
+		}
 		if len(s.cfg.Join) > 0 {
 			id.Via = s.cfg.Join // those of the first start may be gone
+			err = s.checkJoined(ctx, id)
 		}
-		return id, id.check(&s.cfg)
+		return id, false, err
 	}
 	if len(s.cfg.Join) > 0 {
 		id, err = s.askToJoin(ctx)
 	} else {
 		id, err = s.found()
 	}
+	return id, true, err
+}
+
+// checkJoined refuses a directory that is of another cluster than the one to join, as
+// far as that answers: the server has joined already, and does not need it.
+func (s *Server) checkJoined(ctx context.Context, id *identity) error {
+	c, err := s.peerClient(s.cfg.Join, "")
 	if err != nil {
-		return nil, err
+		return err
 	}
-	// From here on a start with this directory is the same server's, also after a
-	// crash: an ID is never given out twice, and a vote never forgotten.
-	return id, id.save(s.cfg.Dir)
+	defer c.Close()
+	ctx, cancel := context.WithTimeout(ctx, aloneInterval)
+	defer cancel()
+	if m, err := c.Members(ctx); err == nil && m.Cluster != id.Cluster.String() {
+		return fmt.Errorf("%w: %s is of server %d of cluster %v, not of cluster %s, which it is to join", ErrIdentity, s.cfg.Dir, id.ID, id.Cluster, m.Cluster)
+	}
+	return nil
 }
 
 // found makes up the identity of a first member of a new cluster.
 func (s *Server) found() (*identity, error) {
-	id := &identity{Format: identityFormat, ID: s.cfg.ID, Log: logDir, First: s.cfg.Members}
+	id := &identity{Format: identityFormat, Name: s.cfg.Cluster, ID: s.cfg.ID, Log: logDir, First: s.cfg.Members}
 	if len(id.First) > 0 {
 		id.Member = uint64(len(id.First)) // the log begins with an entry for each
 		id.Cluster = groupClusterID(s.cfg.Cluster, id.First)
@@ -78,13 +94,13 @@ func newClusterID() clusterID {
 // askToJoin asks the cluster for an identity. It changes nothing there but that the ID
 // is taken, so it may be given up and begun anew.
 func (s *Server) askToJoin(ctx context.Context) (*identity, error) {
-	c, err := s.peerClient(s.cfg.Join)
+	c, err := s.peerClient(s.cfg.Join, "")
 	if err != nil {
 		return nil, err
 	}
 	defer c.Close()
 	s.log.Info("asking to join", zap.Strings("servers", s.cfg.Join))
-	joined, err := c.Join(ctx, s.cfg.ID)
+	joined, err := s.joinThrough(ctx, c)
 	if err != nil {
 		return nil, fmt.Errorf("server: joining through %v: %w", s.cfg.Join, err)
 	}
@@ -109,9 +125,23 @@ func (s *Server) askToJoin(ctx context.Context) (*identity, error) {
 	return id, nil
 }
 
-// peerClient returns a client for asking other servers.
-func (s *Server) peerClient(urls []string) (*client.Client, error) {
-	return client.New(client.Config{Endpoints: urls, TLS: s.cfg.JoinTLS})
+// joinThrough asks until there is an answer, and says why there is none.
+func (s *Server) joinThrough(ctx context.Context, c *client.Client) (api.Joined, error) {
+	for {
+		try, cancel := context.WithTimeout(ctx, worthALine)
+		joined, err := c.Join(try, s.cfg.ID)
+		tooLong := try.Err() != nil
+		cancel()
+		if err == nil || ctx.Err() != nil || !tooLong { // then it is a refusal
+			return joined, err
+		}
+		s.log.Info("asking to join again", zap.Error(err))
+	}
+}
+
+// peerClient returns a client for asking other servers, of a cluster or of any.
+func (s *Server) peerClient(urls []string, cluster string) (*client.Client, error) {
+	return client.New(client.Config{Endpoints: urls, TLS: s.cfg.JoinTLS, Cluster: cluster})
 }
 
 // otherURLs returns where other servers are to be asked: the members, and those through
@@ -132,10 +162,13 @@ func (s *Server) otherURLs(st *replica.Status) (urls []string) {
 
 // askOthers lets do ask other servers, if there are any.
 func (s *Server) askOthers(urls []string, do func(c *client.Client) error) error {
+	if s.cfg.JoinTLS != nil { // then those that have not changed to TLS yet are not asked
+		urls = slices.DeleteFunc(urls, func(url string) bool { return strings.HasPrefix(url, "http://") })
+	}
 	if len(urls) == 0 {
 		return nil
 	}
-	c, err := s.peerClient(urls)
+	c, err := s.peerClient(urls, s.identity.Cluster.String())
 	if err != nil {
 		return err
 	}

@@ -41,7 +41,7 @@ func (s *Server) handler() http.Handler {
 	handle("GET /v1/status", "status", s.status)
 	handle("GET /v1/members", "members", s.members)
 	handle("POST /v1/join", "join", s.join)
-	leader := func(pattern, op string, e endpoint) { mux.Handle(pattern, s.onLeader(op, e)) }
+	leader := func(pattern, op string, e endpoint) { mux.Handle(pattern, s.onLeader(op, s.confirmed(e))) }
 	leader("POST /v1/members", "member_add", s.addMember)
 	leader("PUT /v1/members/{id}", "member_update", s.updateMember)
 	leader("DELETE /v1/members/{id}", "member_remove", s.removeMember)
@@ -53,9 +53,36 @@ func (s *Server) handler() http.Handler {
 	mux.HandleFunc("GET /readyz", s.readyz)
 	mux.Handle("GET /metrics", promhttp.HandlerFor(s.metrics.registry, promhttp.HandlerOpts{}))
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
-		s.writeError(w, api.Errorf(api.CodeNotFound, "there is no %s %s", r.Method, r.URL.Path))
+		writeError(w, api.Errorf(api.CodeNotFound, "there is no %s %s", r.Method, r.URL.Path))
 	})
-	return mux
+	return s.guard(mux)
+}
+
+// guard is in front of everything: a client that is too slow must not hold on to a
+// goroutine and its memory, and what is meant for another cluster is not for this one.
+func (s *Server) guard(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		c := http.NewResponseController(w)
+		now := time.Now()
+		_ = c.SetReadDeadline(now.Add(s.cfg.RequestTimeout + s.cfg.bodyTimeout))
+		_ = c.SetWriteDeadline(now.Add(s.cfg.RequestTimeout + s.cfg.bodyTimeout + s.cfg.answerTimeout))
+		if meant := r.Header.Get(api.ClusterHeader); meant != "" && meant != s.Cluster() {
+			writeError(w, api.Errorf(api.CodeWrongCluster, "this is server %d of cluster %s, not of %s", s.ID(), s.Cluster(), meant))
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// confirmed makes sure that this server still leads before it judges the membership: a
+// deposed leader would answer by what it last knew.
+func (s *Server) confirmed(e endpoint) endpoint {
+	return func(r *http.Request) (any, error) {
+		if err := s.replica.Read(r.Context()); err != nil {
+			return nil, err
+		}
+		return e(r)
+	}
 }
 
 // answer makes an endpoint a handler: it bounds its time, counts it, and writes what it
@@ -71,7 +98,7 @@ func (s *Server) answer(op string, e endpoint) http.Handler {
 		failure := s.explain(err)
 		s.metrics.observe(op, failure, time.Since(began))
 		if failure != nil {
-			s.writeError(w, failure)
+			writeError(w, failure)
 			return
 		}
 		if raw, ok := result.(rawEntry); ok {
@@ -81,7 +108,7 @@ func (s *Server) answer(op string, e endpoint) http.Handler {
 			_, _ = w.Write(raw.Value)
 			return
 		}
-		s.writeJSON(w, http.StatusOK, result)
+		writeJSON(w, http.StatusOK, result)
 	})
 }
 
@@ -101,7 +128,7 @@ func (s *Server) onLeader(op string, e endpoint) http.Handler {
 		defer cancel()
 		url, err := s.leaderURL(ctx, leader)
 		if err != nil {
-			s.writeError(w, s.explain(err))
+			writeError(w, s.explain(err))
 			return
 		}
 		http.Redirect(w, r, url+r.URL.RequestURI(), http.StatusTemporaryRedirect)
@@ -123,22 +150,20 @@ func (s *Server) leaderURL(ctx context.Context, leader uint64) (string, error) {
 	return m.Client, nil
 }
 
-func (s *Server) writeJSON(w http.ResponseWriter, status int, v any) {
+func writeJSON(w http.ResponseWriter, status int, v any) {
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("X-Content-Type-Options", "nosniff")
 	w.WriteHeader(status)
 	e := json.NewEncoder(w)
 	e.SetEscapeHTML(false)
-	if err := e.Encode(v); err != nil {
-		s.log.Debug("writing an answer", zap.Error(err))
-	}
+	_ = e.Encode(v) // else the client has gone, and nobody is there to tell
 }
 
-func (s *Server) writeError(w http.ResponseWriter, e *api.Error) {
+func writeError(w http.ResponseWriter, e *api.Error) {
 	if e.Code == api.CodeUnavailable {
 		w.Header().Set("Retry-After", "1")
 	}
-	s.writeJSON(w, e.Code.Status(), e)
+	writeJSON(w, e.Code.Status(), e)
 }
 
 // explain says what an error means to a client. Nil for nil.

@@ -47,6 +47,11 @@ type identity struct {
 	Format  int       `json:"format"`
 	Cluster clusterID `json:"cluster"`
 	ID      uint64    `json:"id"`
+	// Name is what the cluster was called when it was founded.
+	Name string `json:"name,omitempty"`
+	// Lived says that the log has held something: from then on an empty one is one that
+	// was lost, with the votes and the entries that the server has answered for.
+	Lived bool `json:"lived,omitempty"`
 	// Log is the directory of the log. Recovery makes a new one.
 	Log string `json:"log"`
 	// Before is the cluster that the server was recovered from, whose state may still
@@ -76,7 +81,7 @@ const (
 
 // lockDir makes the directory and keeps others out.
 func lockDir(dir string) (io.Closer, error) {
-	if err := os.MkdirAll(dir, 0o755); err != nil {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, err
 	}
 	lock, err := vfs.Default.Lock(filepath.Join(dir, lockFile))
@@ -164,6 +169,9 @@ func (id *identity) check(c *Config) error {
 	}
 	if c.ID != 0 && c.ID != id.ID {
 		return mismatch("not of server %d", c.ID)
+	}
+	if c.Cluster != "" && c.Cluster != id.Name {
+		return mismatch("which is called %q and not %q", id.Name, c.Cluster)
 	}
 	// A server of the first members has the cluster's ID from them. One that joined,
 	// or was recovered, has it from elsewhere.

@@ -38,14 +38,22 @@ func (s *Server) get(r *http.Request) (any, error) {
 func (s *Server) settleRead(ctx context.Context, query url.Values) error {
 	switch c := api.Consistency(query.Get("consistency")); c {
 	case api.Linearizable, "":
-		return s.replica.Read(ctx)
+		return noQuorum(s.replica.Read(ctx))
 	case api.Lease:
-		return s.replica.ReadLease(ctx)
+		return noQuorum(s.replica.ReadLease(ctx))
 	case api.Stale:
 		return nil
 	default:
 		return api.Errorf(api.CodeBadRequest, "consistency (%q) must be %s, %s or %s", c, api.Linearizable, api.Lease, api.Stale)
 	}
+}
+
+// noQuorum says what it means that a read took too long.
+func noQuorum(err error) error {
+	if errors.Is(err, context.DeadlineExceeded) {
+		return api.Errorf(api.CodeUnavailable, "no leader could confirm in time that it leads: %v", err)
+	}
+	return err
 }
 
 func (s *Server) put(r *http.Request) (any, error) {

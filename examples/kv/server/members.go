@@ -2,12 +2,14 @@ package server
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"slices"
 	"strings"
 	"time"
 
+	"github.com/quorate-raft/raft"
 	"github.com/quorate-raft/raft/confchange"
 	"github.com/quorate-raft/raft/examples/kv/api"
 	"github.com/quorate-raft/raft/examples/kv/store"
@@ -125,7 +127,7 @@ func (s *Server) addMember(r *http.Request) (any, error) {
 	if err := readJSON(r, &request); err != nil {
 		return nil, err
 	}
-	if err := checkAddresses(request.Addresses); err != nil {
+	if err := checkAddresses(&request.Addresses); err != nil {
 		return nil, err
 	}
 	st, err := s.replica.Status(ctx)
@@ -155,15 +157,28 @@ func (s *Server) addMember(r *http.Request) (any, error) {
 	return api.Joined{ID: id, Membership: *m}, nil
 }
 
-func checkAddresses(a api.Addresses) error {
+// checkAddresses refuses what others could not use, and completes the client's URL.
+func checkAddresses(a *api.Addresses) error {
 	err := checkAddress("peer", a.Peer, true)
 	if err == nil && a.Client != "" {
-		err = checkAddress("client", withoutScheme(a.Client), true)
+		a.Client, err = clientURL(a.Client)
 	}
 	if err != nil {
 		return api.Errorf(api.CodeBadRequest, "%v", err)
 	}
 	return nil
+}
+
+// clientURL returns the URL of an address for clients, which may be one already.
+func clientURL(text string) (string, error) {
+	scheme, address, found := strings.Cut(text, "://")
+	if !found {
+		scheme, address = "http", text
+	}
+	if scheme != "http" && scheme != "https" {
+		return "", fmt.Errorf("client (%q) must be http or https", text)
+	}
+	return scheme + "://" + address, checkAddress("client", address, true)
 }
 
 func single(kind pb.ConfChangeType, id uint64, a api.Addresses) pb.ConfChangeSingle {
@@ -180,10 +195,15 @@ func (s *Server) change(ctx context.Context, changes ...pb.ConfChangeSingle) (*a
 	if _, err := s.replica.ProposeConfChange(ctx, pb.ConfChangeV2{Changes: changes}); err != nil {
 		return nil, err
 	}
+	return s.outcome(ctx)
+}
+
+// outcome returns the configuration once it is not a joint one.
+func (s *Server) outcome(ctx context.Context) (*api.Membership, error) {
 	for {
 		st, err := s.replica.Status(ctx)
-		if err != nil {
-			return nil, err
+		if err != nil { // the change is made, whatever keeps this server from telling of it
+			return nil, api.Errorf(api.CodeAmbiguous, "the change was made, but what came of it is not known: %v", err)
 		}
 		if !st.Config.Joint() {
 			return s.membership(&st), nil
@@ -222,7 +242,7 @@ func (s *Server) updateMember(r *http.Request) (any, error) {
 	if err := readJSON(r, &addresses); err != nil {
 		return nil, err
 	}
-	if err := checkAddresses(addresses); err != nil {
+	if err := checkAddresses(&addresses); err != nil {
 		return nil, err
 	}
 	m, st, err := s.named(r)
@@ -339,10 +359,11 @@ func (s *Server) transfer(r *http.Request) (any, error) {
 		return nil, err
 	}
 	if err := s.replica.TransferLeadership(r.Context(), request.To); err != nil {
-		if isRefusal(err) {
+		if isRefusal(err) || errors.Is(err, raft.ErrNoLeader) || errors.Is(err, raft.ErrNotLeader) {
 			return nil, err
 		}
-		return nil, fmt.Errorf("handing over to %d: %w", request.To, err)
+		// It has begun, and may yet come to it.
+		return nil, api.Errorf(api.CodeAmbiguous, "handing over to %d: %v", request.To, err)
 	}
 	return s.status(r)
 }

@@ -1,14 +1,18 @@
 package server
 
 import (
+	"context"
+	"fmt"
 	"net/http"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/quorate-raft/raft/examples/kv/api"
+	pb "github.com/quorate-raft/raft/raftpb"
 )
 
 // voters returns the voters of the configuration that the server has.
@@ -202,6 +206,34 @@ func TestReplaceTheLeader(t *testing.T) {
 	})
 	_, err := c.client().Put(within(t), []byte("k"), []byte("v"))
 	require.NoError(t, err)
+}
+
+// A change that was made is not said not to have been, whatever went wrong afterwards; nor is
+// a hand-over that has begun.
+func TestChangesThatAreCutOff(t *testing.T) {
+	c := three(t)
+	s := c.leader()
+	ctx, cancel := context.WithCancel(within(t))
+	change := single(pb.ConfChangeAddLearnerNode, 9, api.Addresses{Peer: "127.0.0.1:1"})
+	_, err := s.replica.ProposeConfChange(ctx, pb.ConfChangeV2{Changes: []pb.ConfChangeSingle{change}})
+	require.NoError(t, err)
+	cancel()
+	_, err = s.outcome(ctx)
+	require.Equal(t, api.CodeAmbiguous, s.explain(err).Code)
+
+	target := uint64(0)
+	for id, other := range c.servers {
+		if other != s {
+			target = id
+		}
+	}
+	c.stop(target) // it cannot take over
+	ctx, cancel = context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, "/v1/transfer", strings.NewReader(fmt.Sprintf(`{"to":%d}`, target)))
+	require.NoError(t, err)
+	_, err = s.transfer(request)
+	require.Equal(t, api.CodeAmbiguous, s.explain(err).Code, "%v", err)
 }
 
 // Leadership goes where it is sent, or if that is left to the leader, elsewhere.

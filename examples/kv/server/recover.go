@@ -81,7 +81,7 @@ func Recover(c RecoverConfig) (Recovered, error) {
 	r := &recovery{RecoverConfig: c, old: *id, next: *id}
 	r.next.Cluster = newClusterID()
 	r.next.Log = logDir + "-" + r.next.Cluster.String()
-	r.next.Before = id.Cluster
+	r.next.Before, r.next.Lived = id.Cluster, true
 	r.next.First, r.next.Peers, r.next.Via, r.next.Joining = nil, nil, nil, ""
 	result, err := r.run()
 	if err != nil {

@@ -91,7 +91,18 @@ func (s *Server) tend() (again bool, err error) {
 	if err != nil {
 		return false, nil // the server stops
 	}
+	if st.Durable > 0 && !s.identity.Lived {
+		s.identity.Lived = true
+		if err := s.identity.save(s.cfg.Dir); err != nil {
+			return true, err
+		}
+	}
 	me := s.membership(&st).Find(s.identity.ID)
+	if me != nil && s.identity.Member == 0 {
+		if err := s.noteMember(st.ConfigIndex); err != nil {
+			return true, err
+		}
+	}
 	if now := time.Now(); st.Lead != raft.None || s.identity.Member == 0 {
 		s.alone = now
 	} else if now.Sub(s.alone) >= aloneInterval {
@@ -149,6 +160,24 @@ func (s *Server) leave(st *replica.Status) {
 		return
 	}
 	s.fail(fmt.Errorf("%w: server %d by log entry %d", ErrRemoved, s.identity.ID, st.ConfigIndex))
+}
+
+// checkLog refuses to start a server that has lost its log, or a part of it: it has voted
+// and answered for what was in it.
+func (s *Server) checkLog() error {
+	last, err := s.storage.LastIndex()
+	if err != nil {
+		return err
+	}
+	applied, err := s.store.Applied()
+	if err != nil {
+		return err
+	}
+	if last == 0 && s.identity.Lived || applied > last {
+		return fmt.Errorf("%w: the log of server %d in %s ends at entry %d, the state is of entry %d; "+
+			"remove the server from the cluster, and let a new one join with an empty directory", ErrDamaged, s.identity.ID, s.cfg.Dir, last, applied)
+	}
+	return nil
 }
 
 // checkMember refuses to start a server that knows that it is no member any more.

@@ -22,7 +22,7 @@ func (s *Server) watch(w http.ResponseWriter, r *http.Request) {
 		since, err = s.store.Applied()
 	}
 	if err != nil {
-		s.writeError(w, s.explain(err))
+		writeError(w, s.explain(err))
 		return
 	}
 	s.metrics.watches.Inc()
@@ -32,9 +32,12 @@ func (s *Server) watch(w http.ResponseWriter, r *http.Request) {
 	out := http.NewResponseController(w)
 	lines := json.NewEncoder(w)
 	lines.SetEscapeHTML(false)
+	// There is no more to read; that the client has gone is seen by writing.
+	_ = out.SetReadDeadline(time.Time{})
 	for wait := time.Duration(0); ; wait = watchInterval { // the first line at once: the watch has begun
 		changes, err := s.nextChanges(r.Context(), from, to, since, wait)
 		since = changes.Through
+		_ = out.SetWriteDeadline(time.Now().Add(s.cfg.answerTimeout))
 		if lines.Encode(changes) != nil || out.Flush() != nil || err != nil {
 			return
 		}
