@@ -53,7 +53,7 @@ func answered(from string, e *api.Error) *failure {
 	case api.CodeUnknownClient:
 		// The try that was answered so did nothing. Those before it are do's concern.
 	case api.CodeBadRequest, api.CodeTooLarge, api.CodeNotFound, api.CodeMismatch, api.CodeRefused,
-		api.CodeCompacted:
+		api.CodeTaken, api.CodeCompacted:
 	default: // CodeSuperseded, and codes that this version does not know
 		f.ambiguous = true
 	}

@@ -182,6 +182,8 @@ func (s *Server) explain(err error) *api.Error {
 		code = api.CodeTooLarge
 	case errors.Is(err, store.ErrExhausted):
 		code = api.CodeRefused
+	case errors.Is(err, store.ErrTaken):
+		code = api.CodeTaken
 	case errors.Is(err, store.ErrRequestID), errors.Is(err, store.ErrMalformed):
 		code = api.CodeBadRequest
 	case errors.As(err, &compacted):

@@ -42,7 +42,9 @@ func (c *clusterID) UnmarshalText(text []byte) error {
 }
 
 // identity says whose a directory is. It is written before anything else, and what
-// it says is what the server is, whatever its flags are.
+// it says is what the server is, whatever its flags are. Of a server that has asked to
+// join, and has no answer yet, it is pending: Claim, Via and Joining, and the ID that it
+// wants, if any.
 type identity struct {
 	Format  int       `json:"format"`
 	Cluster clusterID `json:"cluster"`
@@ -52,6 +54,9 @@ type identity struct {
 	// Lived says that the log has held something: from then on an empty one is one that
 	// was lost, with the votes and the entries that the server has answered for.
 	Lived bool `json:"lived,omitempty"`
+	// Claim is the number by which a server that joins is given its ID, and the same one
+	// if it has to ask again.
+	Claim uint64 `json:"claim,omitempty"`
 	// Log is the directory of the log. Recovery makes a new one.
 	Log string `json:"log"`
 	// Before is the cluster that the server was recovered from, whose state may still
@@ -95,7 +100,7 @@ func lockDir(dir string) (io.Closer, error) {
 func readIdentity(dir string) (*identity, error) {
 	data, err := os.ReadFile(filepath.Join(dir, identityFile))
 	if errors.Is(err, os.ErrNotExist) {
-		return nil, checkUnused(dir)
+		return nil, checkUnused(dir, "")
 	}
 	if err != nil {
 		return nil, err
@@ -106,21 +111,32 @@ func readIdentity(dir string) (*identity, error) {
 		return nil, fmt.Errorf("%w: %s: %w", ErrDamaged, filepath.Join(dir, identityFile), err)
 	case id.Format != identityFormat:
 		return nil, fmt.Errorf("%w: %s has format %d, this program knows %d", ErrDamaged, dir, id.Format, identityFormat)
+	case id.pending() && id.Log == "" && len(id.Via) > 0:
+		return id, checkUnused(dir, identityFile)
 	case id.ID == 0 || id.Cluster == 0 || id.Log == "" || filepath.Base(id.Log) != id.Log:
 		return nil, fmt.Errorf("%w: %s is incomplete", ErrDamaged, filepath.Join(dir, identityFile))
 	}
 	return id, nil
 }
 
+// forgetClaim removes what a server that has asked to join has written.
+func forgetClaim(dir string) error {
+	if err := os.Remove(filepath.Join(dir, identityFile)); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	return syncDir(dir)
+}
+
 // checkUnused refuses a directory that has data and no identity: with a new one the
-// server would be somebody else with a log that is not its own.
-func checkUnused(dir string) error {
+// server would be somebody else with a log that is not its own. pending names the file of
+// one that has asked for an identity, if there is one.
+func checkUnused(dir, pending string) error {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
 		return err
 	}
 	for _, e := range entries {
-		if name := e.Name(); name != lockFile && name != identityFile+".new" && name != "lost+found" {
+		if name := e.Name(); name != lockFile && name != identityFile+".new" && name != "lost+found" && name != pending {
 			return fmt.Errorf("%w: %s has %s but no %s", ErrDamaged, dir, name, identityFile)
 		}
 	}
@@ -182,6 +198,9 @@ func (id *identity) check(c *Config) error {
 	}
 	return nil
 }
+
+// pending says whether the server has asked to join, and has no answer yet.
+func (id *identity) pending() bool { return id.Cluster == 0 && id.Claim != 0 }
 
 // wasRemoved says whether a configuration by a log entry, if it does without the server, is
 // one that came after it had been a member.

@@ -76,6 +76,9 @@ func (s *Server) join(r *http.Request) (any, error) {
 	if err := readJSON(r, &request); err != nil {
 		return nil, err
 	}
+	if request.Claim == 0 {
+		return nil, api.Errorf(api.CodeBadRequest, "a claim must be given: a random number, the same at each try")
+	}
 	// What it is told must not be older than a change that was acknowledged.
 	if err := s.replica.Read(r.Context()); err != nil {
 		return nil, err
@@ -84,40 +87,40 @@ func (s *Server) join(r *http.Request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	answer := api.Joined{ID: request.ID, Membership: *s.membership(&st)}
-	if request.ID == 0 {
-		answer.ID, err = s.newMemberID(r.Context(), &st)
-		return answer, err
+	answer := api.Joined{Membership: *s.membership(&st)}
+	if m := answer.Find(request.ID); m != nil && m.Role != api.RoleLearner {
+		return nil, lostDirectory(m) // and its votes, so that no claim helps
 	}
-	return answer, s.takeID(r.Context(), &answer.Membership, request.ID)
+	answer.ID, err = s.newMemberID(r.Context(), &st, request.ID, request.Claim)
+	return answer, err
 }
 
-// takeID lets a server that joins have an ID that it asks for: one that was never used,
-// or that of a learner, which may have been added before it was started. A voter that
-// comes with an empty directory has forgotten its votes.
-func (s *Server) takeID(ctx context.Context, now *api.Membership, id uint64) error {
-	if m := now.Find(id); m != nil && m.Role == api.RoleLearner {
-		return nil
-	} else if m != nil {
-		return api.Errorf(api.CodeRefused, "server %d is a %s: if it lost its directory, remove it, and let a new one join", id, m.Role)
+// newMemberID returns an ID for a server that joins: what its claim has, if it has asked
+// before, else the one that it wants, or with 0 the next.
+func (s *Server) newMemberID(ctx context.Context, st *replica.Status, wanted, claim uint64) (uint64, error) {
+	result, err := s.propose(ctx, store.EncodeNewMember(slices.Max(st.Config.IDs()), wanted, claim))
+	if !errors.Is(err, store.ErrTaken) {
+		return result.Revision, err
 	}
-	result, err := s.propose(ctx, store.EncodeNewMember(id-1))
-	if err == nil && result.Revision != id {
-		err = api.Errorf(api.CodeRefused, "the ID %d was used before; %d and those after it were not", id, result.Revision+1)
+	if result.Revision != 0 {
+		return 0, api.Errorf(api.CodeTaken, "the server was given the ID %d before, and cannot have %d as well", result.Revision, wanted)
 	}
-	return err
+	if m := s.membership(st).Find(wanted); m != nil {
+		return 0, lostDirectory(m)
+	}
+	return 0, api.Errorf(api.CodeTaken,
+		"the ID %d is, or was, another server's, or is more than %d above all that were given", wanted, store.MaxMemberSkip)
 }
 
-// newMemberID returns an ID that no member ever had.
-func (s *Server) newMemberID(ctx context.Context, st *replica.Status) (uint64, error) {
-	result, err := s.propose(ctx, store.EncodeNewMember(slices.Max(st.Config.IDs())))
-	return result.Revision, err
+// lostDirectory refuses a server that comes with an empty directory as a member.
+func lostDirectory(m *api.Member) error {
+	return api.Errorf(api.CodeTaken, "server %d is a %s: if it lost its directory, remove it, and let a new one join", m.ID, m.Role)
 }
 
-// reserveIDs makes sure that no ID of a member of now is ever given out: before one is
-// removed, since afterwards nobody knows.
-func (s *Server) reserveIDs(ctx context.Context, st *replica.Status) error {
-	_, err := s.propose(ctx, store.EncodeReserveMembers(slices.Max(st.Config.IDs())))
+// retireID makes sure that a member's ID is never given out, and that it is not added
+// again: before it is removed, since afterwards nobody knows.
+func (s *Server) retireID(ctx context.Context, id uint64) error {
+	_, err := s.propose(ctx, store.EncodeRetireMembers(id, id))
 	return err
 }
 
@@ -129,6 +132,9 @@ func (s *Server) addMember(r *http.Request) (any, error) {
 	}
 	if err := checkAddresses(&request.Addresses); err != nil {
 		return nil, err
+	}
+	if request.ID == 0 && request.Claim != 0 {
+		return nil, api.Errorf(api.CodeBadRequest, "a claim goes with the ID that POST /v1/join gave to it")
 	}
 	st, err := s.replica.Status(ctx)
 	if err != nil {
@@ -146,9 +152,12 @@ func (s *Server) addMember(r *http.Request) (any, error) {
 	}
 	id := request.ID
 	if id == 0 {
-		if id, err = s.newMemberID(ctx, &st); err != nil {
-			return nil, err
-		}
+		id, err = s.newMemberID(ctx, &st, 0, 0)
+	} else {
+		_, err = s.propose(ctx, store.EncodeUseMember(id, request.Claim))
+	}
+	if err != nil {
+		return nil, err
 	}
 	m, err := s.change(ctx, single(pb.ConfChangeAddLearnerNode, id, request.Addresses))
 	if err != nil {
@@ -297,7 +306,7 @@ func (s *Server) removeMember(r *http.Request) (any, error) {
 			return nil, err
 		}
 	}
-	if err := s.reserveIDs(r.Context(), st); err != nil {
+	if err := s.retireID(r.Context(), m.ID); err != nil {
 		return nil, err
 	}
 	return s.change(r.Context(), single(pb.ConfChangeRemoveNode, m.ID, api.Addresses{}))
@@ -347,7 +356,7 @@ func (s *Server) replaceMember(r *http.Request) (any, error) {
 	if err := leavesQuorum(st, old.ID, next.ID); err != nil {
 		return nil, err
 	}
-	if err := s.reserveIDs(r.Context(), st); err != nil {
+	if err := s.retireID(r.Context(), old.ID); err != nil {
 		return nil, err
 	}
 	return s.change(r.Context(), single(pb.ConfChangeAddNode, next.ID, api.Addresses{}), single(pb.ConfChangeRemoveNode, old.ID, api.Addresses{}))

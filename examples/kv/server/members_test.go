@@ -67,19 +67,16 @@ func TestIDsAreNeverGivenAgain(t *testing.T) {
 	require.NoError(t, err)
 	c.awaitRemoved(gone)
 	for want := uint64(4); want < 6; want++ {
-		joined, err := cl.Join(within(t), 0)
+		joined, err := cl.Join(within(t), api.Join{Claim: want})
 		require.NoError(t, err)
 		require.Equal(t, want, joined.ID)
 	}
-	_, err = cl.Join(within(t), 3)
-	var failure *api.Error
-	require.ErrorAs(t, err, &failure)
-	require.Equal(t, api.CodeRefused, failure.Code)
-	require.Contains(t, failure.Message, "used before")
-	joined, err := cl.Join(within(t), 20)
+	_, err = cl.Join(within(t), api.Join{ID: 3, Claim: 6})
+	require.Contains(t, taken(t, err).Message, "is, or was, another server's")
+	joined, err := cl.Join(within(t), api.Join{ID: 20, Claim: 6})
 	require.NoError(t, err)
 	require.Equal(t, uint64(20), joined.ID)
-	joined, err = cl.Join(within(t), 0)
+	joined, err = cl.Join(within(t), api.Join{Claim: 7})
 	require.NoError(t, err)
 	require.Equal(t, uint64(21), joined.ID)
 }

@@ -4,14 +4,17 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"maps"
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"go.uber.org/zap"
 
 	"github.com/quorate-raft/raft"
 	"github.com/quorate-raft/raft/examples/kv/api"
+	"github.com/quorate-raft/raft/examples/kv/store"
 	pb "github.com/quorate-raft/raft/raftpb"
 	"github.com/quorate-raft/raft/replica"
 	"github.com/quorate-raft/raft/storage/pebblestore"
@@ -77,6 +80,9 @@ func Recover(c RecoverConfig) (Recovered, error) {
 	id, err := readIdentity(c.Dir)
 	if err != nil {
 		return Recovered{}, err
+	}
+	if id.pending() {
+		return Recovered{}, fmt.Errorf("%w: the server has asked to join, and had no answer", ErrNothingToRecover)
 	}
 	r := &recovery{RecoverConfig: c, old: *id, next: *id}
 	r.next.Cluster = newClusterID()
@@ -242,9 +248,24 @@ func (r *recovery) newLog(applied, last uint64, hs pb.HardState, cs *pb.ConfStat
 			*e = pb.Entry{Term: e.Term, Index: e.Index}
 		}
 	}
-	rd.HardState = pb.HardState{Term: hs.Term, Vote: hs.Vote, Commit: last}
+	// The new configuration does not tell which IDs were those of members. No server of the
+	// old cluster, and none that was about to join it, has a place in the new one.
+	rd.Entries = append(rd.Entries, pb.Entry{Term: r.result.LastTerm, Index: last + 1, Data: store.EncodeRetireMembers(0, r.highest(cs))})
+	rd.HardState = pb.HardState{Term: hs.Term, Vote: hs.Vote, Commit: last + 1}
 	rd.MustSync = true
 	return rd, nil
+}
+
+// highest returns the highest ID that the old configuration tells of. Who came later asked
+// for an ID, which the state knows of.
+func (r *recovery) highest(cs *pb.ConfState) uint64 {
+	highest := r.old.ID
+	for _, ids := range [][]uint64{cs.Voters, cs.VotersOutgoing, cs.Learners, slices.Collect(maps.Keys(r.old.First))} {
+		for _, id := range ids {
+			highest = max(highest, id)
+		}
+	}
+	return highest
 }
 
 // writeLog writes the new log. Nothing of it counts before the identity names it.

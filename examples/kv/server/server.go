@@ -112,6 +112,9 @@ func (s *Server) open(ctx context.Context) (err error) {
 	}
 	s.log = s.log.With(zap.Uint64("id", s.identity.ID))
 	if err := s.checkCertificate(); err != nil {
+		if fresh { // nobody knows of this server yet, so the next start may ask for another ID
+			err = errors.Join(err, forgetClaim(s.cfg.Dir))
+		}
 		return err
 	}
 	if err := s.connect(); err != nil {
