@@ -262,11 +262,7 @@ func TestRecoverRetiresTheOldMembers(t *testing.T) {
 	for id := uint64(1); id <= 3; id++ {
 		members[id] = freeAddress(t)
 	}
-	for id, address := range members {
-		config := c.config("server" + strconv.FormatUint(id, 10))
-		config.ID, config.Members, config.PeerListen = id, members, address
-		c.start(config)
-	}
+	c.found("server", members)
 	joined, err := c.client().Join(within(t), api.Join{ID: 3 + 2, Claim: 5})
 	require.NoError(t, err)
 	require.Equal(t, uint64(5), joined.ID)

@@ -11,6 +11,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/quorate-raft/raft/examples/kv/store"
 	"github.com/quorate-raft/raft/transport"
 )
 
@@ -117,9 +118,10 @@ func (c *Config) Validate() error {
 		fault(c.ID != 0 && !member, "ID (%d) must be among Members", c.ID)
 	}
 	fault(c.Cluster != "" && len(c.Join) > 0, "Cluster names a new cluster, Join is for one that exists: leave one of them out")
+	fault(c.ID > store.MaxMember, "ID (%d) must be at most %d", c.ID, uint64(store.MaxMember))
 	fault(c.AsLearner && len(c.Join) == 0, "AsLearner is for a server that joins: Join must be set")
 	for id, address := range c.Members {
-		fault(id == 0, "the ID of a member must not be 0")
+		fault(id == 0 || id > store.MaxMember, "the ID of a member (%d) must be between 1 and %d", id, uint64(store.MaxMember))
 		faults = appendIf(faults, checkAddress(fmt.Sprintf("Members[%d]", id), address, true))
 	}
 	for id, address := range c.PeerOverride {

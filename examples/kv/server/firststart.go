@@ -243,7 +243,7 @@ func (s *Server) askIfRemoved(ctx context.Context, st *replica.Status) {
 	_ = s.askOthers(s.otherURLs(st), func(c *client.Client) error {
 		m, err := c.Members(ctx)
 		if err == nil && m.Cluster == s.identity.Cluster.String() && m.Index > max(st.ConfigIndex, s.identity.Member) && m.Find(s.identity.ID) == nil {
-			s.fail(fmt.Errorf("%w: server %d by log entry %d or before, as another says", ErrRemoved, s.identity.ID, m.Index))
+			s.removed(m.Index, " or before, as another says")
 		}
 		return nil
 	})

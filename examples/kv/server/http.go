@@ -1,14 +1,18 @@
 package server
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
+	"slices"
 	"strconv"
 	"time"
+	"unicode/utf8"
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"go.uber.org/zap"
@@ -22,6 +26,9 @@ import (
 // maxJSON bounds the bodies of requests that are JSON: base64 makes bytes a third
 // longer, escapes at worst six times.
 const maxJSON = 6*(store.MaxKeySize+2*store.MaxValueSize) + 4096
+
+// maxBodies bounds the bytes of all bodies that are being received.
+const maxBodies = 128 << 20
 
 // endpoint answers a request with a value that goes out as JSON, or with an error.
 type endpoint func(r *http.Request) (any, error)
@@ -78,6 +85,12 @@ func (s *Server) guard(next http.Handler) http.Handler {
 // deposed leader would answer by what it last knew.
 func (s *Server) confirmed(e endpoint) endpoint {
 	return func(r *http.Request) (any, error) {
+		select { // one at a time: what one finds out must hold until it has made its change
+		case s.changing <- struct{}{}:
+			defer func() { <-s.changing }()
+		case <-r.Context().Done():
+			return nil, api.Errorf(api.CodeUnavailable, "another change of the membership takes long")
+		}
 		if err := s.replica.Read(r.Context()); err != nil {
 			return nil, err
 		}
@@ -93,6 +106,14 @@ func (s *Server) answer(op string, e endpoint) http.Handler {
 		ctx, cancel := context.WithTimeout(r.Context(), s.cfg.RequestTimeout)
 		defer cancel()
 		r = r.WithContext(ctx)
+		weight := min(uint64(r.ContentLength), maxJSON) // all of it if that is not told: -1
+		if !s.bodies.TryAcquire(int64(weight)) {
+			w.Header().Set("Connection", "close") // what comes of the body is not read
+			s.metrics.observe(op, api.Errorf(api.CodeUnavailable, ""), 0)
+			writeError(w, api.Errorf(api.CodeUnavailable, "too much is being received already"))
+			return
+		}
+		defer s.bodies.Release(int64(weight))
 		r.Body = http.MaxBytesReader(w, r.Body, maxJSON)
 		result, err := e(r)
 		failure := s.explain(err)
@@ -210,9 +231,32 @@ func isRefusal(err error) bool {
 	return errors.As(err, &change) || errors.Is(err, raft.ErrTransferTarget)
 }
 
-// readJSON reads a request's body.
+// queryOf returns a request's query, and refuses one that is not well-formed: what could
+// not be read would be taken for not given, and everything answered.
+func queryOf(r *http.Request, known ...string) (url.Values, error) {
+	query, err := url.ParseQuery(r.URL.RawQuery)
+	if err != nil {
+		return nil, api.Errorf(api.CodeBadRequest, "the query: %v", err)
+	}
+	for name := range query {
+		if !slices.Contains(known, name) {
+			return nil, api.Errorf(api.CodeBadRequest, "there is no parameter %q here", name)
+		}
+	}
+	return query, nil
+}
+
+// readJSON reads a request's body. Bytes that are not UTF-8 are refused: a decoder would
+// put others in their place.
 func readJSON(r *http.Request, v any) error {
-	d := json.NewDecoder(r.Body)
+	body, err := io.ReadAll(r.Body)
+	if err != nil {
+		return badBody(err)
+	}
+	if !utf8.Valid(body) {
+		return api.Errorf(api.CodeBadRequest, `the body is not UTF-8; other bytes go as {"base64": "..."}`)
+	}
+	d := json.NewDecoder(bytes.NewReader(body))
 	d.DisallowUnknownFields()
 	if err := d.Decode(v); err != nil {
 		return badBody(err)

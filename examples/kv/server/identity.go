@@ -54,6 +54,8 @@ type identity struct {
 	// Lived says that the log has held something: from then on an empty one is one that
 	// was lost, with the votes and the entries that the server has answered for.
 	Lived bool `json:"lived,omitempty"`
+	// Removed is the log index of a configuration without the server, once it knows of one.
+	Removed uint64 `json:"removed,omitempty"`
 	// Claim is the number by which a server that joins is given its ID, and the same one
 	// if it has to ask again.
 	Claim uint64 `json:"claim,omitempty"`

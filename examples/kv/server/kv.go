@@ -13,7 +13,10 @@ import (
 
 func (s *Server) get(r *http.Request) (any, error) {
 	key := []byte(r.PathValue("key"))
-	query := r.URL.Query()
+	query, err := queryOf(r, "consistency", "raw")
+	if err != nil {
+		return nil, err
+	}
 	if err := s.settleRead(r.Context(), query); err != nil {
 		return nil, err
 	}
@@ -94,6 +97,9 @@ func (s *Server) compareAndSet(r *http.Request) (any, error) {
 	if err := readJSON(r, &request); err != nil {
 		return nil, err
 	}
+	if request.Value == nil {
+		return nil, api.Errorf(api.CodeBadRequest, "value must be given")
+	}
 	condition, err := conditionOf(&request.Expect)
 	if err != nil {
 		return nil, err
@@ -165,7 +171,10 @@ func requestID(r *http.Request) (id store.RequestID, err error) {
 const maxPage = 1000
 
 func (s *Server) scan(r *http.Request) (any, error) {
-	query := r.URL.Query()
+	query, err := queryOf(r, "prefix", "from", "to", "limit", "consistency")
+	if err != nil {
+		return nil, err
+	}
 	from, to, err := rangeOf(query)
 	if err != nil {
 		return nil, err

@@ -80,6 +80,7 @@ func TestAFirstMemberWithoutItsDirectoryIsRefused(t *testing.T) {
 	require.NoFileExists(t, filepath.Join(config.Dir, identityFile), "nothing has begun")
 	_, err = c.client().RemoveMember(within(t), 2, false)
 	require.NoError(t, err)
+	c.await(func(m *api.Membership) bool { return m.Find(2) == nil })
 	_, err = Start(within(t), config)
 	require.ErrorIs(t, err, ErrDamaged)
 	require.ErrorContains(t, err, "you were removed")
@@ -238,7 +239,7 @@ func TestInvalidConfigs(t *testing.T) {
 		{func(c *Config) { c.Dir = "" }, []string{"Dir must be set"}},
 		{func(c *Config) { c.Members = map[uint64]string{1: "a:1"} }, []string{"ID must be set with Members"}},
 		{func(c *Config) { c.ID, c.Members = 2, map[uint64]string{1: "a:1"} }, []string{"ID (2) must be among Members"}},
-		{func(c *Config) { c.ID, c.Members = 1, map[uint64]string{1: "a:1", 0: "b:1", 2: "c"} }, []string{"must not be 0", `Members[2] ("c") must be host:port`}},
+		{func(c *Config) { c.ID, c.Members = 1, map[uint64]string{1: "a:1", 0: "b:1", 2: "c"} }, []string{"between 1 and", `Members[2] ("c") must be host:port`}},
 		{func(c *Config) { c.ID, c.Members, c.Join = 1, map[uint64]string{1: "a:1"}, []string{"b:1"} }, []string{"leave one of them out"}},
 		{func(c *Config) { c.AsLearner = true }, []string{"AsLearner is for a server that joins"}},
 		{func(c *Config) { c.PeerListen = ":7001" }, []string{"PeerAdvertise must be set"}},

@@ -140,15 +140,14 @@ func (s *Server) addMember(r *http.Request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	for _, m := range s.membership(&st).Members {
-		switch {
-		case m.ID == request.ID && m.Addresses == request.Addresses:
-			return api.Joined{ID: m.ID, Membership: *s.membership(&st)}, nil
-		case m.ID == request.ID:
-			return nil, api.Errorf(api.CodeRefused, "server %d is a member already, at %s", m.ID, m.Peer)
-		case m.Peer == request.Peer:
-			return nil, api.Errorf(api.CodeRefused, "server %d is a member at %s", m.ID, m.Peer)
-		}
+	now := s.membership(&st)
+	if m := now.Find(request.ID); m != nil && m.Addresses == request.Addresses {
+		return api.Joined{ID: m.ID, Membership: *now}, nil
+	} else if m != nil {
+		return nil, api.Errorf(api.CodeRefused, "server %d is a member already, at %s", m.ID, m.Peer)
+	}
+	if err := addressIsFree(now, request.ID, request.Addresses); err != nil {
+		return nil, err
 	}
 	id := request.ID
 	if id == 0 {
@@ -164,6 +163,16 @@ func (s *Server) addMember(r *http.Request) (any, error) {
 		return nil, err
 	}
 	return api.Joined{ID: id, Membership: *m}, nil
+}
+
+// addressIsFree refuses a second server at an address.
+func addressIsFree(now *api.Membership, id uint64, a api.Addresses) error {
+	for _, m := range now.Members {
+		if m.ID != id && (m.Peer == a.Peer || a.Client != "" && m.Client == a.Client) {
+			return api.Errorf(api.CodeRefused, "server %d is a member at %s, for clients at %s", m.ID, m.Peer, m.Client)
+		}
+	}
+	return nil
 }
 
 // checkAddresses refuses what others could not use, and completes the client's URL.
@@ -261,6 +270,9 @@ func (s *Server) updateMember(r *http.Request) (any, error) {
 	if m.Addresses == addresses {
 		return s.membership(st), nil
 	}
+	if err := addressIsFree(s.membership(st), m.ID, addresses); err != nil {
+		return nil, err
+	}
 	return s.change(r.Context(), single(pb.ConfChangeUpdateNode, m.ID, addresses))
 }
 
@@ -287,9 +299,9 @@ func (s *Server) hasCaughtUp(m *api.Member) error {
 		return api.Errorf(api.CodeUnavailable, "no leader any more")
 	case !m.Progress.Active:
 		return api.Errorf(api.CodeRefused, "learner %d was not heard from lately", m.ID)
+	case m.Progress.State == "probe":
+		return api.Errorf(api.CodeRefused, "learner %d has not answered yet: how far behind it is is not known", m.ID)
 	case m.Progress.State != "replicate" || m.Progress.Behind > s.cfg.MaxLearnerLag:
-		// Until it has answered once its log may hold nothing, however short that of the
-		// leader is.
 		return api.Errorf(api.CodeRefused, "learner %d is %d entries behind (%s), at most %d are allowed",
 			m.ID, m.Progress.Behind, m.Progress.State, s.cfg.MaxLearnerLag)
 	}
@@ -366,6 +378,13 @@ func (s *Server) transfer(r *http.Request) (any, error) {
 	var request api.Transfer
 	if err := readJSON(r, &request); err != nil {
 		return nil, err
+	}
+	st, err := s.replica.Status(r.Context())
+	if err != nil {
+		return nil, err
+	}
+	if m := s.membership(&st).Find(request.To); m != nil && m.Progress != nil && !m.Progress.Active {
+		return nil, api.Errorf(api.CodeRefused, "server %d was not heard from lately", m.ID)
 	}
 	if err := s.replica.TransferLeadership(r.Context(), request.To); err != nil {
 		if isRefusal(err) || errors.Is(err, raft.ErrNoLeader) || errors.Is(err, raft.ErrNotLeader) {

@@ -46,6 +46,8 @@ type Recovered struct {
 	// the log is committed. What comes after that, up to Last, may have been
 	// acknowledged to clients or not, and is taken for committed.
 	Applied, Commit, Last, LastTerm uint64
+	// Removed says that the old cluster had removed this server: others may have more.
+	Removed bool
 	// OldLog is the directory of the log as it was, which is kept.
 	OldLog string
 }
@@ -87,7 +89,7 @@ func Recover(c RecoverConfig) (Recovered, error) {
 	r := &recovery{RecoverConfig: c, old: *id, next: *id}
 	r.next.Cluster = newClusterID()
 	r.next.Log = logDir + "-" + r.next.Cluster.String()
-	r.next.Before, r.next.Lived = id.Cluster, true
+	r.next.Before, r.next.Lived, r.next.Removed = id.Cluster, true, 0
 	r.next.First, r.next.Peers, r.next.Via, r.next.Joining = nil, nil, nil, ""
 	result, err := r.run()
 	if err != nil {
@@ -158,6 +160,7 @@ func (r *recovery) plan() (rd raft.Ready, err error) {
 	r.result = Recovered{
 		ID: r.old.ID, OldCluster: r.old.Cluster.String(), Cluster: r.next.Cluster.String(),
 		OldMembers: append(append([]uint64(nil), cs.Voters...), cs.Learners...),
+		Removed:    r.old.Removed != 0 || r.old.wasRemoved(cs.Index) && !contains(&cs, r.old.ID),
 		Applied:    applied, Commit: hs.Commit, Last: last, LastTerm: lastTerm, OldLog: filepath.Join(r.Dir, r.old.Log),
 	}
 	if applied == 0 {
@@ -228,7 +231,7 @@ func (r *recovery) newLog(applied, last uint64, hs pb.HardState, cs *pb.ConfStat
 		}
 	}
 	if own.Peer == "" {
-		return rd, fmt.Errorf("%w: the server's address for others is not known: give Peer", ErrInvalidConfig)
+		return rd, fmt.Errorf("%w: the server's address for others is not known: Peer (--peer) must be given", ErrInvalidConfig)
 	}
 	r.next.Member = applied
 	rd.Snapshot.Metadata = pb.SnapshotMetadata{
@@ -281,4 +284,8 @@ func (r *recovery) writeLog(rd raft.Ready) error {
 		err = log.Save(rd)
 	}
 	return errors.Join(err, engine.Close())
+}
+
+func contains(cs *pb.ConfState, id uint64) bool {
+	return slices.Contains(slices.Concat(cs.Voters, cs.VotersOutgoing, cs.Learners, cs.LearnersNext), id)
 }

@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"go.uber.org/zap"
+	"golang.org/x/sync/semaphore"
 
 	"github.com/quorate-raft/raft"
 	"github.com/quorate-raft/raft/examples/kv/api"
@@ -57,6 +58,10 @@ type Server struct {
 	founding  *founding
 	ready     atomic.Pointer[http.Handler] // set once requests can be answered
 
+	changing chan struct{}       // held by the one request that changes the membership
+	bodies   *semaphore.Weighted // of the bytes that are being received
+	watches  atomic.Int64        // that are open
+
 	alone time.Time // upkeep's: since when there is no leader, or when others were asked why
 
 	background context.Context // of what runs beside requests
@@ -79,6 +84,7 @@ func Start(ctx context.Context, c Config) (*Server, error) {
 		return nil, err
 	}
 	s := &Server{cfg: c.withDefaults(), started: time.Now(), alone: time.Now(), stopping: make(chan struct{}), done: make(chan struct{})}
+	s.changing, s.bodies = make(chan struct{}, 1), semaphore.NewWeighted(maxBodies)
 	s.log = s.cfg.Logger
 	s.background, s.cancel = context.WithCancel(context.Background())
 	if err := s.open(ctx); err != nil {

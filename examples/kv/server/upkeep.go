@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"time"
@@ -159,7 +160,14 @@ func (s *Server) leave(st *replica.Status) {
 	if st.RaftState == raft.StateLeader {
 		return
 	}
-	s.fail(fmt.Errorf("%w: server %d by log entry %d", ErrRemoved, s.identity.ID, st.ConfigIndex))
+	s.removed(st.ConfigIndex, "")
+}
+
+// removed ends the server for good.
+func (s *Server) removed(index uint64, how string) {
+	s.identity.Removed = index
+	err := fmt.Errorf("%w: server %d by log entry %d%s", ErrRemoved, s.identity.ID, index, how)
+	s.fail(errors.Join(err, s.identity.save(s.cfg.Dir)))
 }
 
 // checkLog refuses to start a server that has lost its log, or a part of it: it has voted
@@ -190,9 +198,13 @@ func (s *Server) checkMember() error {
 	if err != nil {
 		return err
 	}
+	removed := s.identity.Removed
 	if s.identity.wasRemoved(cs.Index) && !config.Contains(s.identity.ID) {
+		removed = cs.Index
+	}
+	if removed != 0 {
 		return fmt.Errorf("%w: server %d by log entry %d; a new one joins with another directory than %s",
-			ErrRemoved, s.identity.ID, cs.Index, s.cfg.Dir)
+			ErrRemoved, s.identity.ID, removed, s.cfg.Dir)
 	}
 	return nil
 }
