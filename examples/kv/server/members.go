@@ -208,12 +208,23 @@ func single(kind pb.ConfChangeType, id uint64, a api.Addresses) pb.ConfChangeSin
 }
 
 // change makes changes as one step and returns the configuration that comes of it, which
-// is a joint one only if leaving that takes longer than the request may.
+// is a joint one only if leaving that takes longer than the request may. It waits for an
+// earlier change, and for a new leader's first entry: neither takes long.
 func (s *Server) change(ctx context.Context, changes ...pb.ConfChangeSingle) (*api.Membership, error) {
-	if _, err := s.replica.ProposeConfChange(ctx, pb.ConfChangeV2{Changes: changes}); err != nil {
-		return nil, err
+	for {
+		_, err := s.replica.ProposeConfChange(ctx, pb.ConfChangeV2{Changes: changes})
+		if err == nil {
+			return s.outcome(ctx)
+		}
+		if !errors.Is(err, raft.ErrConfChangePending) && !errors.Is(err, raft.ErrConfChangeTooEarly) {
+			return nil, err
+		}
+		select {
+		case <-ctx.Done():
+			return nil, err
+		case <-time.After(s.cfg.Tick / 4):
+		}
 	}
-	return s.outcome(ctx)
 }
 
 // outcome returns the configuration once it is not a joint one.

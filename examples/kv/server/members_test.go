@@ -212,7 +212,7 @@ func TestChangesThatAreCutOff(t *testing.T) {
 	s := c.leader()
 	ctx, cancel := context.WithCancel(within(t))
 	change := single(pb.ConfChangeAddLearnerNode, 9, api.Addresses{Peer: "127.0.0.1:1"})
-	_, err := s.replica.ProposeConfChange(ctx, pb.ConfChangeV2{Changes: []pb.ConfChangeSingle{change}})
+	_, err := s.change(ctx, change)
 	require.NoError(t, err)
 	cancel()
 	_, err = s.outcome(ctx)
