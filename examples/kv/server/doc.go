@@ -17,6 +17,12 @@
 // answer every start asks again. Before a member is removed its ID is retired, so that
 // nothing which was on its way adds it once more.
 //
+// A first member that lost its directory looks like one that starts for the first time.
+// So before it begins it asks the others whether they have seen it running, and waits
+// for so many answers that, with itself, they are a majority. A directory that has lost
+// its log says so itself. In both cases the server has forgotten what it voted for and
+// acknowledged: it is to be removed, and a new one to join.
+//
 // # Joining
 //
 // A server that joins is told whom to talk to by the server that it asks, and no more
