@@ -29,6 +29,7 @@ type record interface {
 func (peer) Name() string           { return "etcd-v3.6" }
 func (peer) KeepsUnknown() bool     { return false }
 func (peer) AlwaysWritesZero() bool { return true }
+func (peer) GoogleReader() bool     { return false }
 
 func (peer) Descriptor() []byte {
 	compressed, _ := (&raftpb.Entry{}).Descriptor()

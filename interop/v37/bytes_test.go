@@ -12,3 +12,9 @@ func TestBytes(t *testing.T) { wire.TestBytes(t, etcd.Peer) }
 
 // Changes of configuration are made, named and compared as etcd does it.
 func TestConfChanges(t *testing.T) { wire.TestConfChanges(t, etcd.Peer) }
+
+// Any bytes are the same to both, or one side refuses them for a reason that is listed.
+func FuzzDecode(f *testing.F) { wire.FuzzDecode(f, etcd.Peer) }
+
+// Any text is the same changes to both.
+func FuzzConfChangesFromString(f *testing.F) { wire.FuzzConfChangesFromString(f, etcd.Peer) }

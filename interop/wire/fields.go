@@ -30,7 +30,9 @@ func numberOf(field reflect.StructField) (protowire.Number, bool) {
 }
 
 // isBytes reports whether values of the type are bytes and not a repeated field.
-func isBytes(t reflect.Type) bool { return t.Kind() == reflect.Slice && t.Elem().Kind() == reflect.Uint8 }
+func isBytes(t reflect.Type) bool {
+	return t.Kind() == reflect.Slice && t.Elem().Kind() == reflect.Uint8
+}
 
 // messageOf returns the struct of a field that holds messages, whether one or many, by value or by pointer.
 func messageOf(t reflect.Type) (reflect.Type, bool) {

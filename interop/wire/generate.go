@@ -51,20 +51,19 @@ func (g *Generator) fillStruct(v reflect.Value, full float64, depth int) {
 		case g.Float64() < full:
 			g.fill(v.Field(i), full, depth)
 		default:
-			g.fillZero(v.Field(i), depth)
+			g.fillZero(v.Field(i))
 		}
 	}
 }
 
 // fillZero leaves a field unset or sets it to what is easily taken for unset: empty bytes, a pointer to zero.
-func (g *Generator) fillZero(v reflect.Value, depth int) {
+func (g *Generator) fillZero(v reflect.Value) {
 	v.SetZero()
-	_, message := messageOf(v.Type())
 	switch {
 	case g.IntN(2) == 0:
 	case v.Kind() == reflect.Slice:
 		v.Set(reflect.MakeSlice(v.Type(), 0, 0))
-	case v.Kind() == reflect.Pointer && (!message || depth < 3):
+	case v.Kind() == reflect.Pointer:
 		v.Set(reflect.New(v.Type().Elem()))
 	}
 }
@@ -83,8 +82,8 @@ func (g *Generator) fill(v reflect.Value, full float64, depth int) {
 		v.Set(reflect.New(v.Type().Elem()))
 		g.fill(v.Elem(), full, depth)
 	case kind == reflect.Struct:
-		// Messages nest in messages, in etcd's.
-		if depth < 3 {
+		// Etcd's Message nests in itself.
+		if v.Type().Name() != "Message" || depth < 4 {
 			g.fillStruct(v, full, depth+1)
 		}
 	case kind == reflect.Bool:

@@ -18,6 +18,8 @@ type Peer interface {
 	KeepsUnknown() bool
 	// AlwaysWritesZero says whether the peer's structs have no absent scalars, so that each is on the wire.
 	AlwaysWritesZero() bool
+	// GoogleReader says whether bytes are read by Google's library, and not by code of gogo's generator as ours.
+	GoogleReader() bool
 	// Descriptor is the peer's raft.proto, as an encoded FileDescriptorProto.
 	Descriptor() []byte
 

@@ -38,12 +38,7 @@ func (g *Generator) rewrite(r Record, encoded []byte) []byte {
 }
 
 func (g *Generator) rewriteStruct(structType reflect.Type, encoded []byte) []byte {
-	types := make(map[protowire.Number]reflect.Type)
-	for structField := range structType.Fields() {
-		if number, ok := numberOf(structField); ok {
-			types[number] = structField.Type
-		}
-	}
+	types := fieldTypes(structType)
 	// The fields of one number keep their order; those of different numbers may come in any.
 	byNumber := make(map[protowire.Number][][]byte)
 	for _, f := range split(encoded) {

@@ -19,6 +19,7 @@ type peer struct{}
 func (peer) Name() string           { return "etcd-v3.7" }
 func (peer) KeepsUnknown() bool     { return true }
 func (peer) AlwaysWritesZero() bool { return false }
+func (peer) GoogleReader() bool     { return true }
 
 func (peer) Descriptor() []byte {
 	descriptor, err := proto.Marshal(protodesc.ToFileDescriptorProto(raftpb.File_raft_proto))
