@@ -29,7 +29,7 @@ var malformedSeeds = []string{
 	"7200", "720208", "7001", // responses: empty, truncated, as a scalar
 	"a00601", "a20600", "aa0600", "aa060108", "a2060161", // our fields, well and not
 	"0affffffff0f01", "2802", // lengths beyond the end, true as two
-	"0a0301808001", "0a0180", // packed numbers, whole and not
+	"0a0301808001", "0a0180", "0a018001", // packed numbers: whole, truncated, longer than their field
 }
 
 // FuzzDecode checks on any bytes that we take what the peer takes and the other way round, but for the reasons that

@@ -25,6 +25,8 @@ const (
 	longVarint reason = "varint of more than 64 bits"
 	// Google's library wants the end of a group to have its number, and groups to nest less than ten thousand deep.
 	badGroup reason = "end of another group, or groups too deep"
+	// Google's library refuses packed numbers that end within one; gogo's reads on to the end of the message.
+	badPacked reason = "packed numbers that end within one"
 )
 
 // weMayRefuse has the reasons for which we may refuse what the peer takes, theyMayRefuse the reverse. Without one the
@@ -38,7 +40,7 @@ func weMayRefuse(p Peer) []reason {
 
 func theyMayRefuse(p Peer) []reason {
 	if p.GoogleReader() {
-		return []reason{badResponses, badNumber, longVarint, badGroup}
+		return []reason{badResponses, badNumber, longVarint, badGroup, badPacked}
 	}
 	return []reason{badResponses}
 }
@@ -98,6 +100,7 @@ func readValue(t reflect.Type, kind protowire.Type, value []byte, report func(re
 			_, n := protowire.ConsumeVarint(inner)
 			if n < 0 {
 				reportError(n, report)
+				report(badPacked)
 				return
 			}
 			inner = inner[n:]
