@@ -18,3 +18,8 @@ func FuzzDecode(f *testing.F) { wire.FuzzDecode(f, etcd.Peer) }
 
 // Any text is the same changes to both.
 func FuzzConfChangesFromString(f *testing.F) { wire.FuzzConfChangesFromString(f, etcd.Peer) }
+
+// The bytes that raftpb's tests read are those that this peer writes.
+func TestGoldenFileIsCurrent(t *testing.T) {
+	wire.TestGolden(t, etcd.Peer, "../raftpb/testdata/golden-"+etcd.Peer.Name()+".txt")
+}

@@ -14,13 +14,15 @@ type Generator struct {
 	*rand.Rand
 	// large bounds bytes, many the elements of a repeated field.
 	large, many int
+	// deep bounds how deep in records messages nest that may nest in themselves.
+	deep int
 	// bare leaves out the fields that only we have.
 	bare bool
 }
 
 // NewGenerator returns a generator of records of all sizes.
 func NewGenerator(seed uint64) *Generator {
-	return &Generator{Rand: rand.New(rand.NewPCG(seed, 0)), large: 70_000, many: 300}
+	return &Generator{Rand: rand.New(rand.NewPCG(seed, 0)), large: 70_000, many: 300, deep: 4}
 }
 
 // values are those at which an encoding or a program changes its mind.
@@ -83,7 +85,7 @@ func (g *Generator) fill(v reflect.Value, full float64, depth int) {
 		g.fill(v.Elem(), full, depth)
 	case kind == reflect.Struct:
 		// Etcd's Message nests in itself.
-		if v.Type().Name() != "Message" || depth < 4 {
+		if v.Type().Name() != "Message" || depth < g.deep {
 			g.fillStruct(v, full, depth+1)
 		}
 	case kind == reflect.Bool:
@@ -118,11 +120,11 @@ func (g *Generator) enum(name string) int32 {
 }
 
 func (g *Generator) bytes() []byte {
-	n := 1 + g.IntN(20)
+	n := 1 + g.IntN(min(20, g.large))
 	if g.IntN(150) == 0 {
-		n = 100 + g.IntN(g.large)
+		n = 1 + g.IntN(g.large)
 	}
-	b := make([]byte, min(n, g.large))
+	b := make([]byte, n)
 	for i := range b {
 		b[i] = byte(g.Uint32())
 	}
@@ -130,9 +132,19 @@ func (g *Generator) bytes() []byte {
 }
 
 func (g *Generator) length(depth int) int {
-	n := 1 + g.IntN(4)
+	n := 1 + g.IntN(min(4, g.many))
 	if depth == 0 && g.IntN(40) == 0 {
 		n = 1 + g.IntN(g.many)
 	}
-	return min(n, g.many)
+	return n
+}
+
+// setType gives a Message of the peer's a type.
+func setType(message any, messageType int32) {
+	v := reflect.ValueOf(message).Elem().FieldByName("Type")
+	if v.Kind() == reflect.Pointer {
+		v.Set(reflect.New(v.Type().Elem()))
+		v = v.Elem()
+	}
+	v.SetInt(int64(messageType))
 }

@@ -42,5 +42,5 @@ func TestReasons(t *testing.T) {
 	}
 	require.Equal(t, map[reason]bool{malformed: true, badOwnField: true}, reasons(&pb.ConfState{}, []byte{0xaa, 6, 1, 8}))
 	require.Empty(t, reasons(&pb.ConfState{}, []byte{0x0a, 3, 1, 0x80, 1}))
-	require.Equal(t, map[reason]bool{malformed: true, badPacked: true}, reasons(&pb.ConfState{}, []byte{0x0a, 1, 0x80, 1}))
+	require.Equal(t, map[reason]bool{malformed: true, badPacked: true}, reasons(&pb.ConfState{}, []byte{0x0a, 2, 1, 0x80, 8, 1}))
 }
