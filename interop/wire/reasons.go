@@ -4,6 +4,8 @@ import (
 	"reflect"
 
 	"google.golang.org/protobuf/encoding/protowire"
+
+	pb "github.com/quorate-raft/raft/raftpb"
 )
 
 // reason is why one side may take bytes that the other refuses.
@@ -124,13 +126,17 @@ func reportError(n int, report func(reason)) {
 	}
 }
 
-// fieldTypes returns the types of a struct's fields by number.
+// fieldTypes returns the types of a struct's fields by number, and that of the field of SnapshotMetadata that is none of its
+// struct.
 func fieldTypes(structType reflect.Type) map[protowire.Number]reflect.Type {
 	types := make(map[protowire.Number]reflect.Type)
 	for structField := range structType.Fields() {
 		if number, ok := numberOf(structField); ok {
 			types[number] = structField.Type
 		}
+	}
+	if structType == reflect.TypeFor[pb.SnapshotMetadata]() {
+		types[ownFields] = reflect.TypeFor[*pb.SnapshotConf]()
 	}
 	return types
 }

@@ -7,6 +7,8 @@ import (
 	"slices"
 
 	"google.golang.org/protobuf/encoding/protowire"
+
+	pb "github.com/quorate-raft/raft/raftpb"
 )
 
 // field is one field of an encoded message: its tag and value as they stand, and the value alone.
@@ -79,6 +81,10 @@ func (g *Generator) rewriteField(t reflect.Type, f field) [][]byte {
 		fields := split(g.rewriteStruct(structType, value))
 		var pieces [2][]byte
 		cut := g.IntN(len(fields) + 1)
+		if structType == reflect.TypeFor[pb.SnapshotMetadata]() {
+			// SnapshotConf counts if it is of the same piece as the index that it names. Nobody writes pieces.
+			cut = len(fields)
+		}
 		for i, inner := range fields {
 			piece := &pieces[0]
 			if i >= cut {
