@@ -8,14 +8,14 @@ replace (
 )
 
 require (
+	github.com/quorate-raft/raft v0.0.0
 	github.com/quorate-raft/raft/interop v0.0.0
+	github.com/stretchr/testify v1.12.1
 	go.etcd.io/raft/v3 v3.7.0
 	google.golang.org/protobuf v1.36.12
 )
 
 require (
 	github.com/gogo/protobuf v1.3.2 // indirect
-	github.com/quorate-raft/raft v0.0.0 // indirect
-	github.com/stretchr/testify v1.12.1 // indirect
 	go.yaml.in/yaml/v3 v3.0.5 // indirect
 )

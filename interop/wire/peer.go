@@ -41,6 +41,8 @@ type Peer interface {
 	// ConfChangesFromString returns the changes within a ConfChangeV2; ConfChangesToString takes one.
 	ConfChangesFromString(s string) (any, error)
 	ConfChangesToString(change any) string
+	// ConfStateOf returns the ConfState of a SnapshotMetadata.
+	ConfStateOf(metadata any) any
 	// Equivalent takes two ConfStates.
 	Equivalent(one, two any) error
 }

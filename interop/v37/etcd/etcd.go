@@ -81,3 +81,5 @@ func (peer) ConfChangesFromString(s string) (any, error) {
 func (peer) Equivalent(one, two any) error {
 	return one.(*raftpb.ConfState).Equivalent(two.(*raftpb.ConfState))
 }
+
+func (peer) ConfStateOf(metadata any) any { return metadata.(*raftpb.SnapshotMetadata).ConfState }
