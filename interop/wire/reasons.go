@@ -27,7 +27,8 @@ const (
 	longVarint reason = "varint of more than 64 bits"
 	// Google's library wants the end of a group to have its number, and groups to nest less than ten thousand deep.
 	badGroup reason = "end of another group, or groups too deep"
-	// Google's library refuses packed numbers that end within one; gogo's reads on to the end of the message.
+	// Google's library refuses packed numbers that end within one; gogo's reads on to the end of the number, and then finds
+	// other fields than are there, which may be our own.
 	badPacked reason = "packed numbers that end within one"
 )
 
@@ -37,7 +38,7 @@ func weMayRefuse(p Peer) []reason {
 	if p.GoogleReader() {
 		return []reason{badOwnField, otherWireType}
 	}
-	return []reason{badOwnField}
+	return []reason{badOwnField, badPacked}
 }
 
 func theyMayRefuse(p Peer) []reason {
