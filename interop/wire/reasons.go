@@ -28,9 +28,13 @@ const (
 	// Google's library wants the end of a group to have its number, and groups to nest less than ten thousand deep.
 	badGroup reason = "end of another group, or groups too deep"
 	// Google's library refuses packed numbers that end within one; gogo's reads on to the end of the number, and then finds
-	// other fields than are there, which may be our own.
+	// other fields than are there.
 	badPacked reason = "packed numbers that end within one"
 )
+
+// lax are what gogo's code reads on after and Google's library does not; nor does readMessage, so what follows is not
+// looked at.
+var lax = []reason{badNumber, longVarint, badGroup, badPacked}
 
 // weMayRefuse has the reasons for which we may refuse what the peer takes, theyMayRefuse the reverse. Without one the
 // two have to agree.
@@ -38,14 +42,13 @@ func weMayRefuse(p Peer) []reason {
 	if p.GoogleReader() {
 		return []reason{badOwnField, otherWireType}
 	}
-	return []reason{badOwnField, badPacked}
+	// What follows something lax may be a field of our own.
+	return append([]reason{badOwnField}, lax...)
 }
 
 func theyMayRefuse(p Peer) []reason {
-	if p.GoogleReader() {
-		return []reason{badResponses, badNumber, longVarint, badGroup, badPacked}
-	}
-	return []reason{badResponses}
+	// Again, what follows may be Message.responses.
+	return append([]reason{badResponses}, lax...)
 }
 
 // reasons returns what is wrong with bytes that are to be an encoded message of ours, read by the definition of the
