@@ -14,5 +14,7 @@ require (
 
 require (
 	github.com/golang/protobuf v1.5.4 // indirect
+	go.uber.org/multierr v1.10.0 // indirect
+	go.uber.org/zap v1.28.0 // indirect
 	go.yaml.in/yaml/v3 v3.0.5 // indirect
 )
