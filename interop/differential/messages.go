@@ -1,0 +1,518 @@
+package differential
+
+import (
+	"bytes"
+	"errors"
+	"slices"
+
+	theirs "go.etcd.io/raft/v3"
+	tpb "go.etcd.io/raft/v3/raftpb"
+	"go.etcd.io/raft/v3/tracker"
+
+	ours "github.com/quorate-raft/raft"
+	"github.com/quorate-raft/raft/confchange"
+	"github.com/quorate-raft/raft/progress"
+	opb "github.com/quorate-raft/raft/raftpb"
+)
+
+// trim gives theirs an append from the commit index on.
+func (w *world) trim(m *twin, it *item) {
+	c := &w.cur
+	commit := c.before.Commit
+	if it.o.Index >= commit || it.o.Term < c.before.Term || it.o.Index+uint64(len(it.o.Entries)) <= commit ||
+		(it.o.Term == c.before.Term && c.before.RaftState == ours.StateLeader) {
+		return
+	}
+	skip := commit - it.o.Index
+	it.t.LogTerm, it.t.Index = it.t.Entries[skip-1].Term, commit
+	it.t.Entries = it.t.Entries[skip:]
+	w.apply(appendBeyondCommit)
+}
+
+// feedProposal gives both halves a proposal. What ours refuses of changes of
+// configuration is judged here.
+func (w *world) feedProposal(m *twin, it *item) {
+	c := &w.cur
+	t := it.t
+	t.Entries = slices.Clone(t.Entries) // etcd numbers the entries where they are
+	change := len(it.o.Entries) == 1 && it.o.Entries[0].Type != opb.EntryNormal
+	c.oErr = m.o.Step(it.o)
+	if change && c.before.RaftState == ours.StateLeader {
+		if !w.judgeChange(m, it) {
+			return
+		}
+	}
+	c.tErr = caught(func() error { return m.t.Step(t) })
+}
+
+// judgeChange compares what ours said to a change with what the driver makes of
+// it, and reports whether theirs is to be asked.
+func (w *world) judgeChange(m *twin, it *item) bool {
+	c := &w.cur
+	var refused *ours.ConfChangeError
+	if errors.Is(c.oErr, ours.ErrUncommittedFull) && m.theirsWouldRefuse(it) {
+		// The empty entry that theirs appends instead has no bytes to count.
+		w.apply(changeRefused)
+		c.hasRefusal = true
+		return false
+	}
+	if c.oErr != nil && !errors.As(c.oErr, &refused) {
+		return true
+	}
+	cc, err := opb.UnmarshalConfChange(it.o.Entries[0])
+	if err != nil {
+		c.tErr = err
+		return false
+	}
+	v2 := cc.AsV2()
+	cfg, _ := confchange.Restore(*m.oConf)
+	var want error
+	switch {
+	case w.unappliedChange(m):
+		want = ours.ErrConfChangePending
+	case w.termOf(m, c.before.Commit) != c.before.Term:
+		want = ours.ErrConfChangeTooEarly
+	default:
+		want = confchange.Validate(cfg, v2)
+	}
+	if refused != nil {
+		c.hasRefusal = want != nil
+		if c.hasRefusal {
+			w.apply(changeRefused)
+		}
+		return want == nil // then theirs takes it, and the difference shows
+	}
+	if want != nil {
+		c.tErr = want // ours took what it had to refuse
+		return false
+	}
+	if *m.tp.pendingConf() > m.t.BasicStatus().Applied {
+		w.apply(pendingExact)
+		*m.tp.pendingConf() = 0
+	}
+	return true
+}
+
+// theirsWouldRefuse reports whether theirs would append an empty entry instead.
+func (m *twin) theirsWouldRefuse(it *item) bool {
+	cc, err := opb.UnmarshalConfChange(it.o.Entries[0])
+	if err != nil {
+		return false
+	}
+	leave, joint := len(cc.AsV2().Changes) == 0, len(m.tConf.VotersOutgoing) > 0
+	return *m.tp.pendingConf() > m.t.BasicStatus().Applied || joint != leave
+}
+
+func (w *world) termOf(m *twin, index uint64) uint64 {
+	t, _ := m.od.Term(index)
+	return t
+}
+
+// unappliedChange looks for a change of configuration past applied, on their disk.
+func (w *world) unappliedChange(m *twin) bool {
+	last, _ := m.td.LastIndex()
+	if m.applied >= last {
+		return false
+	}
+	ents, err := m.td.Entries(m.applied+1, last+1, 1<<40)
+	if err != nil {
+		return false
+	}
+	return slices.ContainsFunc(ents, func(e tpb.Entry) bool { return e.Type != tpb.EntryNormal })
+}
+
+// same reports whether both messages say the same. Contexts of heartbeats and
+// the data of reads are each implementation's own.
+func (w *world) same(o *opb.Message, t *tpb.Message) bool {
+	if int32(o.Type) != int32(t.Type) || o.To != t.To || o.From != t.From || len(o.Entries) != len(t.Entries) || (o.Snapshot == nil) != (t.Snapshot == nil) {
+		return false
+	}
+	switch o.Type {
+	case opb.MsgVoteResp, opb.MsgPreVoteResp:
+		return o.Term == t.Term && o.Reject == t.Reject
+	case opb.MsgHeartbeat, opb.MsgHeartbeatResp:
+		return o.Term == t.Term && o.Commit == t.Commit
+	case opb.MsgReadIndex:
+		return o.Term == t.Term
+	case opb.MsgReadIndexResp:
+		return o.Term == t.Term && o.Index == t.Index && w.tokens[string(o.Entries[0].Data)] == string(t.Entries[0].Data)
+	case opb.MsgTransferLeader:
+		return o.Term == 0
+	case opb.MsgAppResp:
+		if in := w.cur.in; in != nil && in.o.Term < w.cur.before.Term && o.Term == t.Term {
+			return true // stale
+		}
+	}
+	if o.Term != t.Term || o.LogTerm != t.LogTerm || o.Index != t.Index || o.Commit != t.Commit || o.Reject != t.Reject ||
+		o.RejectHint != t.RejectHint || !bytes.Equal(o.Context, t.Context) {
+		return false
+	}
+	if o.Snapshot != nil {
+		a, b := &o.Snapshot.Metadata, &t.Snapshot.Metadata
+		if a.Index != b.Index || a.Term != b.Term || a.ConfState.Equivalent(withMembers(confToOurs(&b.ConfState), a.ConfState.Members)) != nil {
+			return false
+		}
+	}
+	return entriesDiffer(o.Entries, t.Entries) == ""
+}
+
+func withMembers(cs opb.ConfState, members []opb.Member) opb.ConfState {
+	cs.Members = members
+	return cs
+}
+
+func (w *world) compareMessages() error {
+	m := w.cur.m
+	os, ts := m.out.messages, m.tout.messages
+	pair := make([]int, len(os)) // index into ts, or -1
+	taken := make([]bool, len(ts))
+	for i := range os {
+		pair[i] = -1
+		for j := range ts {
+			if !taken[j] && w.same(&os[i], &ts[j]) {
+				pair[i], taken[j] = j, true
+				break
+			}
+		}
+	}
+	for i := range os {
+		if err := w.explainOurs(&os[i], pair[i]); err != nil {
+			return err
+		}
+	}
+	for j := range ts {
+		if !taken[j] {
+			if err := w.explainTheirs(&ts[j], os); err != nil {
+				return err
+			}
+		}
+	}
+	if err := w.comparePeers(); err != nil {
+		return err
+	}
+	w.routeAll(pair, taken)
+	return nil
+}
+
+// explainOurs judges a message of ours; its twin is the message of theirs at
+// index j, or none.
+func (w *world) explainOurs(o *opb.Message, j int) error {
+	c, m := &w.cur, w.cur.m
+	status := m.o.BasicStatus()
+	switch o.Type {
+	case opb.MsgApp:
+		if err := w.checkAppend(o); err != nil {
+			return err
+		}
+	case opb.MsgVoteResp, opb.MsgPreVoteResp:
+		if o.Commit != 0 {
+			if o.Commit > status.Commit || w.termOf(m, o.Commit) != o.LogTerm {
+				return w.fail("ours names commit %d of term %d", o.Commit, o.LogTerm)
+			}
+			w.apply(voteNamesCommit)
+		}
+	}
+	stale := c.in != nil && c.in.o.Term != 0 && c.in.o.Term < c.before.Term
+	if j >= 0 {
+		switch {
+		case o.Type == opb.MsgTransferLeader && m.tout.messages[j].Term != 0:
+			w.apply(transferNoTerm)
+		case o.Type == opb.MsgAppResp && stale:
+			if !o.Reject {
+				return w.fail("ours acknowledges an append of an earlier term")
+			}
+			w.apply(staleAnswered)
+		}
+		return nil
+	}
+	switch {
+	case stale && o.To == c.in.o.From && o.Term == status.Term && o.Reject && (o.Type == opb.MsgAppResp || o.Type == opb.MsgVoteResp):
+		w.apply(staleAnswered)
+		return nil
+	case o.Type == opb.MsgApp:
+		return w.explainOurAppend(o)
+	case o.Type == opb.MsgReadIndexResp:
+		ctx := w.tokens[string(o.Entries[0].Data)]
+		if m.confirmed(ctx) {
+			w.apply(readEarly)
+			m.early = append(m.early, early{o.To, ctx, o.Index})
+			return nil
+		}
+	}
+	return w.fail("ours alone sends %s", describe(o))
+}
+
+// checkAppend checks an append of ours by itself: what it says is in the log.
+func (w *world) checkAppend(o *opb.Message) error {
+	m := w.cur.m
+	status := m.o.BasicStatus()
+	if o.Term != status.Term && status.RaftState == ours.StateLeader || o.Commit > status.Commit {
+		return w.fail("ours sends %s", describe(o))
+	}
+	for i := range o.Entries {
+		if o.Entries[i].Index != o.Index+uint64(i)+1 {
+			return w.fail("ours sends %s", describe(o))
+		}
+	}
+	return nil
+}
+
+func (w *world) explainOurAppend(o *opb.Message) error {
+	c, m := &w.cur, w.cur.m
+	p := m.peer(o.To)
+	if o.NoAnswer && len(o.Entries) == 0 {
+		match := c.matches[o.To].match
+		if c.in != nil && c.in.o.Type == opb.MsgAppResp && c.in.o.From == o.To && !c.in.o.Reject {
+			match = max(match, c.in.o.Index)
+		}
+		if o.Index > match {
+			return w.fail("ours tells of a commit at an entry that the peer may lack: %s", describe(o))
+		}
+		w.apply(commitNotice)
+		return nil
+	}
+	switch {
+	case p == nil:
+		return w.fail("ours alone sends %s", describe(o))
+	case p.State == progress.Snapshot && o.Index == p.PendingSnapshot && len(o.Entries) == 0 && c.op.kind == opTick:
+		w.apply(snapshotAsked)
+		return nil
+	}
+	w.apply(flowDecidedLate)
+	return nil
+}
+
+func (w *world) explainTheirs(t *tpb.Message, os []opb.Message) error {
+	m := w.cur.m
+	switch t.Type {
+	case tpb.MsgHeartbeat:
+		if slices.ContainsFunc(os, func(o opb.Message) bool {
+			return o.Type == opb.MsgHeartbeat && o.To == t.To && o.Commit == t.Commit
+		}) {
+			w.apply(beatsMerged)
+			return nil
+		}
+	case tpb.MsgReadIndexResp:
+		if m.takeEarly(t.To, string(t.Entries[0].Data), t.Index) {
+			return nil
+		}
+	case tpb.MsgApp:
+		p := m.peer(t.To)
+		if p == nil {
+			break
+		}
+		if len(t.Entries) == 0 && p.State == progress.Replicate && min(p.Match, m.o.BasicStatus().Commit) <= p.SentCommit {
+			w.apply(commitNotice)
+			return nil
+		}
+		w.apply(flowDecidedLate)
+		return nil
+	case tpb.MsgAppResp:
+		if in := w.cur.in; in != nil && in.o.NoAnswer && !t.Reject {
+			w.apply(commitNotice)
+			return nil
+		}
+	case tpb.MsgProp, tpb.MsgReadIndex:
+		if w.cur.oErr != nil {
+			return nil // bounced
+		}
+	}
+	o := messageToOurs(t)
+	return w.fail("theirs alone sends %s", describe(&o))
+}
+
+// peer returns what ours knows of a peer, or nil.
+func (m *twin) peer(id uint64) (found *progress.Progress) {
+	m.o.WithProgress(func(pid uint64, p progress.Progress) {
+		if pid == id {
+			found = &p
+		}
+	})
+	return found
+}
+
+// rememberPeers notes what the leader knows of its peers before the step.
+func (w *world) rememberPeers(m *twin) {
+	m.o.WithProgress(func(id uint64, p progress.Progress) {
+		b := peerBefore{match: p.Match, next: p.Next, state: uint8(p.State), active: p.Active, waiting: p.Waiting}
+		if tp := m.tp.trk().Progress[id]; tp != nil {
+			b.theirPaused, b.theirNext = tp.MsgAppFlowPaused, tp.Next
+		}
+		w.cur.matches[id] = b
+	})
+}
+
+var stateNames = [...]progress.State{
+	tracker.StateProbe: progress.Probe, tracker.StateReplicate: progress.Replicate, tracker.StateSnapshot: progress.Snapshot,
+}
+
+// comparePeers compares what both leaders know of their peers.
+func (w *world) comparePeers() error {
+	c, m := &w.cur, w.cur.m
+	if m.o.BasicStatus().RaftState != ours.StateLeader {
+		return nil
+	}
+	n := 0
+	var err error
+	m.o.WithProgress(func(id uint64, p progress.Progress) {
+		n++
+		t := m.tp.trk().Progress[id]
+		switch {
+		case err != nil:
+		case t == nil:
+			err = w.fail("theirs does not know member %d", id)
+		case id != m.id:
+			err = w.comparePeer(id, &p, t)
+		case p.Match != t.Match:
+			err = w.fail("own match %d, theirs %d", p.Match, t.Match)
+		}
+	})
+	if err != nil {
+		return err
+	}
+	if n != len(m.tp.trk().Progress) {
+		return w.fail("%d members, theirs knows %d", n, len(m.tp.trk().Progress))
+	}
+	if o, t := m.o.Status().UncommittedBytes, m.tp.uncommitted(); w.settings.maxUncommitted != 0 && o != *t {
+		if o < *t {
+			return w.fail("%d uncommitted bytes, theirs %d", o, *t)
+		}
+		w.apply(ownUncommitted)
+		*t = o
+	}
+	_ = c
+	return nil
+}
+
+func (w *world) comparePeer(id uint64, p *progress.Progress, t *tracker.Progress) error {
+	c, m := &w.cur, w.cur.m
+	b := &c.matches[id]
+	if p.Match != t.Match {
+		return w.fail("match of %d is %d, theirs %d", id, p.Match, t.Match)
+	}
+	if p.Active != t.RecentActive {
+		if !p.Active || c.before.RaftState == ours.StateLeader || !m.granted[id] || m.grantTerm != m.o.BasicStatus().Term {
+			return w.fail("%d is active %t, theirs %t", id, p.Active, t.RecentActive)
+		}
+		w.apply(grantIsHeard)
+		t.RecentActive = true
+	}
+	if p.State != stateNames[t.State] {
+		if c.in != nil && c.in.o.Type == opb.MsgAppResp && c.in.o.From == id && !c.in.o.Reject && p.State == progress.Probe &&
+			t.State == tracker.StateReplicate && c.in.o.Index+1 < p.Next {
+			w.apply(oldAnswerProbe)
+			t.State = tracker.StateProbe
+		} else {
+			return w.fail("%d is %v, theirs %v", id, p, t)
+		}
+	}
+	if p.State == progress.Snapshot {
+		if p.PendingSnapshot != t.PendingSnapshot {
+			return w.fail("%d is %v, theirs %v", id, p, t)
+		}
+		return nil
+	}
+	if p.Next != t.Next {
+		if b.next == 0 && m.confChanged {
+			w.apply(newPeerNext)
+		} else {
+			w.apply(flowDecidedLate)
+		}
+		t.Next = p.Next
+	}
+	if p.State == progress.Probe {
+		t.MsgAppFlowPaused = p.Waiting
+	}
+	if p.Window.Count() != t.Inflights.Count() {
+		w.apply(flowDecidedLate)
+		t.Inflights = tracker.NewInflights(w.settings.inflight, 0)
+		inFlight(&p.Window, func(index, bytes uint64) { t.Inflights.Add(index, bytes) })
+		t.MsgAppFlowPaused = t.Inflights.Full()
+	}
+	return nil
+}
+
+// routeAll puts on the network what the member says: what ours sends, or what
+// theirs does. pair and taken tell which messages are the same; nil if the step
+// ended with a restart of both.
+func (w *world) routeAll(pair []int, taken []bool) {
+	m := w.cur.m
+	if m.speaksTheirs {
+		back := make([]int, len(m.tout.messages))
+		for j := range back {
+			back[j] = -1
+		}
+		for i, j := range pair {
+			if j >= 0 {
+				back[j] = i
+			}
+		}
+		for j := range m.tout.messages {
+			t := m.tout.messages[j]
+			o := messageToOurs(&t)
+			if i := back[j]; i >= 0 {
+				ownWords(&o, &m.out.messages[i])
+			} else if t.Type == tpb.MsgReadIndex || t.Type == tpb.MsgReadIndexResp {
+				continue
+			}
+			w.send(o, t)
+		}
+		return
+	}
+	for i := range m.out.messages {
+		o := m.out.messages[i]
+		t := messageToTheirs(&o)
+		if pair != nil && pair[i] >= 0 {
+			twin := &m.tout.messages[pair[i]]
+			switch t.Type {
+			case tpb.MsgHeartbeat, tpb.MsgHeartbeatResp:
+				t.Context = lastContext(m.tout.messages, twin)
+			case tpb.MsgReadIndex, tpb.MsgReadIndexResp:
+				t.Entries = twin.Entries
+			}
+		} else if t.Type == tpb.MsgReadIndex || t.Type == tpb.MsgHeartbeatResp {
+			continue
+		} else if t.Type == tpb.MsgReadIndexResp {
+			t.Entries = []tpb.Entry{{Data: []byte(w.tokens[string(o.Entries[0].Data)])}}
+		}
+		w.send(o, t)
+	}
+}
+
+// ownWords gives o, made from a message of theirs, what each implementation
+// says in its own words.
+func ownWords(o, twin *opb.Message) {
+	switch o.Type {
+	case opb.MsgHeartbeat, opb.MsgHeartbeatResp:
+		o.Context = twin.Context
+	case opb.MsgReadIndex, opb.MsgReadIndexResp:
+		o.Entries = twin.Entries
+	}
+}
+
+// lastContext returns the context of the last heartbeat to the same peer.
+func lastContext(ts []tpb.Message, t *tpb.Message) []byte {
+	ctx := t.Context
+	for i := range ts {
+		if ts[i].Type == t.Type && ts[i].To == t.To {
+			ctx = ts[i].Context
+		}
+	}
+	return ctx
+}
+
+func (w *world) send(o opb.Message, t tpb.Message) {
+	it := item{o: o, t: t, beat: w.step}
+	switch o.Type {
+	case opb.MsgReadIndex:
+		w.tokens[string(o.Entries[0].Data)] = string(t.Entries[0].Data)
+	case opb.MsgHeartbeatResp:
+		it.beat = w.cur.in.beat
+	}
+	if len(w.net) >= maxNet {
+		w.net = w.net[:copy(w.net, w.net[1:])]
+	}
+	w.net = append(w.net, it)
+}
+
+var _ = theirs.None
