@@ -62,6 +62,10 @@ func (w *world) compareErrors() error {
 		if errors.Is(o, ours.ErrStepPeerNotFound) && t == theirs.ErrStepPeerNotFound {
 			return nil
 		}
+	case o == nil && t == theirs.ErrStepPeerNotFound && c.in != nil && c.in.o.Type == opb.MsgReadIndexResp && c.in.o.From == c.before.Lead:
+		w.apply(readOfUnknownLeader)
+		c.m.out.reads = c.m.out.reads[:0]
+		return nil
 	case t == nil:
 		var change *ours.ConfChangeError
 		var campaign *ours.CampaignError
@@ -121,15 +125,16 @@ func (w *world) compareCore() error {
 			w.restartBoth(commitLearned)
 			return nil
 		}
+	case o.LeadTransferee == c.before.LeadTransferee && t.LeadTransferee == 0 && o.RaftState == ours.StateLeader && errors.As(c.oErr, new(*ours.TransferError)):
+		w.apply(selfTransfer)
+		*m.tp.transferee() = o.LeadTransferee
+	case o.LeadTransferee != 0 && o.RaftState == ours.StateLeader && o.LastIndex == tLast+1 && w.isLeave(o.LastIndex):
+		w.restartBoth(leaveDuringTransfer)
+		return nil
 	case o.LeadTransferee != t.LeadTransferee && c.op.kind == opTick && c.in == nil && o.RaftState == ours.StateLeader &&
 		(o.LeadTransferee == 0 || t.LeadTransferee == 0) && c.before.LeadTransferee != 0:
 		w.apply(transferClock)
 		*m.tp.transferee() = o.LeadTransferee
-	case c.in != nil && c.in.o.Type == opb.MsgPreVoteResp && !c.in.o.Reject && c.in.o.Term != c.before.Term+1 &&
-		c.before.RaftState == ours.StatePreCandidate && o.RaftState == ours.StatePreCandidate && o.Term == c.before.Term &&
-		t.RaftState != theirs.StatePreCandidate:
-		w.restartBoth(oldGrant)
-		return nil
 	}
 	o, t = m.o.BasicStatus(), m.t.BasicStatus()
 	if what := coreDifference(&o, &t, tLast); what != "" {
@@ -178,6 +183,13 @@ func coreDifference(o *ours.BasicStatus, t *theirs.BasicStatus, tLast uint64) st
 		return fmt.Sprintf("transferee %d, theirs %d", o.LeadTransferee, t.LeadTransferee)
 	}
 	return ""
+}
+
+// isLeave reports whether our log has an entry there that leaves a joint
+// configuration, as a leader makes it by itself.
+func (w *world) isLeave(index uint64) bool {
+	ents, err := w.cur.m.od.Entries(index, index+1, 1<<40)
+	return err == nil && ents[0].Type == opb.EntryConfChangeV2 && len(ents[0].Data) == 0
 }
 
 // holds reports whether our log has the entry.
@@ -326,6 +338,10 @@ func (w *world) compareTimers() error {
 			*m.tp.elapsed() = quorum
 		}
 		return nil
+	}
+	if waiting := m.tp.waitingReads(); len(*waiting) > 0 {
+		w.apply(readSurvives)
+		*waiting = nil
 	}
 	low, high := w.settings.electionTick, 2*w.settings.electionTick
 	if n := *m.tp.timeout(); n < low || n >= high {

@@ -231,6 +231,13 @@ func (w *world) explainOurs(o *opb.Message, j int) error {
 		return nil
 	case o.Type == opb.MsgApp:
 		return w.explainOurAppend(o)
+	case o.Type == opb.MsgSnap && c.in != nil && c.in.o.Type == opb.MsgAppResp && c.in.o.From == o.To && c.matches[o.To].pending != 0 &&
+		c.in.o.Index >= c.matches[o.To].pending:
+		return nil // comparePeer judges it
+	case o.Type == opb.MsgSnap && c.op.kind == opUnreachable && c.in == nil:
+		w.apply(unreachableProbed)
+		m.alignPeer(m.peer(o.To), m.tp.trk().Progress[o.To])
+		return nil
 	case o.Type == opb.MsgReadIndexResp:
 		ctx := w.tokens[string(o.Entries[0].Data)]
 		if m.confirmed(ctx) {
@@ -278,6 +285,11 @@ func (w *world) explainOurAppend(o *opb.Message) error {
 		w.apply(snapshotAsked)
 		return nil
 	}
+	if c.op.kind == opUnreachable && c.in == nil {
+		w.apply(unreachableProbed)
+		m.alignPeer(p, m.tp.trk().Progress[o.To])
+		return nil
+	}
 	w.apply(flowDecidedLate)
 	return nil
 }
@@ -292,12 +304,35 @@ func (w *world) explainTheirs(t *tpb.Message, os []opb.Message) error {
 			w.apply(beatsMerged)
 			return nil
 		}
+		if m.alone() && len(t.Context) > 0 {
+			w.apply(soleVoterReads)
+			return nil
+		}
 	case tpb.MsgReadIndexResp:
 		if m.takeEarly(t.To, string(t.Entries[0].Data), t.Index) {
 			return nil
 		}
+	case tpb.MsgTimeoutNow:
+		if s := m.o.BasicStatus(); s.LeadTransferee == t.To && w.cur.before.LeadTransferee == t.To && m.peer(t.To).Match == s.LastIndex &&
+			w.cur.matches[t.To].match == w.cur.before.LastIndex {
+			w.apply(timeoutNowAgain)
+			return nil
+		}
+	case tpb.MsgSnap:
+		first, _ := m.od.FirstIndex()
+		if slices.ContainsFunc(os, func(o opb.Message) bool {
+			return o.Type == opb.MsgApp && o.To == t.To && o.Index+1 < first && len(o.Entries) == 0
+		}) {
+			w.apply(probeBeforeSnapshot)
+			m.alignPeer(m.peer(t.To), m.tp.trk().Progress[t.To])
+			return nil
+		}
 	case tpb.MsgApp:
 		p := m.peer(t.To)
+		if p == nil && m.confChanged && w.cur.matches[t.To].next != 0 && len(t.Entries) == 0 {
+			w.apply(commitNotice) // to a member that the step removed
+			return nil
+		}
 		if p == nil {
 			break
 		}
@@ -321,6 +356,12 @@ func (w *world) explainTheirs(t *tpb.Message, os []opb.Message) error {
 	return w.fail("theirs alone sends %s", describe(&o))
 }
 
+// alone reports whether the member is the only voter of a joint configuration.
+func (m *twin) alone() bool {
+	cs := m.oConf
+	return len(cs.Voters) == 1 && len(cs.VotersOutgoing) == 1 && cs.Voters[0] == m.id && cs.VotersOutgoing[0] == m.id
+}
+
 // peer returns what ours knows of a peer, or nil.
 func (m *twin) peer(id uint64) (found *progress.Progress) {
 	m.o.WithProgress(func(pid uint64, p progress.Progress) {
@@ -334,7 +375,7 @@ func (m *twin) peer(id uint64) (found *progress.Progress) {
 // rememberPeers notes what the leader knows of its peers before the step.
 func (w *world) rememberPeers(m *twin) {
 	m.o.WithProgress(func(id uint64, p progress.Progress) {
-		b := peerBefore{match: p.Match, next: p.Next, state: uint8(p.State), active: p.Active, waiting: p.Waiting}
+		b := peerBefore{match: p.Match, next: p.Next, pending: p.PendingSnapshot, state: uint8(p.State), active: p.Active, waiting: p.Waiting}
 		if tp := m.tp.trk().Progress[id]; tp != nil {
 			b.theirPaused, b.theirNext = tp.MsgAppFlowPaused, tp.Next
 		}
@@ -397,6 +438,12 @@ func (w *world) comparePeer(id uint64, p *progress.Progress, t *tracker.Progress
 		w.apply(grantIsHeard)
 		t.RecentActive = true
 	}
+	if overtaken := c.in != nil && c.in.o.Type == opb.MsgAppResp && c.in.o.From == id && !c.in.o.Reject && b.pending != 0 &&
+		c.in.o.Index >= b.pending && t.State == tracker.StateSnapshot && t.PendingSnapshot == b.pending; overtaken &&
+		(p.State != progress.Snapshot || p.PendingSnapshot != b.pending) {
+		w.apply(snapshotOvertaken)
+		m.alignPeer(p, t)
+	}
 	if p.State != stateNames[t.State] {
 		if c.in != nil && c.in.o.Type == opb.MsgAppResp && c.in.o.From == id && !c.in.o.Reject && p.State == progress.Probe &&
 			t.State == tracker.StateReplicate && c.in.o.Index+1 < p.Next {
@@ -420,16 +467,34 @@ func (w *world) comparePeer(id uint64, p *progress.Progress, t *tracker.Progress
 		}
 		t.Next = p.Next
 	}
+	if p.State == progress.Replicate && t.Inflights.Count() == p.Window.Count() {
+		return nil
+	}
 	if p.State == progress.Probe {
 		t.MsgAppFlowPaused = p.Waiting
 	}
 	if p.Window.Count() != t.Inflights.Count() {
 		w.apply(flowDecidedLate)
-		t.Inflights = tracker.NewInflights(w.settings.inflight, 0)
-		inFlight(&p.Window, func(index, bytes uint64) { t.Inflights.Add(index, bytes) })
-		t.MsgAppFlowPaused = t.Inflights.Full()
+		m.alignPeer(p, t)
 	}
 	return nil
+}
+
+// alignPeer gives theirs what ours knows of a peer.
+func (m *twin) alignPeer(p *progress.Progress, t *tracker.Progress) {
+	switch p.State {
+	case progress.Probe:
+		t.BecomeProbe()
+	case progress.Replicate:
+		t.BecomeReplicate()
+	case progress.Snapshot:
+		t.BecomeSnapshot(p.PendingSnapshot)
+		return
+	}
+	t.Next = p.Next
+	t.Inflights = tracker.NewInflights(m.w.settings.inflight, 0)
+	inFlight(&p.Window, func(index, bytes uint64) { t.Inflights.Add(index, bytes) })
+	t.MsgAppFlowPaused = p.Paused()
 }
 
 // routeAll puts on the network what the member says: what ours sends, or what
@@ -452,6 +517,11 @@ func (w *world) routeAll(pair []int, taken []bool) {
 			o := messageToOurs(&t)
 			if i := back[j]; i >= 0 {
 				ownWords(&o, &m.out.messages[i])
+				if t.Type == tpb.MsgHeartbeat {
+					t.Context = lastContext(m.tout.messages, &t)
+				}
+			} else if t.Type == tpb.MsgHeartbeat {
+				continue // merged with another
 			} else if t.Type == tpb.MsgReadIndex || t.Type == tpb.MsgReadIndexResp {
 				continue
 			}

@@ -6,6 +6,7 @@ import (
 	"unsafe"
 
 	theirs "go.etcd.io/raft/v3"
+	tpb "go.etcd.io/raft/v3/raftpb"
 	"go.etcd.io/raft/v3/tracker"
 
 	ours "github.com/quorate-raft/raft"
@@ -65,6 +66,7 @@ var (
 	atSize       = field(theirRaft, "uncommittedSize", reflect.Uint64)
 	atTransferee = field(theirRaft, "leadTransferee", reflect.Uint64)
 	atLead       = field(theirRaft, "lead", reflect.Uint64)
+	atWaiting    = field(theirRaft, "pendingReadIndexMessages", reflect.Slice)
 	atTracker    = field(theirRaft, "trk", reflect.Struct)
 	atTheirLog   = field(theirRaft, "raftLog", reflect.Pointer)
 	atCommitted  = field(theirLog, "committed", reflect.Uint64)
@@ -120,6 +122,11 @@ func (p theirPeek) transferee() *uint64  { return p.num(atTransferee) }
 func (p theirPeek) lead() *uint64        { return p.num(atLead) }
 func (p theirPeek) trk() *tracker.ProgressTracker {
 	return (*tracker.ProgressTracker)(unsafe.Add(p.raft, atTracker))
+}
+
+// waitingReads are those that wait for a commit in the term.
+func (p theirPeek) waitingReads() *[]tpb.Message {
+	return (*[]tpb.Message)(unsafe.Add(p.raft, atWaiting))
 }
 
 func (p theirPeek) committed() *uint64 {

@@ -40,6 +40,14 @@ const (
 	leaveDuringTransfer
 	wordOfAnother
 	preVoteTimer
+	selfTransfer
+	readSurvives
+	snapshotOvertaken
+	probeBeforeSnapshot
+	readOfUnknownLeader
+	soleVoterReads
+	timeoutNowAgain
+	unreachableProbed
 )
 
 var ruleTable = [...]Rule{
@@ -63,7 +71,7 @@ var ruleTable = [...]Rule{
 	removedHandsOver:       {"removed-hands-over", "a leader that applied its removal or demotion in this step: ours leads on, theirs is a follower of the same term; both restart"},
 	notBounced:             {"not-bounced", "a proposal or read of the one taken for the leader: ours refuses it, theirs sends it back"},
 	commitLearned:          {"commit-learned", "ours takes the commit that an answer to a request for a vote names, for an entry that it holds"},
-	oldGrant:               {"old-grant", "a granted pre-vote for another term than the next: theirs counts it, ours does not"},
+	oldGrant:               {"old-grant", "a granted pre-vote for another term than the next: ours stays as it was; theirs, which would count it, is not asked"},
 	snapshotWithoutSelf:    {"snapshot-without-self", "a snapshot whose configuration lacks the receiver: ours restores it, theirs ignores it; both restart"},
 	syncForCommittedChange: {"sync-for-committed-change", "MustSync of ours alone, where commit passed a change of configuration or a snapshot came"},
 	oldAnswerProbe:         {"old-answer-probe", "an acknowledgement that does not reach next-1 while probing: theirs starts to replicate, ours probes on"},
@@ -72,6 +80,14 @@ var ruleTable = [...]Rule{
 	leaveDuringTransfer:    {"leave-during-transfer", "ours leaves a joint configuration by itself also during a transfer; both restart"},
 	wordOfAnother:          {"word-of-another", "TimeoutNow or an answer to a read from another than the term's leader: ours refuses it and stays as it was; theirs is not asked"},
 	preVoteTimer:           {"pre-vote-timer", "a host that asks for a campaign with a pre-vote: ours starts the election timer anew, theirs lets it run"},
+	selfTransfer:           {"self-transfer", "a transfer to the leader itself: ours refuses it and goes on with the one under way, theirs gives that up"},
+	readSurvives:           {"read-survives", "reads that wait for a commit in the term: a node of theirs that leads no more keeps them for the next time; they are dropped there"},
+	snapshotOvertaken:      {"snapshot-overtaken", "a peer acknowledges the snapshot under way, and the log was compacted past it since: ours goes on, theirs waits for a report"},
+	probeBeforeSnapshot:    {"probe-before-snapshot", "theirs sends a snapshot where ours, which remembers terms of compacted entries, first probes at one"},
+	readOfUnknownLeader:    {"read-of-unknown-leader", "an answer to a read from the leader, which the receiver's configuration lacks: ours takes it, theirs refuses it"},
+	soleVoterReads:         {"sole-voter-reads", "a joint configuration whose two halves are the leader alone: ours answers reads at once, theirs sends heartbeats first"},
+	timeoutNowAgain:        {"timeout-now-again", "theirs tells the target of a transfer to campaign again, which ours told before"},
+	unreachableProbed:      {"unreachable-probed", "a peer reported unreachable: ours probes at once, theirs with the next append that is due"},
 }
 
 // Rules returns the rules.

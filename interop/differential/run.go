@@ -160,7 +160,7 @@ func kindOf(err error) string {
 
 // shorten leaves out steps as long as the run still fails in the same way.
 func shorten(seed uint64, p *plan, ops []op, kind string, fired *[len(ruleTable)]uint64) []op {
-	budget := 1500
+	budget := 400
 	for size := max(1, len(ops)/2); ; size = max(1, size/2) {
 		removed := false
 		for at := len(ops) - size; at >= 0 && budget > 0; at -= size {

@@ -92,6 +92,7 @@ type current struct {
 
 type peerBefore struct {
 	match, next uint64
+	pending     uint64
 	state       uint8
 	active      bool
 	waiting     bool
@@ -243,9 +244,16 @@ func (w *world) deliver(m *twin, it *item) {
 	case opb.MsgApp:
 		w.trim(m, it)
 	case opb.MsgReadIndex:
-		m.asked[string(it.t.Entries[0].Data)] = w.step
+		if ctx := string(it.t.Entries[0].Data); m.asked[ctx] == 0 {
+			m.asked[ctx] = w.step // a copy asks for the same read
+		}
 	}
 	c.oErr = m.o.Step(it.o)
+	if it.o.Type == opb.MsgPreVoteResp && !it.o.Reject && c.before.RaftState == ours.StatePreCandidate &&
+		it.o.Term != c.before.Term+1 && it.o.Term >= c.before.Term {
+		w.apply(oldGrant)
+		return
+	}
 	c.tErr = caught(func() error { return m.t.Step(it.t) })
 }
 
