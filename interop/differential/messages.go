@@ -290,8 +290,31 @@ func (w *world) explainOurAppend(o *opb.Message) error {
 		m.alignPeer(p, m.tp.trk().Progress[o.To])
 		return nil
 	}
-	w.apply(flowDecidedLate)
+	first, _ := m.od.FirstIndex()
+	switch {
+	case c.matches[o.To].next == 0 && m.confChanged:
+		w.apply(newPeerNext)
+	case len(o.Entries) == 0 && o.To == m.o.BasicStatus().LeadTransferee && p.Paused() &&
+		(c.in == nil && c.op.kind == opTransfer || c.in != nil && c.in.o.Type == opb.MsgTransferLeader):
+		w.apply(transferProbes)
+	case len(o.Entries) == 0 && o.Index+1 < first && slices.ContainsFunc(m.tout.messages, func(t tpb.Message) bool {
+		return t.Type == tpb.MsgSnap && t.To == o.To
+	}):
+		w.apply(probeBeforeSnapshot)
+	case len(o.Entries) == 1 && w.mayBeCut(o.To):
+		w.apply(allAtOnce)
+	default:
+		return w.fail("ours alone sends %s", describe(o))
+	}
 	return nil
+}
+
+// mayBeCut reports whether the step brought a leader proposals that MaxSizePerMsg cuts
+// into several appends for a peer in replicate.
+func (w *world) mayBeCut(id uint64) bool {
+	c := &w.cur
+	proposal := c.in == nil && c.op.kind == opProposeMany || c.in != nil && c.in.o.Type == opb.MsgProp && len(c.in.o.Entries) > 1
+	return proposal && w.settings.oneEntryPerMsg && c.matches[id].next != 0 && c.matches[id].state == uint8(progress.Replicate)
 }
 
 func (w *world) explainTheirs(t *tpb.Message, os []opb.Message) error {
@@ -309,7 +332,12 @@ func (w *world) explainTheirs(t *tpb.Message, os []opb.Message) error {
 			return nil
 		}
 	case tpb.MsgReadIndexResp:
-		if m.takeEarly(t.To, string(t.Entries[0].Data), t.Index) {
+		ctx := string(t.Entries[0].Data)
+		if m.takeEarly(t.To, ctx, t.Index) {
+			return nil
+		}
+		if m.copies[ctx] > 1 {
+			w.apply(readCopied)
 			return nil
 		}
 	case tpb.MsgTimeoutNow:
@@ -319,6 +347,9 @@ func (w *world) explainTheirs(t *tpb.Message, os []opb.Message) error {
 			return nil
 		}
 	case tpb.MsgSnap:
+		if w.oldAnswer(t.To) {
+			return nil // comparePeer sets it right
+		}
 		first, _ := m.od.FirstIndex()
 		if slices.ContainsFunc(os, func(o opb.Message) bool {
 			return o.Type == opb.MsgApp && o.To == t.To && o.Index+1 < first && len(o.Entries) == 0
@@ -336,12 +367,27 @@ func (w *world) explainTheirs(t *tpb.Message, os []opb.Message) error {
 		if p == nil {
 			break
 		}
+		if w.oldAnswer(t.To) {
+			return nil
+		}
 		if len(t.Entries) == 0 && p.State == progress.Replicate && min(p.Match, m.o.BasicStatus().Commit) <= p.SentCommit {
 			w.apply(commitNotice)
 			return nil
 		}
-		w.apply(flowDecidedLate)
-		return nil
+		in := w.cur.in
+		switch {
+		case w.cur.matches[t.To].next == 0 && m.confChanged:
+			w.apply(newPeerNext)
+			return nil
+		case in != nil && in.o.Type == opb.MsgAppResp && in.o.From == t.To && in.o.Reject && in.o.Index <= p.Match:
+			w.apply(refusedAtMatch)
+			return nil
+		case w.mayBeCut(t.To) && slices.ContainsFunc(os, func(o opb.Message) bool {
+			return o.Type == opb.MsgApp && o.To == t.To && o.Index == t.Index && o.Commit < t.Commit && entriesDiffer(o.Entries, t.Entries) == ""
+		}):
+			w.apply(allAtOnce) // and before the step's commit
+			return nil
+		}
 	case tpb.MsgAppResp:
 		if in := w.cur.in; in != nil && in.o.NoAnswer && !t.Reject {
 			w.apply(commitNotice)
@@ -354,6 +400,15 @@ func (w *world) explainTheirs(t *tpb.Message, os []opb.Message) error {
 	}
 	o := messageToOurs(t)
 	return w.fail("theirs alone sends %s", describe(&o))
+}
+
+// oldAnswer reports whether the step brought an acknowledgement of the peer, which
+// is being probed, that is no answer to the probe.
+func (w *world) oldAnswer(id uint64) bool {
+	c := &w.cur
+	b := &c.matches[id]
+	return c.in != nil && c.in.o.Type == opb.MsgAppResp && c.in.o.From == id && !c.in.o.Reject &&
+		b.next != 0 && b.state == uint8(progress.Probe) && c.in.o.Index+1 < b.next
 }
 
 // alone reports whether the member is the only voter of a joint configuration.
@@ -445,13 +500,11 @@ func (w *world) comparePeer(id uint64, p *progress.Progress, t *tracker.Progress
 		m.alignPeer(p, t)
 	}
 	if p.State != stateNames[t.State] {
-		if c.in != nil && c.in.o.Type == opb.MsgAppResp && c.in.o.From == id && !c.in.o.Reject && p.State == progress.Probe &&
-			t.State == tracker.StateReplicate && c.in.o.Index+1 < p.Next {
-			w.apply(oldAnswerProbe)
-			t.State = tracker.StateProbe
-		} else {
+		if !w.oldAnswer(id) || p.State != progress.Probe {
 			return w.fail("%d is %v, theirs %v", id, p, t)
 		}
+		w.apply(oldAnswerProbe)
+		m.alignPeer(p, t)
 	}
 	if p.State == progress.Snapshot {
 		if p.PendingSnapshot != t.PendingSnapshot {
@@ -460,21 +513,30 @@ func (w *world) comparePeer(id uint64, p *progress.Progress, t *tracker.Progress
 		return nil
 	}
 	if p.Next != t.Next {
-		if b.next == 0 && m.confChanged {
+		switch {
+		case b.next == 0 && m.confChanged:
 			w.apply(newPeerNext)
-		} else {
-			w.apply(flowDecidedLate)
+		case w.mayBeCut(id) && p.Next > t.Next:
+			w.apply(allAtOnce)
+		default:
+			return w.fail("next of %d is %d, theirs %d", id, p.Next, t.Next)
 		}
 		t.Next = p.Next
 	}
 	if p.State == progress.Replicate && t.Inflights.Count() == p.Window.Count() {
 		return nil
 	}
-	if p.State == progress.Probe {
-		t.MsgAppFlowPaused = p.Waiting
+	if p.State == progress.Probe && p.Waiting != t.MsgAppFlowPaused {
+		if !p.Waiting {
+			return w.fail("an append to %d may leave, theirs waits", id)
+		}
+		w.apply(probeWaits)
+		t.MsgAppFlowPaused = true
 	}
 	if p.Window.Count() != t.Inflights.Count() {
-		w.apply(flowDecidedLate)
+		if !w.mayBeCut(id) {
+			return w.fail("%d appends on their way to %d, theirs %d", p.Window.Count(), id, t.Inflights.Count())
+		}
 		m.alignPeer(p, t)
 	}
 	return nil

@@ -19,7 +19,10 @@ const (
 	voteNamesCommit
 	transferNoTerm
 	commitNotice
-	flowDecidedLate
+	allAtOnce
+	transferProbes
+	refusedAtMatch
+	probeWaits
 	grantIsHeard
 	newPeerNext
 	timerRunsOn
@@ -48,6 +51,7 @@ const (
 	soleVoterReads
 	timeoutNowAgain
 	unreachableProbed
+	readCopied
 )
 
 var ruleTable = [...]Rule{
@@ -59,7 +63,10 @@ var ruleTable = [...]Rule{
 	voteNamesCommit:        {"vote-names-commit", "commit and logTerm of ours in an answer to a request for a vote name its commit index; theirs has none there"},
 	transferNoTerm:         {"transfer-no-term", "a transfer passed on has a term in theirs and none in ours"},
 	commitNotice:           {"commit-notice", "empty appends to a peer in replicate: ours at match, unanswered, only if the peer was not told the commit; theirs at next-1, only if ours has told the peer"},
-	flowDecidedLate:        {"flow-decided-late", ""},
+	allAtOnce:              {"all-at-once", "MaxSizePerMsg cuts proposals into several appends to a peer in replicate: ours sends all that the window takes, theirs one; next and what is in flight follow ours"},
+	transferProbes:         {"transfer-probes", "a transfer begins while the target's window is full: ours sends it an empty append"},
+	refusedAtMatch:         {"refused-at-match", "a peer refuses an append at or before match: ours waits for a heartbeat's answer, theirs sends again at once"},
+	probeWaits:             {"probe-waits", "while probing, ours waits after each append, theirs only after one with entries"},
 	grantIsHeard:           {"grant-is-heard", "a new leader of ours counts a voter as active whose grant in this term was delivered"},
 	newPeerNext:            {"new-peer-next", "a member added by this step: ours probes at the log's end, theirs one before it"},
 	timerRunsOn:            {"timer-runs-on", "a follower that only sees a higher term: ours keeps its election timer, theirs starts it anew"},
@@ -74,7 +81,7 @@ var ruleTable = [...]Rule{
 	oldGrant:               {"old-grant", "a granted pre-vote for another term than the next: ours stays as it was; theirs, which would count it, is not asked"},
 	snapshotWithoutSelf:    {"snapshot-without-self", "a snapshot whose configuration lacks the receiver: ours restores it, theirs ignores it; both restart"},
 	syncForCommittedChange: {"sync-for-committed-change", "MustSync of ours alone, where commit passed a change of configuration or a snapshot came"},
-	oldAnswerProbe:         {"old-answer-probe", "an acknowledgement that does not reach next-1 while probing: theirs starts to replicate, ours probes on"},
+	oldAnswerProbe:         {"old-answer-probe", "an acknowledgement that does not reach next-1 while probing: theirs starts to replicate from match on, perhaps with a snapshot, ours probes on"},
 	snapshotAsked:          {"snapshot-asked", "ours asks, once in an election timeout, a peer whose snapshot is under way whether it has it"},
 	ownUncommitted:         {"own-uncommitted", "uncommitted bytes: theirs takes entries of earlier terms off the account, so it is below ours"},
 	leaveDuringTransfer:    {"leave-during-transfer", "ours leaves a joint configuration by itself also during a transfer; both restart"},
@@ -88,6 +95,7 @@ var ruleTable = [...]Rule{
 	soleVoterReads:         {"sole-voter-reads", "a joint configuration whose two halves are the leader alone: ours answers reads at once, theirs sends heartbeats first"},
 	timeoutNowAgain:        {"timeout-now-again", "theirs tells the target of a transfer to campaign again, which ours told before"},
 	unreachableProbed:      {"unreachable-probed", "a peer reported unreachable: ours probes at once, theirs with the next append that is due"},
+	readCopied:             {"read-copied", "a forwarded read that came twice: theirs answers the copy by heartbeats that left for the first"},
 }
 
 // Rules returns the rules.

@@ -95,6 +95,8 @@ type twin struct {
 	answered map[uint64]uint64
 	// asked is, for reads by context, the step in which they were asked here.
 	asked map[string]uint64
+	// copies counts how often a forwarded read came.
+	copies map[string]int
 	// early are reads that ours answered and theirs not yet.
 	early []early
 }
@@ -154,6 +156,7 @@ func (m *twin) start() error {
 	cs := m.o.Status().Config.ConfState()
 	m.oConf, m.tConf = &cs, m.td.conf
 	m.granted, m.answered, m.asked, m.early = map[uint64]bool{}, map[uint64]uint64{}, map[string]uint64{}, nil
+	m.copies = map[string]int{}
 	m.confChanged = true
 	return nil
 }

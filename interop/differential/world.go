@@ -244,7 +244,9 @@ func (w *world) deliver(m *twin, it *item) {
 	case opb.MsgApp:
 		w.trim(m, it)
 	case opb.MsgReadIndex:
-		if ctx := string(it.t.Entries[0].Data); m.asked[ctx] == 0 {
+		ctx := string(it.t.Entries[0].Data)
+		m.copies[ctx]++
+		if m.asked[ctx] == 0 {
 			m.asked[ctx] = w.step // a copy asks for the same read
 		}
 	}
