@@ -62,7 +62,8 @@ func (w *world) compareErrors() error {
 		if errors.Is(o, ours.ErrStepPeerNotFound) && t == theirs.ErrStepPeerNotFound {
 			return nil
 		}
-	case o == nil && t == theirs.ErrStepPeerNotFound && c.in != nil && c.in.o.Type == opb.MsgReadIndexResp && c.in.o.From == c.before.Lead:
+	case o == nil && t == theirs.ErrStepPeerNotFound && c.in != nil && c.in.o.Type == opb.MsgReadIndexResp && !contains(c.m.oConf, c.in.o.From) &&
+		(c.in.o.From == c.before.Lead || len(c.m.out.reads) == 0):
 		w.apply(readOfUnknownLeader)
 		c.m.out.reads = c.m.out.reads[:0]
 		return nil
@@ -91,6 +92,12 @@ func (w *world) compareCore() error {
 	o, t := m.o.BasicStatus(), m.t.BasicStatus()
 	tLast, _ := m.td.LastIndex()
 	if err := w.checkTransfer(&o); err != nil {
+		return err
+	}
+	if err := w.checkRemoved(&o); err != nil {
+		return err
+	}
+	if err := w.checkLearned(&o); err != nil {
 		return err
 	}
 	what := coreDifference(&o, &t, tLast)
@@ -223,6 +230,10 @@ func (w *world) compareWrites() error {
 	if oh.Term != th.Term || oh.Vote != th.Vote || oh.Commit != th.Commit {
 		return w.fail("hard state on disk %v, theirs %v", oh, th)
 	}
+	if !m.out.mustSync && slices.ContainsFunc(m.out.committed, func(e opb.Entry) bool { return e.Type != opb.EntryNormal }) &&
+		w.cur.op.kind != opRestart {
+		return w.fail("ours need not sync, though a change of configuration was committed")
+	}
 	if m.out.mustSync != m.tout.mustSync {
 		if !m.out.mustSync || !(m.confChanged || m.out.snapshot != 0) {
 			return w.fail("must sync %t, theirs %t", m.out.mustSync, m.tout.mustSync)
@@ -298,6 +309,11 @@ func (m *twin) takeEarly(to uint64, ctx string, index uint64) bool {
 
 func (w *world) compareReads() error {
 	c, m := &w.cur, w.cur.m
+	for _, r := range m.out.reads {
+		if m.asked[r.ctx] == 0 {
+			return w.fail("ours answers read %x, which was not asked since it started", r.ctx)
+		}
+	}
 	for _, r := range m.tout.reads {
 		if i := slices.Index(m.out.reads, r); i >= 0 {
 			m.out.reads = slices.Delete(m.out.reads, i, i+1)
@@ -370,6 +386,29 @@ func (w *world) compareTimers() error {
 	return nil
 }
 
+// checkRemoved holds a leader of ours that applied its removal or demotion to
+// staying until it has handed over.
+func (w *world) checkRemoved(o *ours.BasicStatus) error {
+	c, m := &w.cur, w.cur.m
+	if c.before.RaftState == ours.StateLeader && m.confChanged && !m.votes(m.oConf) && o.Term == c.before.Term && o.RaftState != ours.StateLeader {
+		return w.fail("ours leaves at once when it is removed")
+	}
+	return nil
+}
+
+// checkLearned holds ours to taking a commit that an answer to a request for a
+// vote names, where it may matter (a refusal, or past a change of configuration).
+func (w *world) checkLearned(o *ours.BasicStatus) error {
+	c := &w.cur
+	if c.in == nil || c.oErr != nil || !c.in.o.Reject || (c.in.o.Type != opb.MsgVoteResp && c.in.o.Type != opb.MsgPreVoteResp) {
+		return nil
+	}
+	if c.before.RaftState != ours.StateLeader && c.in.o.Commit > o.Commit && w.holds(c.in.o.LogTerm, c.in.o.Commit) {
+		return w.fail("ours does not take the commit that a refused vote names")
+	}
+	return nil
+}
+
 // realign starts both halves anew from the disk of the one that the others hear.
 func (w *world) realign() error {
 	m := w.cur.m
@@ -392,6 +431,7 @@ func (w *world) realign() error {
 }
 
 func (m *twin) copyToTheirs() error {
+	m.tConfs = nil
 	d := &theirDisk{MemoryStorage: theirs.NewMemoryStorage(), conf: confToTheirs(m.oConf)}
 	m.applied = m.o.BasicStatus().Applied
 	snap, err := m.od.Snapshot()
@@ -435,6 +475,7 @@ func (m *twin) copyToTheirs() error {
 
 func (m *twin) copyToOurs() error {
 	d := ourDisk{ours.NewMemoryStorage()}
+	m.tConfs = nil
 	m.applied = m.t.BasicStatus().Applied
 	snap, err := m.td.Snapshot()
 	if err != nil {

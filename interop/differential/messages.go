@@ -210,6 +210,8 @@ func (w *world) explainOurs(o *opb.Message, j int) error {
 				return w.fail("ours names commit %d of term %d", o.Commit, o.LogTerm)
 			}
 			w.apply(voteNamesCommit)
+		} else if t, err := m.od.Term(status.Commit); err == nil && t != 0 {
+			return w.fail("ours does not name its commit in %s", describe(o))
 		}
 	}
 	stale := c.in != nil && c.in.o.Term != 0 && c.in.o.Term < c.before.Term
@@ -233,6 +235,8 @@ func (w *world) explainOurs(o *opb.Message, j int) error {
 		return w.explainOurAppend(o)
 	case o.Type == opb.MsgSnap && c.in != nil && c.in.o.Type == opb.MsgAppResp && c.in.o.From == o.To && c.matches[o.To].pending != 0 &&
 		c.in.o.Index >= c.matches[o.To].pending:
+		return nil // comparePeer judges it
+	case o.Type == opb.MsgSnap && w.snapshotExpired(o.To):
 		return nil // comparePeer judges it
 	case o.Type == opb.MsgSnap && c.op.kind == opUnreachable && c.in == nil:
 		w.apply(unreachableProbed)
@@ -294,6 +298,7 @@ func (w *world) explainOurAppend(o *opb.Message) error {
 	switch {
 	case c.matches[o.To].next == 0 && m.confChanged:
 		w.apply(newPeerNext)
+	case w.snapshotExpired(o.To) && p.State == progress.Probe:
 	case len(o.Entries) == 0 && o.To == m.o.BasicStatus().LeadTransferee && p.Paused() &&
 		(c.in == nil && c.op.kind == opTransfer || c.in != nil && c.in.o.Type == opb.MsgTransferLeader):
 		w.apply(transferProbes)
@@ -402,6 +407,14 @@ func (w *world) explainTheirs(t *tpb.Message, os []opb.Message) error {
 	return w.fail("theirs alone sends %s", describe(&o))
 }
 
+// snapshotExpired reports whether the step is the tick by which a snapshot to the
+// peer has taken too long.
+func (w *world) snapshotExpired(id uint64) bool {
+	c := &w.cur
+	b := &c.matches[id]
+	return c.op.kind == opTick && c.in == nil && b.next != 0 && b.state == uint8(progress.Snapshot) && b.ticks+1 >= w.settings.snapshotTicks
+}
+
 // oldAnswer reports whether the step brought an acknowledgement of the peer, which
 // is being probed, that is no answer to the probe.
 func (w *world) oldAnswer(id uint64) bool {
@@ -430,10 +443,7 @@ func (m *twin) peer(id uint64) (found *progress.Progress) {
 // rememberPeers notes what the leader knows of its peers before the step.
 func (w *world) rememberPeers(m *twin) {
 	m.o.WithProgress(func(id uint64, p progress.Progress) {
-		b := peerBefore{match: p.Match, next: p.Next, pending: p.PendingSnapshot, state: uint8(p.State), active: p.Active, waiting: p.Waiting}
-		if tp := m.tp.trk().Progress[id]; tp != nil {
-			b.theirPaused, b.theirNext = tp.MsgAppFlowPaused, tp.Next
-		}
+		b := peerBefore{match: p.Match, next: p.Next, pending: p.PendingSnapshot, state: uint8(p.State), active: p.Active, waiting: p.Waiting, ticks: p.SnapshotTicks}
 		w.cur.matches[id] = b
 	})
 }
@@ -497,6 +507,10 @@ func (w *world) comparePeer(id uint64, p *progress.Progress, t *tracker.Progress
 		c.in.o.Index >= b.pending && t.State == tracker.StateSnapshot && t.PendingSnapshot == b.pending; overtaken &&
 		(p.State != progress.Snapshot || p.PendingSnapshot != b.pending) {
 		w.apply(snapshotOvertaken)
+		m.alignPeer(p, t)
+	}
+	if w.snapshotExpired(id) && t.State == tracker.StateSnapshot && (p.State != progress.Snapshot || p.SnapshotTicks == 0) {
+		w.apply(snapshotExpired)
 		m.alignPeer(p, t)
 	}
 	if p.State != stateNames[t.State] {

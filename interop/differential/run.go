@@ -47,14 +47,14 @@ func newPlan(r *rand.Rand) *plan {
 		electionTick: pick(r, 3, 5, 10), heartbeatTick: pick(r, 1, 1, 2),
 		preVote: r.IntN(3) > 0, checkQuorum: r.IntN(3) > 0,
 		oneEntryPerMsg: r.IntN(4) == 0, inflight: pick(r, 256, 256, 4, 2, 1),
-		maxUncommitted: uint64(pick(r, 0, 0, 40)), noForward: r.IntN(6) == 0, snapshotTicks: 1 << 20,
+		maxUncommitted: uint64(pick(r, 0, 0, 40)), noForward: r.IntN(6) == 0, snapshotTicks: pick(r, 1<<20, 1<<20, 4), oneEntryPerReady: r.IntN(4) == 0,
 	}
 	p.weights = [opKinds]int{
 		opTick: pick(r, 60, 30, 15), opDeliver: pick(r, 100, 60), opDeliverLate: pick(r, 0, 10, 20),
 		opDuplicate: pick(r, 0, 5), opDrop: pick(r, 0, 3, 10), opCampaign: pick(r, 1, 2),
 		opPropose: 8, opProposeMany: 2, opRead: pick(r, 0, 4),
 		opTransfer: pick(r, 0, 1), opForget: pick(r, 0, 1), opUnreachable: pick(r, 0, 1), opSnapshotReport: pick(r, 0, 1),
-		opRestart: pick(r, 0, 1), opCompact: pick(r, 0, 2), opConf: pick(r, 0, 3), opHostile: pick(r, 0, 0, 2),
+		opRestart: pick(r, 0, 1), opCompact: pick(r, 0, 2, 6), opConf: pick(r, 0, 3, 6), opHostile: pick(r, 0, 0, 2),
 	}
 	return p
 }

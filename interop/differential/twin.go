@@ -16,6 +16,7 @@ type settings struct {
 	electionTick, heartbeatTick int
 	preVote, checkQuorum        bool
 	oneEntryPerMsg              bool // MaxSizePerMsg that fits one entry
+	oneEntryPerReady            bool // the same of MaxCommittedSizePerReady
 	inflight                    int
 	maxUncommitted              uint64
 	noForward                   bool
@@ -77,7 +78,9 @@ type twin struct {
 	tp    theirPeek
 	td    *theirDisk
 	tConf tpb.ConfState
-	tout  output[tpb.Message, tpb.Entry, read]
+	// tConfs are their configurations by the index from which they hold.
+	tConfs []confFrom
+	tout   output[tpb.Message, tpb.Entry, read]
 
 	// speaksTheirs: what the others hear of this member is what etcd's half
 	// sends; else it is what ours sends.
@@ -99,6 +102,21 @@ type twin struct {
 	copies map[string]int
 	// early are reads that ours answered and theirs not yet.
 	early []early
+}
+
+type confFrom struct {
+	index uint64
+	conf  tpb.ConfState
+}
+
+// theirConfAt returns their configuration at an index.
+func (m *twin) theirConfAt(index uint64) tpb.ConfState {
+	for i := len(m.tConfs) - 1; i >= 0; i-- {
+		if m.tConfs[i].index <= index {
+			return m.tConfs[i].conf
+		}
+	}
+	return tpb.ConfState{}
 }
 
 type early struct {
@@ -141,6 +159,9 @@ func (m *twin) start() error {
 	if s.oneEntryPerMsg {
 		oc.MaxSizePerMsg, tc.MaxSizePerMsg = tiny, tiny
 	}
+	if s.oneEntryPerReady {
+		oc.MaxCommittedSizePerReady, tc.MaxCommittedSizePerReady = tiny, tiny
+	}
 	var err error
 	if m.o, err = ours.NewRawNode(oc); err != nil {
 		return fmt.Errorf("ours does not start: %w", err)
@@ -155,6 +176,9 @@ func (m *twin) start() error {
 	m.op, m.tp = peekOurs(m.o), peekTheirs(m.t)
 	cs := m.o.Status().Config.ConfState()
 	m.oConf, m.tConf = &cs, m.td.conf
+	if len(m.tConfs) == 0 {
+		m.tConfs = append(m.tConfs, confFrom{m.applied, m.tConf})
+	}
 	m.granted, m.answered, m.asked, m.early = map[uint64]bool{}, map[uint64]uint64{}, map[string]uint64{}, nil
 	m.copies = map[string]int{}
 	m.confChanged = true
@@ -302,6 +326,7 @@ func (m *twin) saveTheirs(rd *theirs.Ready) error {
 		}
 		m.tConf, m.confChanged = rd.Snapshot.Metadata.ConfState, true
 		m.td.conf = m.tConf
+		m.tConfs = append(m.tConfs[:0], confFrom{rd.Snapshot.Metadata.Index, m.tConf})
 		m.tout.snapshot = rd.Snapshot.Metadata.Index
 	}
 	if len(rd.Entries) > 0 {
@@ -340,6 +365,7 @@ func (m *twin) applyTheirs(e *tpb.Entry) error {
 	}
 	m.tConf = *m.t.ApplyConfChange(cc)
 	m.td.conf = m.tConf
+	m.tConfs = append(m.tConfs, confFrom{e.Index, m.tConf})
 	m.confChanged = true
 	return nil
 }

@@ -2,6 +2,7 @@ package differential
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 
 	theirs "go.etcd.io/raft/v3"
@@ -96,8 +97,7 @@ type peerBefore struct {
 	state       uint8
 	active      bool
 	waiting     bool
-	theirPaused bool
-	theirNext   uint64
+	ticks       int
 }
 
 const (
@@ -337,20 +337,35 @@ func (m *twin) compact(n uint32) error {
 	if snap, err := m.od.Snapshot(); err != nil || snap.Metadata.Index >= m.applied {
 		return err
 	}
-	cs, err := m.o.ConfStateAt(m.applied)
+	// Mostly at what is applied, as hosts do; ours knows earlier configurations too.
+	at := m.applied
+	if snap, _ := m.od.Snapshot(); n>>16%4 == 0 {
+		at -= uint64(n>>18) % (m.applied - max(snap.Metadata.Index, first-1))
+	}
+	cs, err := m.o.ConfStateAt(at)
+	if errors.Is(err, ours.ErrCompacted) && at < m.applied {
+		return nil // from before a restart
+	}
 	if err != nil {
-		return fmt.Errorf("configuration at %d: %w", m.applied, err)
+		return fmt.Errorf("configuration at %d: %w", at, err)
 	}
-	if err := cs.Equivalent(*m.oConf); err != nil {
+	if at < m.tConfs[0].index {
+		return nil // both began anew since, and theirs has forgotten
+	}
+	conf := m.theirConfAt(at)
+	if err := cs.Equivalent(withMembers(confToOurs(&conf), cs.Members)); err != nil {
+		return fmt.Errorf("configuration at %d: %w", at, err)
+	}
+	if _, err := m.od.CreateSnapshot(at, cs, nil); err != nil {
 		return err
 	}
-	if _, err := m.od.CreateSnapshot(m.applied, cs, nil); err != nil {
+	if _, err := m.td.CreateSnapshot(at, &conf, nil); err != nil {
 		return err
 	}
-	if _, err := m.td.CreateSnapshot(m.applied, &m.tConf, nil); err != nil {
-		return err
+	if at < first {
+		return nil
 	}
-	to := first + uint64(n)%(m.applied-first+1)
+	to := first + uint64(n)%(at-first+1)
 	if err := m.od.Compact(to); err != nil {
 		return err
 	}
