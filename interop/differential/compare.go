@@ -321,6 +321,8 @@ func (w *world) compareReads() error {
 		}
 		switch {
 		case m.takeEarly(0, r.ctx, r.index):
+		case w.answersCopy():
+			w.apply(readCopied)
 		case c.in != nil && c.in.o.Type == opb.MsgReadIndexResp:
 			w.apply(readLate)
 		default:

@@ -341,7 +341,7 @@ func (w *world) explainTheirs(t *tpb.Message, os []opb.Message) error {
 		if m.takeEarly(t.To, ctx, t.Index) {
 			return nil
 		}
-		if m.copies[ctx] > 1 {
+		if m.copies[ctx] > 1 || w.answersCopy() {
 			w.apply(readCopied)
 			return nil
 		}
@@ -422,6 +422,14 @@ func (w *world) oldAnswer(id uint64) bool {
 	b := &c.matches[id]
 	return c.in != nil && c.in.o.Type == opb.MsgAppResp && c.in.o.From == id && !c.in.o.Reject &&
 		b.next != 0 && b.state == uint8(progress.Probe) && c.in.o.Index+1 < b.next
+}
+
+// answersCopy reports whether the step brought the answer to a heartbeat of a
+// forwarded read that came twice: theirs may then answer whatever was asked
+// before the copy.
+func (w *world) answersCopy() bool {
+	c := &w.cur
+	return c.in != nil && c.in.o.Type == opb.MsgHeartbeatResp && c.m.copies[string(c.in.t.Context)] > 1
 }
 
 // alone reports whether the member is the only voter of a joint configuration.
@@ -512,6 +520,9 @@ func (w *world) comparePeer(id uint64, p *progress.Progress, t *tracker.Progress
 	if w.snapshotExpired(id) && t.State == tracker.StateSnapshot && (p.State != progress.Snapshot || p.SnapshotTicks == 0) {
 		w.apply(snapshotExpired)
 		m.alignPeer(p, t)
+	}
+	if p.State == progress.Snapshot && p.SnapshotTicks >= w.settings.snapshotTicks {
+		return w.fail("a snapshot to %d takes %d ticks", id, p.SnapshotTicks)
 	}
 	if p.State != stateNames[t.State] {
 		if !w.oldAnswer(id) || p.State != progress.Probe {

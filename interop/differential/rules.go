@@ -97,7 +97,7 @@ var ruleTable = [...]Rule{
 	soleVoterReads:         {"sole-voter-reads", "a joint configuration whose two halves are the leader alone: ours answers reads at once, theirs sends heartbeats first"},
 	timeoutNowAgain:        {"timeout-now-again", "theirs tells the target of a transfer to campaign again, which ours told before"},
 	unreachableProbed:      {"unreachable-probed", "a peer reported unreachable: ours probes at once, theirs with the next append that is due"},
-	readCopied:             {"read-copied", "a forwarded read that came twice: theirs answers the copy by heartbeats that left for the first"},
+	readCopied:             {"read-copied", "a forwarded read that came twice: theirs answers the copy, and what was asked before the copy, by heartbeats that left for the first; ours does not"},
 	impossibleRefused:      {"impossible-refused", "a message that no correct peer sends: ours refuses it with an error and stays as it was; theirs is not asked"},
 	snapshotExpired:        {"snapshot-expired", "a snapshot that was not reported for SnapshotTicks: ours probes the peer again, theirs waits for ever"},
 }
