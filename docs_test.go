@@ -38,7 +38,7 @@ func TestDocumentedCodeCompiles(t *testing.T) {
 func TestDocumentedLinksExist(t *testing.T) {
 	pages, err := filepath.Glob("docs/*.md")
 	require.NoError(t, err)
-	for _, page := range append(pages, "README.md", "CHANGELOG.md", "SECURITY.md", "examples/kv/README.md") {
+	for _, page := range append(pages, "README.md", "CHANGELOG.md", "SECURITY.md", "examples/kv/README.md", "interop/README.md") {
 		text, err := os.ReadFile(page)
 		require.NoError(t, err)
 		for _, link := range regexp.MustCompile(`\]\(([^)#:]+)(#[^)]*)?\)`).FindAllStringSubmatch(string(text), -1) {
@@ -48,8 +48,8 @@ func TestDocumentedLinksExist(t *testing.T) {
 	}
 }
 
-// Every test that docs/security.md names for a promise exists.
-func TestSecurityPromisesAreTested(t *testing.T) {
+// Every test that docs/security.md names for a promise, or docs/differences.md for a difference, exists.
+func TestNamedTestsExist(t *testing.T) {
 	tests := make(map[string]bool)
 	err := filepath.WalkDir(".", func(name string, _ fs.DirEntry, err error) error {
 		if err != nil || !strings.HasSuffix(name, "_test.go") {
@@ -62,12 +62,14 @@ func TestSecurityPromisesAreTested(t *testing.T) {
 		return err
 	})
 	require.NoError(t, err)
-	text, err := os.ReadFile("docs/security.md")
-	require.NoError(t, err)
-	named := regexp.MustCompile("`((Test|Fuzz)\\w+)`").FindAllSubmatch(text, -1)
-	require.NotEmpty(t, named)
-	for _, match := range named {
-		require.True(t, tests[string(match[1])], "there is no %s", match[1])
+	for _, page := range []string{"docs/security.md", "docs/differences.md"} {
+		text, err := os.ReadFile(page)
+		require.NoError(t, err)
+		named := regexp.MustCompile("`((Test|Fuzz)\\w+)`").FindAllSubmatch(text, -1)
+		require.NotEmpty(t, named)
+		for _, match := range named {
+			require.True(t, tests[string(match[1])], "there is no %s, which %s names", match[1], page)
+		}
 	}
 }
 

@@ -91,6 +91,10 @@ var vectorMessages = map[string]record{
 			},
 		},
 	},
+	"snapshot-own-fields": &SnapshotMetadata{
+		Index: 20, Term: 6,
+		ConfState: ConfState{Voters: []uint64{1}, Index: 17, Members: []Member{{ID: 1, Context: []byte("a:1")}}},
+	},
 	"heartbeat-answer-own-fields": &Message{
 		Type: MsgHeartbeatResp, To: 1, From: 2, Term: 4, Round: 300, LeaseTicks: 10,
 	},
@@ -149,6 +153,7 @@ func TestFieldNumbers(t *testing.T) {
 	want := map[record]string{
 		&Entry{}:            "1 Type, 2 Term, 3 Index, 4 Data",
 		&SnapshotMetadata{}: "1 ConfState, 2 Index, 3 Term",
+		&SnapshotConf{}:     "1 SnapshotIndex, 2 Index, 3 Members",
 		&Snapshot{}:         "1 Data, 2 Metadata",
 		&Message{}: "1 Type, 2 To, 3 From, 4 Term, 5 LogTerm, 6 Index, 7 Entries, 8 Commit, 9 Snapshot, " +
 			"10 Reject, 11 RejectHint, 12 Context, 13 Vote, 100 NoAnswer, 101 Round, 102 LeaseTicks",

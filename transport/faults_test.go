@@ -128,11 +128,31 @@ func TestPeerIsElsewhere(t *testing.T) {
 		a.group.RemovePeer(2)
 	}
 	require.Empty(t, wrong.messages)
+
 	moved := newEndpoint(t, testConfig(2))
 	a.group.SetPeer(2, moved.Addr().String())
 	eventually(t, "a message arrives at the new address", func() bool {
 		a.group.Send([]raftpb.Message{heartbeat(1, 2, 1)})
 		return len(moved.messages) > 0
+	})
+}
+
+// Two that take themselves for one node tell their addresses by turns, as they push each
+// other out. Whoever reads one of these reads it whole; the race detector says.
+func TestToldAddressesChange(t *testing.T) {
+	a := newEndpoint(t, testConfig(1))
+	a.group.SetPeer(2, "127.0.0.1:1") // nobody, so that it is looked for where it says it is
+	twins := []*endpoint{newEndpoint(t, testConfig(2)), newEndpoint(t, testConfig(2))}
+	for _, twin := range twins {
+		twin.group.SetPeer(1, a.Addr().String())
+	}
+	eventually(t, "they push each other out", func() bool {
+		a.group.Send([]raftpb.Message{heartbeat(1, 2, 1)})
+		connects := uint64(0)
+		for _, twin := range twins {
+			connects += twin.Stats().Peers[0].Lanes[LaneControl].Connects
+		}
+		return connects > 20
 	})
 }
 

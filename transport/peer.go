@@ -106,7 +106,8 @@ func (t *Transport) updateAddress(p *peer) {
 		if addr == "" {
 			addr = n.address
 		}
-		p.told.Store(&n.address)
+		told := n.address // a copy: lanes read it without the lock
+		p.told.Store(&told)
 	}
 	if old := p.addr.Swap(&addr); old != nil && *old != addr {
 		p.reached.Store(nil)

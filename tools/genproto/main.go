@@ -134,7 +134,24 @@ func generate(file protoreflect.FileDescriptor) ([]byte, error) {
 	if len(response.File) != 1 {
 		return nil, fmt.Errorf("%d files instead of 1", len(response.File))
 	}
-	return []byte(response.File[0].GetContent()), nil
+	return renameMethods([]byte(response.File[0].GetContent()))
+}
+
+// handwritten has the generated methods that raftpb wraps: see raftpb/metadata.go.
+var handwritten = map[string]string{
+	"func (m *SnapshotMetadata) Size(":                 "func (m *SnapshotMetadata) sizeFields(",
+	"func (m *SnapshotMetadata) MarshalToSizedBuffer(": "func (m *SnapshotMetadata) encodeFields(",
+	"func (m *SnapshotMetadata) Unmarshal(":            "func (m *SnapshotMetadata) decodeFields(",
+}
+
+func renameMethods(generated []byte) ([]byte, error) {
+	for from, to := range handwritten {
+		if n := bytes.Count(generated, []byte(from)); n != 1 {
+			return nil, fmt.Errorf("%d times %q in the generated code instead of once", n, from)
+		}
+		generated = bytes.Replace(generated, []byte(from), []byte(to), 1)
+	}
+	return generated, nil
 }
 
 // addWithImports appends the descriptor of file after those of its imports, as the generator wants them. The

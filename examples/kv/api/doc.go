@@ -16,7 +16,7 @@
 //	POST   /v1/members/ID/promote     Membership
 //	POST   /v1/members/ID/replace     Replace; one joint change: Membership
 //	POST   /v1/transfer               Transfer; Status
-//	POST   /v1/join                   Join; Joined: an ID, and whom to talk to
+//	POST   /v1/join                   Join; Joined: the ID of a claim, and whom to talk to
 //
 // A KEY is escaped as one element of a path: a slash in it is %2F, and . and .. alone are
 // %2E and %2E%2E. Answers have the status 200, or are errors. What changes the
@@ -42,6 +42,10 @@ const (
 	ClientHeader  = "Raftkv-Client"
 	RequestHeader = "Raftkv-Request"
 )
+
+// ClusterHeader, in a request, says which cluster it is meant for. A server of another one
+// refuses it with CodeWrongCluster.
+const ClusterHeader = "Raftkv-Cluster"
 
 // RevisionHeader is set on the answers to GET /v1/kv/KEY: the entry's revision.
 const RevisionHeader = "Raftkv-Revision"

@@ -22,6 +22,11 @@ const (
 	// CodeRefused: the change of membership, or the hand-over, is not possible now;
 	// the message says why.
 	CodeRefused Code = "refused"
+	// CodeWrongCluster: the server that was asked is of another cluster than the request is
+	// meant for.
+	CodeWrongCluster Code = "wrong_cluster"
+	// CodeTaken: a server cannot have the ID that it wants: it is, or was, another's.
+	CodeTaken Code = "taken"
 	// CodeUnavailable: it could not be done now, because no leader is known, too much
 	// is waiting or the server stops. Try again, here or elsewhere.
 	CodeUnavailable Code = "unavailable"
@@ -49,7 +54,8 @@ const (
 // may one with a code that this version does not know.
 func (c Code) Ambiguous() bool {
 	switch c {
-	case CodeBadRequest, CodeTooLarge, CodeNotFound, CodeMismatch, CodeRefused, CodeUnavailable, CodeCompacted, CodeInternal:
+	case CodeBadRequest, CodeTooLarge, CodeNotFound, CodeMismatch, CodeRefused, CodeWrongCluster, CodeTaken, CodeUnavailable,
+		CodeCompacted, CodeInternal:
 		return false
 	}
 	return true
@@ -66,8 +72,10 @@ func (c Code) Status() int {
 		return http.StatusNotFound
 	case CodeMismatch:
 		return http.StatusPreconditionFailed
-	case CodeRefused, CodeUnknownClient, CodeSuperseded:
+	case CodeRefused, CodeTaken, CodeUnknownClient, CodeSuperseded:
 		return http.StatusConflict
+	case CodeWrongCluster:
+		return http.StatusMisdirectedRequest
 	case CodeUnavailable:
 		return http.StatusServiceUnavailable
 	case CodeCompacted:

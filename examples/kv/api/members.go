@@ -67,15 +67,24 @@ func (m *Membership) Find(id uint64) *Member {
 // NewMember asks for a server to be added as a learner. Adding a member that is there, at
 // the same addresses, does nothing.
 type NewMember struct {
-	// ID is one that POST /v1/join gave out; 0 takes a new one.
-	ID uint64 `json:"id,omitempty"`
+	// ID is one that POST /v1/join gave, with the Claim that it was given to: another
+	// is refused, with CodeTaken. With 0 the server gets a new one, which is that of the
+	// first Join that asks for it.
+	ID    uint64 `json:"id,omitempty"`
+	Claim uint64 `json:"claim,omitempty"`
 	Addresses
 }
 
 // Join asks for what a server needs in order to join. It changes no configuration.
 type Join struct {
-	// ID is the server's, if it has one already; 0 asks for one that was never used.
+	// ID is the one that the server wants; 0 leaves it to the cluster. It must be one that
+	// a member was added with and no server has asked for, or one above all that were ever
+	// given, by 1,000,000 at most; else it is refused, with CodeTaken.
 	ID uint64 `json:"id,omitempty"`
+	// Claim is a random number, not 0, that the server has on its disk before it asks. The
+	// same one gets the same ID, until its member is removed or a thousand others
+	// were given IDs. Required.
+	Claim uint64 `json:"claim"`
 }
 
 // Joined is what a server needs in order to join: its ID and whom it may talk to.

@@ -37,7 +37,7 @@ func TestText(t *testing.T) {
 // whether the request is at fault, or the moment.
 func TestCodesHaveStatuses(t *testing.T) {
 	for _, code := range []Code{CodeBadRequest, CodeTooLarge, CodeNotFound, CodeMismatch, CodeRefused,
-		CodeCompacted, CodeUnknownClient, CodeSuperseded} {
+		CodeCompacted, CodeUnknownClient, CodeSuperseded, CodeWrongCluster} {
 		require.Equal(t, 4, code.Status()/100, code)
 	}
 	for _, code := range []Code{CodeUnavailable, CodeAmbiguous, CodeInternal} {

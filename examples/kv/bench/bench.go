@@ -80,6 +80,8 @@ func (c *Config) Validate() error {
 	return fmt.Errorf("%w: %w", ErrInvalidConfig, errors.Join(faults...))
 }
 
+var errInterrupted = errors.New("bench: interrupted")
+
 const (
 	maxClients = 5000 // half of the sessions that a server remembers
 	maxValue   = 1 << 20
@@ -123,7 +125,9 @@ func Run(ctx context.Context, c Config) (r Result, err error) {
 		}
 		r.Disk = &disk
 	}
-	members, err := cl.Members(ctx)
+	asking, cancel := context.WithTimeout(ctx, requestTimeout)
+	members, err := cl.Members(asking)
+	cancel()
 	if err != nil {
 		return r, err
 	}
@@ -134,10 +138,16 @@ func Run(ctx context.Context, c Config) (r Result, err error) {
 	if r.Writes, err = run.measure(ctx, run.writer); err != nil {
 		return r, fmt.Errorf("writes: %w", err)
 	}
+	if ctx.Err() != nil {
+		return r, errInterrupted
+	}
 	r.LogSyncs = syncsBetween(before, scrapeSyncs(ctx, c.TLS, &members))
 	c.Progress("reads")
 	if r.Reads, err = run.measure(ctx, run.reader); err != nil {
 		return r, fmt.Errorf("reads: %w", err)
+	}
+	if ctx.Err() != nil {
+		return r, errInterrupted
 	}
 	return r, nil
 }

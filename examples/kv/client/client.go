@@ -13,6 +13,7 @@ import (
 
 // Client talks to a cluster. Its methods may be called concurrently.
 type Client struct {
+	cluster   string
 	timeout   time.Duration
 	http      *http.Client
 	endpoints *endpoints
@@ -38,7 +39,7 @@ func New(config Config) (*Client, error) {
 		e, _ := parseEndpoint(text) // was validated
 		configured = append(configured, e)
 	}
-	c := &Client{timeout: config.Timeout, endpoints: newEndpoints(configured)}
+	c := &Client{timeout: config.Timeout, cluster: config.Cluster, endpoints: newEndpoints(configured)}
 	c.life, c.close = context.WithCancel(context.Background())
 	c.http = &http.Client{
 		CheckRedirect: c.checkRedirect,

@@ -18,8 +18,12 @@ type Config struct {
 	// TLS is for endpoints with https, which all of them must be if it is set. It is
 	// copied. Default: the system's certificates, and none of the client.
 	TLS *tls.Config
+	// Cluster is the ID of the cluster that all requests are for, in hexadecimal. Servers
+	// of another one are passed over. Default: whatever the endpoints are of.
+	Cluster string
 	// Timeout bounds one try at one server. A watch leaves a server from which
-	// nothing came for four times as long. Default 5 s.
+	// nothing came for four times as long. Servers give up after 5 s by default and know
+	// more then, so it should be longer. Default 7 s.
 	Timeout time.Duration
 }
 
@@ -54,7 +58,7 @@ func (c *Config) Validate() error {
 }
 
 func (c Config) withDefaults() Config {
-	c.Timeout = cmp.Or(c.Timeout, 5*time.Second)
+	c.Timeout = cmp.Or(c.Timeout, 7*time.Second)
 	c.TLS = c.TLS.Clone()
 	return c
 }

@@ -59,7 +59,7 @@ func TestDefaults(t *testing.T) {
 	t.Parallel()
 	config := Config{Endpoints: []string{"https://host"}, TLS: &tls.Config{ServerName: "other"}}
 	filled := config.withDefaults()
-	require.Equal(t, 5*time.Second, filled.Timeout)
+	require.Equal(t, 7*time.Second, filled.Timeout)
 	require.Zero(t, config.Timeout)
 	require.NotSame(t, config.TLS, filled.TLS)
 	require.Equal(t, "other", filled.TLS.ServerName)

@@ -46,14 +46,14 @@ type failure struct {
 func answered(from string, e *api.Error) *failure {
 	f := &failure{err: fmt.Errorf("%s: %w", from, e), code: e.Code}
 	switch e.Code {
-	case api.CodeUnavailable, api.CodeInternal:
+	case api.CodeUnavailable, api.CodeInternal, api.CodeWrongCluster:
 		f.again = true // an internal fault is of one server
 	case api.CodeAmbiguous:
 		f.again, f.ambiguous = true, true
 	case api.CodeUnknownClient:
 		// The try that was answered so did nothing. Those before it are do's concern.
 	case api.CodeBadRequest, api.CodeTooLarge, api.CodeNotFound, api.CodeMismatch, api.CodeRefused,
-		api.CodeCompacted:
+		api.CodeTaken, api.CodeCompacted:
 	default: // CodeSuperseded, and codes that this version does not know
 		f.ambiguous = true
 	}

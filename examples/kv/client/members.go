@@ -37,8 +37,9 @@ func (c *Client) Members(ctx context.Context) (api.Membership, error) {
 	return m, f.readError("members")
 }
 
-// AddMember adds a server as a learner, under its ID or one that was never used, and returns
-// what it needs in order to join. The error matches exactly one of ErrNotApplied and
+// AddMember adds a server as a learner, under the ID that Join gave it or one that was never
+// used, and returns what it needs in order to join. An ID that is not the claim's is
+// refused, with api.CodeTaken. The error matches exactly one of ErrNotApplied and
 // ErrAmbiguous; after the latter, Members may show a member of these addresses.
 func (c *Client) AddMember(ctx context.Context, m api.NewMember) (api.Joined, error) {
 	var joined api.Joined
@@ -89,13 +90,13 @@ func (c *Client) Transfer(ctx context.Context, to uint64) (api.Status, error) {
 	return status, f.writeError(fmt.Sprintf("transfer leadership to %d", to))
 }
 
-// Join returns what the server with an ID needs in order to join, or with 0 a server
-// that has none yet: an ID that was never used. It changes no configuration, so it is
-// tried again whatever happened; an ID whose answer was lost is never used. The error is
-// that of ctx, or has an *api.Error.
-func (c *Client) Join(ctx context.Context, id uint64) (api.Joined, error) {
+// Join returns what a server needs in order to join: an ID, and whom to talk to. It changes
+// no configuration, and the same claim gets the same ID, so it is tried again whatever
+// happened. The error is that of ctx, or has an *api.Error, with api.CodeTaken if the
+// server cannot have the ID.
+func (c *Client) Join(ctx context.Context, join api.Join) (api.Joined, error) {
 	var joined api.Joined
-	r := change(http.MethodPost, "/v1/join", encode(api.Join{ID: id}), into(&joined, validJoined))
+	r := change(http.MethodPost, "/v1/join", encode(join), into(&joined, validJoined))
 	r.once = false
 	f := c.do(ctx, r)
 	return joined, f.readError("join")

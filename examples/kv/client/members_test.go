@@ -22,9 +22,9 @@ var changes = map[string]struct {
 	body   string
 }{
 	"AddMember": {func(ctx context.Context, c *Client) error {
-		_, err := c.AddMember(ctx, api.NewMember{ID: 9, Addresses: api.Addresses{Peer: "p:1", Client: "http://c:1"}})
+		_, err := c.AddMember(ctx, api.NewMember{ID: 9, Claim: 5, Addresses: api.Addresses{Peer: "p:1", Client: "http://c:1"}})
 		return err
-	}, "POST", "/v1/members", `{"id":9,"peer":"p:1","client":"http://c:1"}`},
+	}, "POST", "/v1/members", `{"id":9,"claim":5,"peer":"p:1","client":"http://c:1"}`},
 	"UpdateMember": {func(ctx context.Context, c *Client) error {
 		_, err := c.UpdateMember(ctx, 7, api.Addresses{Peer: "p:1"})
 		return err
@@ -79,7 +79,7 @@ func TestChangesOfTheMembership(t *testing.T) {
 			err := change.call(ctx, client)
 			require.Equal(t, ErrAmbiguous, outcome(t, err))
 			require.ErrorIs(t, err, context.Canceled)
-			for _, code := range []api.Code{api.CodeRefused, api.CodeNotFound, api.CodeInternal} {
+			for _, code := range []api.Code{api.CodeRefused, api.CodeTaken, api.CodeNotFound, api.CodeInternal} {
 				c.play(say(code))
 				err := change.call(within(t), client)
 				require.Equal(t, ErrNotApplied, outcome(t, err))
@@ -188,11 +188,11 @@ func TestJoin(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t, 2)
 	c.play(serveThenDrop, say(api.CodeUnavailable))
-	joined, err := c.client(nil).Join(within(t), 4)
+	joined, err := c.client(nil).Join(within(t), api.Join{ID: 4, Claim: 1 << 63})
 	require.NoError(t, err)
 	require.Equal(t, uint64(9), joined.ID)
 	require.Len(t, joined.Members, 2)
-	require.Equal(t, `{"id":4}`, c.came()[2].body)
+	require.Equal(t, `{"id":4,"claim":9223372036854775808}`, c.came()[2].body)
 }
 
 // The status of one server is that of no other: only it is asked, and once.

@@ -126,6 +126,9 @@ func (c *Client) send(ctx context.Context, to endpoint, r *request) (resp *http.
 	} else if r.body != nil {
 		req.Header.Set("Content-Type", "application/json")
 	}
+	if c.cluster != "" {
+		req.Header.Set(api.ClusterHeader, c.cluster)
+	}
 	if r.client != 0 {
 		req.Header.Set(api.ClientHeader, fmt.Sprint(r.client))
 		req.Header.Set(api.RequestHeader, fmt.Sprint(r.number))

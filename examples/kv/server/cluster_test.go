@@ -41,13 +41,23 @@ type cluster struct {
 func (c *cluster) config(name string) Config {
 	return Config{
 		Dir: filepath.Join(c.dir, name), PeerListen: "127.0.0.1:0", ClientListen: "127.0.0.1:0",
-		Tick: 20 * time.Millisecond, RequestTimeout: 2 * time.Second,
+		Tick: 50 * time.Millisecond, RequestTimeout: 2 * time.Second,
 		Logger: zaptest.NewLogger(c.t, zaptest.Level(logLevel)),
 	}
 }
 
 func newCluster(t *testing.T) *cluster {
 	t.Parallel()
+	return makeCluster(t)
+}
+
+// newClusters returns two clusters of one test.
+func newClusters(t *testing.T) (a, b *cluster) {
+	t.Parallel()
+	return makeCluster(t), makeCluster(t)
+}
+
+func makeCluster(t *testing.T) *cluster {
 	c := &cluster{t: t, dir: t.TempDir(), servers: map[uint64]*Server{}}
 	t.Cleanup(func() {
 		for _, s := range c.servers {
@@ -64,6 +74,30 @@ func (c *cluster) start(config Config) *Server {
 	require.NoError(c.t, err)
 	c.servers[s.ID()] = s
 	return s
+}
+
+// found starts the first members of a cluster, which wait for each other.
+func (c *cluster) found(dir string, members map[uint64]string) {
+	c.t.Helper()
+	type started struct {
+		s   *Server
+		err error
+	}
+	all := make(chan started, len(members))
+	for id, address := range members {
+		config := c.config(dir + strconv.FormatUint(id, 10))
+		config.ID, config.Members, config.PeerListen = id, members, address
+		ctx := within(c.t)
+		go func() {
+			s, err := Start(ctx, config)
+			all <- started{s, err}
+		}()
+	}
+	for range members {
+		a := <-all
+		require.NoError(c.t, a.err)
+		c.servers[a.s.ID()] = a.s
+	}
 }
 
 // grow starts servers that join until there are so many voters. All have told their

@@ -11,6 +11,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/quorate-raft/raft/examples/kv/store"
 	"github.com/quorate-raft/raft/transport"
 )
 
@@ -26,7 +27,8 @@ type Config struct {
 	// What follows, up to AsLearner, counts at the first start in Dir. Later starts find
 	// in Dir who they are, and may say it again, but nothing else.
 
-	// Cluster is a name that tells clusters apart. It goes into the cluster's ID.
+	// Cluster is a name that tells clusters apart: members that are told different ones
+	// do not make up one cluster.
 	Cluster string
 	// ID is the server's. Default: 1, or if it joins, one that the cluster gives it.
 	ID uint64
@@ -62,7 +64,9 @@ type Config struct {
 	JoinTLS *tls.Config
 
 	// Tick is how long a tick is, and ElectionTicks how many make up an election
-	// timeout. Default 100 ms and 10.
+	// timeout. Default 100 ms and 10. They must be the same on all servers of a cluster:
+	// leases are promised in ticks, and lease reads of a leader whose ticks are longer
+	// than the others' can be stale. To change them stop all servers.
 	Tick          time.Duration
 	ElectionTicks int
 	// RequestTimeout bounds how long a request may wait for its outcome. Default 5 s.
@@ -75,6 +79,10 @@ type Config struct {
 
 	// Logger takes what is worth a line. Default: nothing is logged.
 	Logger *zap.Logger
+
+	// How long a client may take to send a body, and to take an answer or a line of a
+	// watch; for tests.
+	bodyTimeout, answerTimeout time.Duration
 }
 
 func (c Config) withDefaults() Config {
@@ -84,6 +92,8 @@ func (c Config) withDefaults() Config {
 	c.ElectionTicks = cmp.Or(c.ElectionTicks, 10)
 	c.RequestTimeout = cmp.Or(c.RequestTimeout, 5*time.Second)
 	c.MaxLearnerLag = cmp.Or(c.MaxLearnerLag, 1000)
+	c.bodyTimeout = cmp.Or(c.bodyTimeout, 10*time.Second)
+	c.answerTimeout = cmp.Or(c.answerTimeout, 20*time.Second)
 	if c.Logger == nil {
 		c.Logger = zap.NewNop()
 	}
@@ -107,9 +117,11 @@ func (c *Config) Validate() error {
 		fault(c.ID == 0, "ID must be set with Members")
 		fault(c.ID != 0 && !member, "ID (%d) must be among Members", c.ID)
 	}
+	fault(c.Cluster != "" && len(c.Join) > 0, "Cluster names a new cluster, Join is for one that exists: leave one of them out")
+	fault(c.ID > store.MaxMember, "ID (%d) must be at most %d", c.ID, uint64(store.MaxMember))
 	fault(c.AsLearner && len(c.Join) == 0, "AsLearner is for a server that joins: Join must be set")
 	for id, address := range c.Members {
-		fault(id == 0, "the ID of a member must not be 0")
+		fault(id == 0 || id > store.MaxMember, "the ID of a member (%d) must be between 1 and %d", id, uint64(store.MaxMember))
 		faults = appendIf(faults, checkAddress(fmt.Sprintf("Members[%d]", id), address, true))
 	}
 	for id, address := range c.PeerOverride {
@@ -150,12 +162,17 @@ func checkListen(what, listen, advertise string) error {
 	return nil
 }
 
+// maxAddress leaves room for the longest name that DNS has.
+const maxAddress = 260
+
 // checkAddress checks "host:port"; reachable asks for one that can be dialed.
 func checkAddress(what, address string, reachable bool) error {
 	host, port, err := net.SplitHostPort(address)
 	switch {
 	case err != nil || port == "":
 		return fmt.Errorf("%s (%q) must be host:port", what, address)
+	case len(address) > maxAddress: // it is in the configuration, and so in every snapshot
+		return fmt.Errorf("%s (%.40q...) must not have more than %d bytes", what, address, maxAddress)
 	case strings.ContainsAny(address, " \t\n/"):
 		return fmt.Errorf("%s (%q) must not have blanks or slashes", what, address)
 	case reachable && (!isReachable(host) || port == "0"):

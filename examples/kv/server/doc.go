@@ -10,6 +10,19 @@
 // a server alone takes ID 1 and a random one; a server that joins asks any member for
 // an ID that was never used.
 //
+// No two servers ever have one ID, since others would take the one for the other. So a
+// server that joins writes a claim, a random number, to server.json before it asks, and
+// the cluster keeps it with the ID: to the same claim it gives the same ID, when the
+// answer was lost or the process was, and to another claim never. Until there is an
+// answer every start asks again. Before a member is removed its ID is retired, so that
+// nothing which was on its way adds it once more.
+//
+// A first member that lost its directory looks like one that starts for the first time.
+// So before it begins it asks the others whether they have seen it running, and waits
+// for so many answers that, with itself, they are a majority. A directory that has lost
+// its log says so itself. In both cases the server has forgotten what it voted for and
+// acknowledged: it is to be removed, and a new one to join.
+//
 // # Joining
 //
 // A server that joins is told whom to talk to by the server that it asks, and no more

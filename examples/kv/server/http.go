@@ -1,14 +1,18 @@
 package server
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
+	"slices"
 	"strconv"
 	"time"
+	"unicode/utf8"
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"go.uber.org/zap"
@@ -22,6 +26,9 @@ import (
 // maxJSON bounds the bodies of requests that are JSON: base64 makes bytes a third
 // longer, escapes at worst six times.
 const maxJSON = 6*(store.MaxKeySize+2*store.MaxValueSize) + 4096
+
+// maxBodies bounds the bytes of all bodies that are being received.
+const maxBodies = 128 << 20
 
 // endpoint answers a request with a value that goes out as JSON, or with an error.
 type endpoint func(r *http.Request) (any, error)
@@ -41,7 +48,7 @@ func (s *Server) handler() http.Handler {
 	handle("GET /v1/status", "status", s.status)
 	handle("GET /v1/members", "members", s.members)
 	handle("POST /v1/join", "join", s.join)
-	leader := func(pattern, op string, e endpoint) { mux.Handle(pattern, s.onLeader(op, e)) }
+	leader := func(pattern, op string, e endpoint) { mux.Handle(pattern, s.onLeader(op, s.confirmed(e))) }
 	leader("POST /v1/members", "member_add", s.addMember)
 	leader("PUT /v1/members/{id}", "member_update", s.updateMember)
 	leader("DELETE /v1/members/{id}", "member_remove", s.removeMember)
@@ -53,9 +60,42 @@ func (s *Server) handler() http.Handler {
 	mux.HandleFunc("GET /readyz", s.readyz)
 	mux.Handle("GET /metrics", promhttp.HandlerFor(s.metrics.registry, promhttp.HandlerOpts{}))
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
-		s.writeError(w, api.Errorf(api.CodeNotFound, "there is no %s %s", r.Method, r.URL.Path))
+		writeError(w, api.Errorf(api.CodeNotFound, "there is no %s %s", r.Method, r.URL.Path))
 	})
-	return mux
+	return s.guard(mux)
+}
+
+// guard is in front of everything: a client that is too slow must not hold on to a
+// goroutine and its memory, and what is meant for another cluster is not for this one.
+func (s *Server) guard(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		c := http.NewResponseController(w)
+		now := time.Now()
+		_ = c.SetReadDeadline(now.Add(s.cfg.RequestTimeout + s.cfg.bodyTimeout))
+		_ = c.SetWriteDeadline(now.Add(s.cfg.RequestTimeout + s.cfg.bodyTimeout + s.cfg.answerTimeout))
+		if meant := r.Header.Get(api.ClusterHeader); meant != "" && meant != s.Cluster() {
+			writeError(w, api.Errorf(api.CodeWrongCluster, "this is server %d of cluster %s, not of %s", s.ID(), s.Cluster(), meant))
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// confirmed makes sure that this server still leads before it judges the membership: a
+// deposed leader would answer by what it last knew.
+func (s *Server) confirmed(e endpoint) endpoint {
+	return func(r *http.Request) (any, error) {
+		select { // one at a time: what one finds out must hold until it has made its change
+		case s.changing <- struct{}{}:
+			defer func() { <-s.changing }()
+		case <-r.Context().Done():
+			return nil, api.Errorf(api.CodeUnavailable, "another change of the membership takes long")
+		}
+		if err := s.replica.Read(r.Context()); err != nil {
+			return nil, err
+		}
+		return e(r)
+	}
 }
 
 // answer makes an endpoint a handler: it bounds its time, counts it, and writes what it
@@ -66,12 +106,20 @@ func (s *Server) answer(op string, e endpoint) http.Handler {
 		ctx, cancel := context.WithTimeout(r.Context(), s.cfg.RequestTimeout)
 		defer cancel()
 		r = r.WithContext(ctx)
+		weight := min(uint64(r.ContentLength), maxJSON) // all of it if that is not told: -1
+		if !s.bodies.TryAcquire(int64(weight)) {
+			w.Header().Set("Connection", "close") // what comes of the body is not read
+			s.metrics.observe(op, api.Errorf(api.CodeUnavailable, ""), 0)
+			writeError(w, api.Errorf(api.CodeUnavailable, "too much is being received already"))
+			return
+		}
+		defer s.bodies.Release(int64(weight))
 		r.Body = http.MaxBytesReader(w, r.Body, maxJSON)
 		result, err := e(r)
 		failure := s.explain(err)
 		s.metrics.observe(op, failure, time.Since(began))
 		if failure != nil {
-			s.writeError(w, failure)
+			writeError(w, failure)
 			return
 		}
 		if raw, ok := result.(rawEntry); ok {
@@ -81,7 +129,7 @@ func (s *Server) answer(op string, e endpoint) http.Handler {
 			_, _ = w.Write(raw.Value)
 			return
 		}
-		s.writeJSON(w, http.StatusOK, result)
+		writeJSON(w, http.StatusOK, result)
 	})
 }
 
@@ -101,7 +149,7 @@ func (s *Server) onLeader(op string, e endpoint) http.Handler {
 		defer cancel()
 		url, err := s.leaderURL(ctx, leader)
 		if err != nil {
-			s.writeError(w, s.explain(err))
+			writeError(w, s.explain(err))
 			return
 		}
 		http.Redirect(w, r, url+r.URL.RequestURI(), http.StatusTemporaryRedirect)
@@ -123,22 +171,20 @@ func (s *Server) leaderURL(ctx context.Context, leader uint64) (string, error) {
 	return m.Client, nil
 }
 
-func (s *Server) writeJSON(w http.ResponseWriter, status int, v any) {
+func writeJSON(w http.ResponseWriter, status int, v any) {
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("X-Content-Type-Options", "nosniff")
 	w.WriteHeader(status)
 	e := json.NewEncoder(w)
 	e.SetEscapeHTML(false)
-	if err := e.Encode(v); err != nil {
-		s.log.Debug("writing an answer", zap.Error(err))
-	}
+	_ = e.Encode(v) // else the client has gone, and nobody is there to tell
 }
 
-func (s *Server) writeError(w http.ResponseWriter, e *api.Error) {
+func writeError(w http.ResponseWriter, e *api.Error) {
 	if e.Code == api.CodeUnavailable {
 		w.Header().Set("Retry-After", "1")
 	}
-	s.writeJSON(w, e.Code.Status(), e)
+	writeJSON(w, e.Code.Status(), e)
 }
 
 // explain says what an error means to a client. Nil for nil.
@@ -157,6 +203,8 @@ func (s *Server) explain(err error) *api.Error {
 		code = api.CodeTooLarge
 	case errors.Is(err, store.ErrExhausted):
 		code = api.CodeRefused
+	case errors.Is(err, store.ErrTaken):
+		code = api.CodeTaken
 	case errors.Is(err, store.ErrRequestID), errors.Is(err, store.ErrMalformed):
 		code = api.CodeBadRequest
 	case errors.As(err, &compacted):
@@ -183,9 +231,32 @@ func isRefusal(err error) bool {
 	return errors.As(err, &change) || errors.Is(err, raft.ErrTransferTarget)
 }
 
-// readJSON reads a request's body.
+// queryOf returns a request's query, and refuses one that is not well-formed: what could
+// not be read would be taken for not given, and everything answered.
+func queryOf(r *http.Request, known ...string) (url.Values, error) {
+	query, err := url.ParseQuery(r.URL.RawQuery)
+	if err != nil {
+		return nil, api.Errorf(api.CodeBadRequest, "the query: %v", err)
+	}
+	for name := range query {
+		if !slices.Contains(known, name) {
+			return nil, api.Errorf(api.CodeBadRequest, "there is no parameter %q here", name)
+		}
+	}
+	return query, nil
+}
+
+// readJSON reads a request's body. Bytes that are not UTF-8 are refused: a decoder would
+// put others in their place.
 func readJSON(r *http.Request, v any) error {
-	d := json.NewDecoder(r.Body)
+	body, err := io.ReadAll(r.Body)
+	if err != nil {
+		return badBody(err)
+	}
+	if !utf8.Valid(body) {
+		return api.Errorf(api.CodeBadRequest, `the body is not UTF-8; other bytes go as {"base64": "..."}`)
+	}
+	d := json.NewDecoder(bytes.NewReader(body))
 	d.DisallowUnknownFields()
 	if err := d.Decode(v); err != nil {
 		return badBody(err)

@@ -42,11 +42,23 @@ func (c *clusterID) UnmarshalText(text []byte) error {
 }
 
 // identity says whose a directory is. It is written before anything else, and what
-// it says is what the server is, whatever its flags are.
+// it says is what the server is, whatever its flags are. Of a server that has asked to
+// join, and has no answer yet, it is pending: Claim, Via and Joining, and the ID that it
+// wants, if any.
 type identity struct {
 	Format  int       `json:"format"`
 	Cluster clusterID `json:"cluster"`
 	ID      uint64    `json:"id"`
+	// Name is what the cluster was called when it was founded.
+	Name string `json:"name,omitempty"`
+	// Lived says that the log has held something: from then on an empty one is one that
+	// was lost, with the votes and the entries that the server has answered for.
+	Lived bool `json:"lived,omitempty"`
+	// Removed is the log index of a configuration without the server, once it knows of one.
+	Removed uint64 `json:"removed,omitempty"`
+	// Claim is the number by which a server that joins is given its ID, and the same one
+	// if it has to ask again.
+	Claim uint64 `json:"claim,omitempty"`
 	// Log is the directory of the log. Recovery makes a new one.
 	Log string `json:"log"`
 	// Before is the cluster that the server was recovered from, whose state may still
@@ -76,7 +88,7 @@ const (
 
 // lockDir makes the directory and keeps others out.
 func lockDir(dir string) (io.Closer, error) {
-	if err := os.MkdirAll(dir, 0o755); err != nil {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, err
 	}
 	lock, err := vfs.Default.Lock(filepath.Join(dir, lockFile))
@@ -90,7 +102,7 @@ func lockDir(dir string) (io.Closer, error) {
 func readIdentity(dir string) (*identity, error) {
 	data, err := os.ReadFile(filepath.Join(dir, identityFile))
 	if errors.Is(err, os.ErrNotExist) {
-		return nil, checkUnused(dir)
+		return nil, checkUnused(dir, "")
 	}
 	if err != nil {
 		return nil, err
@@ -101,21 +113,32 @@ func readIdentity(dir string) (*identity, error) {
 		return nil, fmt.Errorf("%w: %s: %w", ErrDamaged, filepath.Join(dir, identityFile), err)
 	case id.Format != identityFormat:
 		return nil, fmt.Errorf("%w: %s has format %d, this program knows %d", ErrDamaged, dir, id.Format, identityFormat)
+	case id.pending() && id.Log == "" && len(id.Via) > 0:
+		return id, checkUnused(dir, identityFile)
 	case id.ID == 0 || id.Cluster == 0 || id.Log == "" || filepath.Base(id.Log) != id.Log:
 		return nil, fmt.Errorf("%w: %s is incomplete", ErrDamaged, filepath.Join(dir, identityFile))
 	}
 	return id, nil
 }
 
+// forgetClaim removes what a server that has asked to join has written.
+func forgetClaim(dir string) error {
+	if err := os.Remove(filepath.Join(dir, identityFile)); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	return syncDir(dir)
+}
+
 // checkUnused refuses a directory that has data and no identity: with a new one the
-// server would be somebody else with a log that is not its own.
-func checkUnused(dir string) error {
+// server would be somebody else with a log that is not its own. pending names the file of
+// one that has asked for an identity, if there is one.
+func checkUnused(dir, pending string) error {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
 		return err
 	}
 	for _, e := range entries {
-		if name := e.Name(); name != lockFile && name != identityFile+".new" && name != "lost+found" {
+		if name := e.Name(); name != lockFile && name != identityFile+".new" && name != "lost+found" && name != pending {
 			return fmt.Errorf("%w: %s has %s but no %s", ErrDamaged, dir, name, identityFile)
 		}
 	}
@@ -165,6 +188,9 @@ func (id *identity) check(c *Config) error {
 	if c.ID != 0 && c.ID != id.ID {
 		return mismatch("not of server %d", c.ID)
 	}
+	if c.Cluster != "" && c.Cluster != id.Name {
+		return mismatch("which is called %q and not %q", id.Name, c.Cluster)
+	}
 	// A server of the first members has the cluster's ID from them. One that joined,
 	// or was recovered, has it from elsewhere.
 	if len(c.Members) > 0 && len(id.First) > 0 {
@@ -174,6 +200,9 @@ func (id *identity) check(c *Config) error {
 	}
 	return nil
 }
+
+// pending says whether the server has asked to join, and has no answer yet.
+func (id *identity) pending() bool { return id.Cluster == 0 && id.Claim != 0 }
 
 // wasRemoved says whether a configuration by a log entry, if it does without the server, is
 // one that came after it had been a member.

@@ -13,7 +13,10 @@ import (
 
 func (s *Server) get(r *http.Request) (any, error) {
 	key := []byte(r.PathValue("key"))
-	query := r.URL.Query()
+	query, err := queryOf(r, "consistency", "raw")
+	if err != nil {
+		return nil, err
+	}
 	if err := s.settleRead(r.Context(), query); err != nil {
 		return nil, err
 	}
@@ -38,14 +41,22 @@ func (s *Server) get(r *http.Request) (any, error) {
 func (s *Server) settleRead(ctx context.Context, query url.Values) error {
 	switch c := api.Consistency(query.Get("consistency")); c {
 	case api.Linearizable, "":
-		return s.replica.Read(ctx)
+		return noQuorum(s.replica.Read(ctx))
 	case api.Lease:
-		return s.replica.ReadLease(ctx)
+		return noQuorum(s.replica.ReadLease(ctx))
 	case api.Stale:
 		return nil
 	default:
 		return api.Errorf(api.CodeBadRequest, "consistency (%q) must be %s, %s or %s", c, api.Linearizable, api.Lease, api.Stale)
 	}
+}
+
+// noQuorum says what it means that a read took too long.
+func noQuorum(err error) error {
+	if errors.Is(err, context.DeadlineExceeded) {
+		return api.Errorf(api.CodeUnavailable, "no leader could confirm in time that it leads: %v", err)
+	}
+	return err
 }
 
 func (s *Server) put(r *http.Request) (any, error) {
@@ -85,6 +96,9 @@ func (s *Server) compareAndSet(r *http.Request) (any, error) {
 	var request api.CompareAndSet
 	if err := readJSON(r, &request); err != nil {
 		return nil, err
+	}
+	if request.Value == nil {
+		return nil, api.Errorf(api.CodeBadRequest, "value must be given")
 	}
 	condition, err := conditionOf(&request.Expect)
 	if err != nil {
@@ -157,7 +171,10 @@ func requestID(r *http.Request) (id store.RequestID, err error) {
 const maxPage = 1000
 
 func (s *Server) scan(r *http.Request) (any, error) {
-	query := r.URL.Query()
+	query, err := queryOf(r, "prefix", "from", "to", "limit", "consistency")
+	if err != nil {
+		return nil, err
+	}
 	from, to, err := rangeOf(query)
 	if err != nil {
 		return nil, err

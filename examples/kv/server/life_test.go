@@ -1,13 +1,16 @@
 package server
 
 import (
+	"context"
 	"fmt"
 	"net"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strconv"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -21,11 +24,7 @@ func TestFirstMembers(t *testing.T) {
 	for id := uint64(1); id <= 3; id++ {
 		members[id] = freeAddress(t)
 	}
-	for id, address := range members {
-		config := c.config("first" + strconv.FormatUint(id, 10))
-		config.ID, config.Members, config.PeerListen = id, members, address
-		c.start(config)
-	}
+	c.found("first", members)
 	_, err := c.client().Put(within(t), []byte("k"), []byte("v"))
 	require.NoError(t, err)
 	c.await(func(m *api.Membership) bool {
@@ -53,6 +52,103 @@ func TestFirstMembers(t *testing.T) {
 		require.ErrorIs(t, err, ErrIdentity, what)
 		require.ErrorContains(t, err, "is of server 3 of cluster "+again.Cluster())
 	}
+}
+
+// A first member that lost its directory does not begin again as if it were new: it has voted
+// and acknowledged, and what it had would be lost in silence (dissertation §3.8).
+func TestAFirstMemberWithoutItsDirectoryIsRefused(t *testing.T) {
+	c := newCluster(t)
+	members := map[uint64]string{}
+	for id := uint64(1); id <= 3; id++ {
+		members[id] = freeAddress(t)
+	}
+	c.found("first", members)
+	c.await(func(m *api.Membership) bool {
+		for id, s := range c.servers {
+			if me := m.Find(id); me == nil || me.Client != s.Addresses().Client {
+				return false
+			}
+		}
+		return true
+	})
+	c.stop(2)
+	config := c.config("empty")
+	config.ID, config.Members, config.PeerListen = 2, members, members[2]
+	_, err := Start(within(t), config)
+	require.ErrorIs(t, err, ErrDamaged)
+	require.ErrorContains(t, err, "you have been running")
+	require.NoFileExists(t, filepath.Join(config.Dir, identityFile), "nothing has begun")
+	_, err = c.client().RemoveMember(within(t), 2, false)
+	require.NoError(t, err)
+	c.await(func(m *api.Membership) bool { return m.Find(2) == nil })
+	_, err = Start(within(t), config)
+	require.ErrorIs(t, err, ErrDamaged)
+	require.ErrorContains(t, err, "you were removed")
+
+	// Alone it does not begin at all, since nobody can say.
+	alone := map[uint64]string{1: freeAddress(t), 2: freeAddress(t), 3: freeAddress(t)}
+	config = c.config("alone")
+	config.ID, config.Members, config.PeerListen = 1, alone, alone[1]
+	config.ClientListen = freeAddress(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { _, err := Start(ctx, config); done <- err }()
+	require.Eventually(t, func() bool { // meanwhile it says what it is at
+		response, err := http.Get("http://" + config.ClientListen + "/v1/kv/k")
+		return err == nil && response.StatusCode == 503 && response.Body.Close() == nil
+	}, patience, 10*time.Millisecond)
+	response, err := http.Get("http://" + config.ClientListen + "/healthz")
+	require.NoError(t, err)
+	require.NoError(t, response.Body.Close())
+	require.Equal(t, 200, response.StatusCode)
+	cancel()
+	require.ErrorContains(t, <-done, "majority of the first members")
+}
+
+// A server whose log is gone does not start as if it had never answered for what was in it.
+func TestALostLogIsRefused(t *testing.T) {
+	c := three(t)
+	_, err := c.client().Put(within(t), []byte("k"), []byte("v"))
+	require.NoError(t, err)
+	dir := filepath.Join(c.dir, "server2")
+	config := c.config("server2")
+	c.stop(2)
+	require.NoError(t, os.Rename(filepath.Join(dir, logDir), filepath.Join(dir, "elsewhere")))
+	_, err = Start(within(t), config)
+	require.ErrorIs(t, err, ErrDamaged)
+	require.ErrorContains(t, err, "ends at entry 0")
+	require.NoError(t, os.RemoveAll(filepath.Join(dir, stateDir)))
+	_, err = Start(within(t), config)
+	require.ErrorIs(t, err, ErrDamaged, "also without the state")
+	require.NoError(t, os.RemoveAll(filepath.Join(dir, logDir)))
+	require.NoError(t, os.Rename(filepath.Join(dir, "elsewhere"), filepath.Join(dir, logDir)))
+	c.start(config) // the state comes again from the log
+	e, err := c.client().Get(within(t), []byte("k"), api.Linearizable)
+	require.NoError(t, err)
+	require.Equal(t, "v", string(e.Value))
+}
+
+// A server does nothing to a cluster that is not its own, whatever address it was given.
+func TestAnotherCluster(t *testing.T) {
+	a, b := newClusters(t)
+	a.grow(2)
+	b.grow(2)
+	before := b.servers[2].Addresses()
+	config := a.config("server2")
+	config.Join = []string{b.servers[1].Addresses().Client}
+	a.stop(2)
+	_, err := Start(within(t), config)
+	require.ErrorIs(t, err, ErrIdentity)
+	require.ErrorContains(t, err, "not of cluster "+b.servers[1].Cluster())
+	for _, path := range []string{"/v1/members", "/v1/kv/k"} {
+		request, err := http.NewRequestWithContext(within(t), http.MethodGet, b.servers[1].Addresses().Client+path, nil)
+		require.NoError(t, err)
+		request.Header.Set(api.ClusterHeader, a.servers[1].Cluster())
+		status, failure := b.do(request, nil)
+		require.Equal(t, http.StatusMisdirectedRequest, status)
+		require.Equal(t, api.CodeWrongCluster, failure.Code)
+	}
+	require.Equal(t, before, b.servers[2].Addresses())
 }
 
 // A server tells the cluster when it starts at other addresses, so that nobody has to.
@@ -143,7 +239,7 @@ func TestInvalidConfigs(t *testing.T) {
 		{func(c *Config) { c.Dir = "" }, []string{"Dir must be set"}},
 		{func(c *Config) { c.Members = map[uint64]string{1: "a:1"} }, []string{"ID must be set with Members"}},
 		{func(c *Config) { c.ID, c.Members = 2, map[uint64]string{1: "a:1"} }, []string{"ID (2) must be among Members"}},
-		{func(c *Config) { c.ID, c.Members = 1, map[uint64]string{1: "a:1", 0: "b:1", 2: "c"} }, []string{"must not be 0", `Members[2] ("c") must be host:port`}},
+		{func(c *Config) { c.ID, c.Members = 1, map[uint64]string{1: "a:1", 0: "b:1", 2: "c"} }, []string{"between 1 and", `Members[2] ("c") must be host:port`}},
 		{func(c *Config) { c.ID, c.Members, c.Join = 1, map[uint64]string{1: "a:1"}, []string{"b:1"} }, []string{"leave one of them out"}},
 		{func(c *Config) { c.AsLearner = true }, []string{"AsLearner is for a server that joins"}},
 		{func(c *Config) { c.PeerListen = ":7001" }, []string{"PeerAdvertise must be set"}},

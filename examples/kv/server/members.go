@@ -2,12 +2,14 @@ package server
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"slices"
 	"strings"
 	"time"
 
+	"github.com/quorate-raft/raft"
 	"github.com/quorate-raft/raft/confchange"
 	"github.com/quorate-raft/raft/examples/kv/api"
 	"github.com/quorate-raft/raft/examples/kv/store"
@@ -74,6 +76,9 @@ func (s *Server) join(r *http.Request) (any, error) {
 	if err := readJSON(r, &request); err != nil {
 		return nil, err
 	}
+	if request.Claim == 0 {
+		return nil, api.Errorf(api.CodeBadRequest, "a claim must be given: a random number, the same at each try")
+	}
 	// What it is told must not be older than a change that was acknowledged.
 	if err := s.replica.Read(r.Context()); err != nil {
 		return nil, err
@@ -82,40 +87,40 @@ func (s *Server) join(r *http.Request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	answer := api.Joined{ID: request.ID, Membership: *s.membership(&st)}
-	if request.ID == 0 {
-		answer.ID, err = s.newMemberID(r.Context(), &st)
-		return answer, err
+	answer := api.Joined{Membership: *s.membership(&st)}
+	if m := answer.Find(request.ID); m != nil && m.Role != api.RoleLearner {
+		return nil, lostDirectory(m) // and its votes, so that no claim helps
 	}
-	return answer, s.takeID(r.Context(), &answer.Membership, request.ID)
+	answer.ID, err = s.newMemberID(r.Context(), &st, request.ID, request.Claim)
+	return answer, err
 }
 
-// takeID lets a server that joins have an ID that it asks for: one that was never used,
-// or that of a learner, which may have been added before it was started. A voter that
-// comes with an empty directory has forgotten its votes.
-func (s *Server) takeID(ctx context.Context, now *api.Membership, id uint64) error {
-	if m := now.Find(id); m != nil && m.Role == api.RoleLearner {
-		return nil
-	} else if m != nil {
-		return api.Errorf(api.CodeRefused, "server %d is a %s: if it lost its directory, remove it, and let a new one join", id, m.Role)
+// newMemberID returns an ID for a server that joins: what its claim has, if it has asked
+// before, else the one that it wants, or with 0 the next.
+func (s *Server) newMemberID(ctx context.Context, st *replica.Status, wanted, claim uint64) (uint64, error) {
+	result, err := s.propose(ctx, store.EncodeNewMember(slices.Max(st.Config.IDs()), wanted, claim))
+	if !errors.Is(err, store.ErrTaken) {
+		return result.Revision, err
 	}
-	result, err := s.propose(ctx, store.EncodeNewMember(id-1))
-	if err == nil && result.Revision != id {
-		err = api.Errorf(api.CodeRefused, "the ID %d was used before; %d and those after it were not", id, result.Revision+1)
+	if result.Revision != 0 {
+		return 0, api.Errorf(api.CodeTaken, "the server was given the ID %d before, and cannot have %d as well", result.Revision, wanted)
 	}
-	return err
+	if m := s.membership(st).Find(wanted); m != nil {
+		return 0, lostDirectory(m)
+	}
+	return 0, api.Errorf(api.CodeTaken,
+		"the ID %d is, or was, another server's, or is more than %d above all that were given", wanted, store.MaxMemberSkip)
 }
 
-// newMemberID returns an ID that no member ever had.
-func (s *Server) newMemberID(ctx context.Context, st *replica.Status) (uint64, error) {
-	result, err := s.propose(ctx, store.EncodeNewMember(slices.Max(st.Config.IDs())))
-	return result.Revision, err
+// lostDirectory refuses a server that comes with an empty directory as a member.
+func lostDirectory(m *api.Member) error {
+	return api.Errorf(api.CodeTaken, "server %d is a %s: if it lost its directory, remove it, and let a new one join", m.ID, m.Role)
 }
 
-// reserveIDs makes sure that no ID of a member of now is ever given out: before one is
-// removed, since afterwards nobody knows.
-func (s *Server) reserveIDs(ctx context.Context, st *replica.Status) error {
-	_, err := s.propose(ctx, store.EncodeReserveMembers(slices.Max(st.Config.IDs())))
+// retireID makes sure that a member's ID is never given out, and that it is not added
+// again: before it is removed, since afterwards nobody knows.
+func (s *Server) retireID(ctx context.Context, id uint64) error {
+	_, err := s.propose(ctx, store.EncodeRetireMembers(id, id))
 	return err
 }
 
@@ -125,28 +130,33 @@ func (s *Server) addMember(r *http.Request) (any, error) {
 	if err := readJSON(r, &request); err != nil {
 		return nil, err
 	}
-	if err := checkAddresses(request.Addresses); err != nil {
+	if err := checkAddresses(&request.Addresses); err != nil {
 		return nil, err
+	}
+	if request.ID == 0 && request.Claim != 0 {
+		return nil, api.Errorf(api.CodeBadRequest, "a claim goes with the ID that POST /v1/join gave to it")
 	}
 	st, err := s.replica.Status(ctx)
 	if err != nil {
 		return nil, err
 	}
-	for _, m := range s.membership(&st).Members {
-		switch {
-		case m.ID == request.ID && m.Addresses == request.Addresses:
-			return api.Joined{ID: m.ID, Membership: *s.membership(&st)}, nil
-		case m.ID == request.ID:
-			return nil, api.Errorf(api.CodeRefused, "server %d is a member already, at %s", m.ID, m.Peer)
-		case m.Peer == request.Peer:
-			return nil, api.Errorf(api.CodeRefused, "server %d is a member at %s", m.ID, m.Peer)
-		}
+	now := s.membership(&st)
+	if m := now.Find(request.ID); m != nil && m.Addresses == request.Addresses {
+		return api.Joined{ID: m.ID, Membership: *now}, nil
+	} else if m != nil {
+		return nil, api.Errorf(api.CodeRefused, "server %d is a member already, at %s", m.ID, m.Peer)
+	}
+	if err := addressIsFree(now, request.ID, request.Addresses); err != nil {
+		return nil, err
 	}
 	id := request.ID
 	if id == 0 {
-		if id, err = s.newMemberID(ctx, &st); err != nil {
-			return nil, err
-		}
+		id, err = s.newMemberID(ctx, &st, 0, 0)
+	} else {
+		_, err = s.propose(ctx, store.EncodeUseMember(id, request.Claim))
+	}
+	if err != nil {
+		return nil, err
 	}
 	m, err := s.change(ctx, single(pb.ConfChangeAddLearnerNode, id, request.Addresses))
 	if err != nil {
@@ -155,15 +165,38 @@ func (s *Server) addMember(r *http.Request) (any, error) {
 	return api.Joined{ID: id, Membership: *m}, nil
 }
 
-func checkAddresses(a api.Addresses) error {
+// addressIsFree refuses a second server at an address.
+func addressIsFree(now *api.Membership, id uint64, a api.Addresses) error {
+	for _, m := range now.Members {
+		if m.ID != id && (m.Peer == a.Peer || a.Client != "" && m.Client == a.Client) {
+			return api.Errorf(api.CodeRefused, "server %d is a member at %s, for clients at %s", m.ID, m.Peer, m.Client)
+		}
+	}
+	return nil
+}
+
+// checkAddresses refuses what others could not use, and completes the client's URL.
+func checkAddresses(a *api.Addresses) error {
 	err := checkAddress("peer", a.Peer, true)
 	if err == nil && a.Client != "" {
-		err = checkAddress("client", withoutScheme(a.Client), true)
+		a.Client, err = clientURL(a.Client)
 	}
 	if err != nil {
 		return api.Errorf(api.CodeBadRequest, "%v", err)
 	}
 	return nil
+}
+
+// clientURL returns the URL of an address for clients, which may be one already.
+func clientURL(text string) (string, error) {
+	scheme, address, found := strings.Cut(text, "://")
+	if !found {
+		scheme, address = "http", text
+	}
+	if scheme != "http" && scheme != "https" {
+		return "", fmt.Errorf("client (%q) must be http or https", text)
+	}
+	return scheme + "://" + address, checkAddress("client", address, true)
 }
 
 func single(kind pb.ConfChangeType, id uint64, a api.Addresses) pb.ConfChangeSingle {
@@ -175,15 +208,31 @@ func single(kind pb.ConfChangeType, id uint64, a api.Addresses) pb.ConfChangeSin
 }
 
 // change makes changes as one step and returns the configuration that comes of it, which
-// is a joint one only if leaving that takes longer than the request may.
+// is a joint one only if leaving that takes longer than the request may. It waits for an
+// earlier change, and for a new leader's first entry: neither takes long.
 func (s *Server) change(ctx context.Context, changes ...pb.ConfChangeSingle) (*api.Membership, error) {
-	if _, err := s.replica.ProposeConfChange(ctx, pb.ConfChangeV2{Changes: changes}); err != nil {
-		return nil, err
+	for {
+		_, err := s.replica.ProposeConfChange(ctx, pb.ConfChangeV2{Changes: changes})
+		if err == nil {
+			return s.outcome(ctx)
+		}
+		if !errors.Is(err, raft.ErrConfChangePending) && !errors.Is(err, raft.ErrConfChangeTooEarly) {
+			return nil, err
+		}
+		select {
+		case <-ctx.Done():
+			return nil, err
+		case <-time.After(s.cfg.Tick / 4):
+		}
 	}
+}
+
+// outcome returns the configuration once it is not a joint one.
+func (s *Server) outcome(ctx context.Context) (*api.Membership, error) {
 	for {
 		st, err := s.replica.Status(ctx)
-		if err != nil {
-			return nil, err
+		if err != nil { // the change is made, whatever keeps this server from telling of it
+			return nil, api.Errorf(api.CodeAmbiguous, "the change was made, but what came of it is not known: %v", err)
 		}
 		if !st.Config.Joint() {
 			return s.membership(&st), nil
@@ -222,7 +271,7 @@ func (s *Server) updateMember(r *http.Request) (any, error) {
 	if err := readJSON(r, &addresses); err != nil {
 		return nil, err
 	}
-	if err := checkAddresses(addresses); err != nil {
+	if err := checkAddresses(&addresses); err != nil {
 		return nil, err
 	}
 	m, st, err := s.named(r)
@@ -231,6 +280,9 @@ func (s *Server) updateMember(r *http.Request) (any, error) {
 	}
 	if m.Addresses == addresses {
 		return s.membership(st), nil
+	}
+	if err := addressIsFree(s.membership(st), m.ID, addresses); err != nil {
+		return nil, err
 	}
 	return s.change(r.Context(), single(pb.ConfChangeUpdateNode, m.ID, addresses))
 }
@@ -258,9 +310,9 @@ func (s *Server) hasCaughtUp(m *api.Member) error {
 		return api.Errorf(api.CodeUnavailable, "no leader any more")
 	case !m.Progress.Active:
 		return api.Errorf(api.CodeRefused, "learner %d was not heard from lately", m.ID)
+	case m.Progress.State == "probe":
+		return api.Errorf(api.CodeRefused, "learner %d has not answered yet: how far behind it is is not known", m.ID)
 	case m.Progress.State != "replicate" || m.Progress.Behind > s.cfg.MaxLearnerLag:
-		// Until it has answered once its log may hold nothing, however short that of the
-		// leader is.
 		return api.Errorf(api.CodeRefused, "learner %d is %d entries behind (%s), at most %d are allowed",
 			m.ID, m.Progress.Behind, m.Progress.State, s.cfg.MaxLearnerLag)
 	}
@@ -277,7 +329,7 @@ func (s *Server) removeMember(r *http.Request) (any, error) {
 			return nil, err
 		}
 	}
-	if err := s.reserveIDs(r.Context(), st); err != nil {
+	if err := s.retireID(r.Context(), m.ID); err != nil {
 		return nil, err
 	}
 	return s.change(r.Context(), single(pb.ConfChangeRemoveNode, m.ID, api.Addresses{}))
@@ -327,7 +379,7 @@ func (s *Server) replaceMember(r *http.Request) (any, error) {
 	if err := leavesQuorum(st, old.ID, next.ID); err != nil {
 		return nil, err
 	}
-	if err := s.reserveIDs(r.Context(), st); err != nil {
+	if err := s.retireID(r.Context(), old.ID); err != nil {
 		return nil, err
 	}
 	return s.change(r.Context(), single(pb.ConfChangeAddNode, next.ID, api.Addresses{}), single(pb.ConfChangeRemoveNode, old.ID, api.Addresses{}))
@@ -338,11 +390,19 @@ func (s *Server) transfer(r *http.Request) (any, error) {
 	if err := readJSON(r, &request); err != nil {
 		return nil, err
 	}
+	st, err := s.replica.Status(r.Context())
+	if err != nil {
+		return nil, err
+	}
+	if m := s.membership(&st).Find(request.To); m != nil && m.Progress != nil && !m.Progress.Active {
+		return nil, api.Errorf(api.CodeRefused, "server %d was not heard from lately", m.ID)
+	}
 	if err := s.replica.TransferLeadership(r.Context(), request.To); err != nil {
-		if isRefusal(err) {
+		if isRefusal(err) || errors.Is(err, raft.ErrNoLeader) || errors.Is(err, raft.ErrNotLeader) {
 			return nil, err
 		}
-		return nil, fmt.Errorf("handing over to %d: %w", request.To, err)
+		// It has begun, and may yet come to it.
+		return nil, api.Errorf(api.CodeAmbiguous, "handing over to %d: %v", request.To, err)
 	}
 	return s.status(r)
 }

@@ -1,14 +1,18 @@
 package server
 
 import (
+	"context"
+	"fmt"
 	"net/http"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/quorate-raft/raft/examples/kv/api"
+	pb "github.com/quorate-raft/raft/raftpb"
 )
 
 // voters returns the voters of the configuration that the server has.
@@ -63,19 +67,16 @@ func TestIDsAreNeverGivenAgain(t *testing.T) {
 	require.NoError(t, err)
 	c.awaitRemoved(gone)
 	for want := uint64(4); want < 6; want++ {
-		joined, err := cl.Join(within(t), 0)
+		joined, err := cl.Join(within(t), api.Join{Claim: want})
 		require.NoError(t, err)
 		require.Equal(t, want, joined.ID)
 	}
-	_, err = cl.Join(within(t), 3)
-	var failure *api.Error
-	require.ErrorAs(t, err, &failure)
-	require.Equal(t, api.CodeRefused, failure.Code)
-	require.Contains(t, failure.Message, "used before")
-	joined, err := cl.Join(within(t), 20)
+	_, err = cl.Join(within(t), api.Join{ID: 3, Claim: 6})
+	require.Contains(t, taken(t, err).Message, "is, or was, another server's")
+	joined, err := cl.Join(within(t), api.Join{ID: 20, Claim: 6})
 	require.NoError(t, err)
 	require.Equal(t, uint64(20), joined.ID)
-	joined, err = cl.Join(within(t), 0)
+	joined, err = cl.Join(within(t), api.Join{Claim: 7})
 	require.NoError(t, err)
 	require.Equal(t, uint64(21), joined.ID)
 }
@@ -202,6 +203,34 @@ func TestReplaceTheLeader(t *testing.T) {
 	})
 	_, err := c.client().Put(within(t), []byte("k"), []byte("v"))
 	require.NoError(t, err)
+}
+
+// A change that was made is not said not to have been, whatever went wrong afterwards; nor is
+// a hand-over that has begun.
+func TestChangesThatAreCutOff(t *testing.T) {
+	c := three(t)
+	s := c.leader()
+	ctx, cancel := context.WithCancel(within(t))
+	change := single(pb.ConfChangeAddLearnerNode, 9, api.Addresses{Peer: "127.0.0.1:1"})
+	_, err := s.change(ctx, change)
+	require.NoError(t, err)
+	cancel()
+	_, err = s.outcome(ctx)
+	require.Equal(t, api.CodeAmbiguous, s.explain(err).Code)
+
+	target := uint64(0)
+	for id, other := range c.servers {
+		if other != s {
+			target = id
+		}
+	}
+	c.stop(target) // it cannot take over
+	ctx, cancel = context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, "/v1/transfer", strings.NewReader(fmt.Sprintf(`{"to":%d}`, target)))
+	require.NoError(t, err)
+	_, err = s.transfer(request)
+	require.Equal(t, api.CodeAmbiguous, s.explain(err).Code, "%v", err)
 }
 
 // Leadership goes where it is sent, or if that is left to the leader, elsewhere.

@@ -4,14 +4,17 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"maps"
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"go.uber.org/zap"
 
 	"github.com/quorate-raft/raft"
 	"github.com/quorate-raft/raft/examples/kv/api"
+	"github.com/quorate-raft/raft/examples/kv/store"
 	pb "github.com/quorate-raft/raft/raftpb"
 	"github.com/quorate-raft/raft/replica"
 	"github.com/quorate-raft/raft/storage/pebblestore"
@@ -43,6 +46,8 @@ type Recovered struct {
 	// the log is committed. What comes after that, up to Last, may have been
 	// acknowledged to clients or not, and is taken for committed.
 	Applied, Commit, Last, LastTerm uint64
+	// Removed says that the old cluster had removed this server: others may have more.
+	Removed bool
 	// OldLog is the directory of the log as it was, which is kept.
 	OldLog string
 }
@@ -78,10 +83,13 @@ func Recover(c RecoverConfig) (Recovered, error) {
 	if err != nil {
 		return Recovered{}, err
 	}
+	if id.pending() {
+		return Recovered{}, fmt.Errorf("%w: the server has asked to join, and had no answer", ErrNothingToRecover)
+	}
 	r := &recovery{RecoverConfig: c, old: *id, next: *id}
 	r.next.Cluster = newClusterID()
 	r.next.Log = logDir + "-" + r.next.Cluster.String()
-	r.next.Before = id.Cluster
+	r.next.Before, r.next.Lived, r.next.Removed = id.Cluster, true, 0
 	r.next.First, r.next.Peers, r.next.Via, r.next.Joining = nil, nil, nil, ""
 	result, err := r.run()
 	if err != nil {
@@ -152,6 +160,7 @@ func (r *recovery) plan() (rd raft.Ready, err error) {
 	r.result = Recovered{
 		ID: r.old.ID, OldCluster: r.old.Cluster.String(), Cluster: r.next.Cluster.String(),
 		OldMembers: append(append([]uint64(nil), cs.Voters...), cs.Learners...),
+		Removed:    r.old.Removed != 0 || r.old.wasRemoved(cs.Index) && !contains(&cs, r.old.ID),
 		Applied:    applied, Commit: hs.Commit, Last: last, LastTerm: lastTerm, OldLog: filepath.Join(r.Dir, r.old.Log),
 	}
 	if applied == 0 {
@@ -222,7 +231,7 @@ func (r *recovery) newLog(applied, last uint64, hs pb.HardState, cs *pb.ConfStat
 		}
 	}
 	if own.Peer == "" {
-		return rd, fmt.Errorf("%w: the server's address for others is not known: give Peer", ErrInvalidConfig)
+		return rd, fmt.Errorf("%w: the server's address for others is not known: Peer (--peer) must be given", ErrInvalidConfig)
 	}
 	r.next.Member = applied
 	rd.Snapshot.Metadata = pb.SnapshotMetadata{
@@ -242,9 +251,24 @@ func (r *recovery) newLog(applied, last uint64, hs pb.HardState, cs *pb.ConfStat
 			*e = pb.Entry{Term: e.Term, Index: e.Index}
 		}
 	}
-	rd.HardState = pb.HardState{Term: hs.Term, Vote: hs.Vote, Commit: last}
+	// The new configuration does not tell which IDs were those of members. No server of the
+	// old cluster, and none that was about to join it, has a place in the new one.
+	rd.Entries = append(rd.Entries, pb.Entry{Term: r.result.LastTerm, Index: last + 1, Data: store.EncodeRetireMembers(0, r.highest(cs))})
+	rd.HardState = pb.HardState{Term: hs.Term, Vote: hs.Vote, Commit: last + 1}
 	rd.MustSync = true
 	return rd, nil
+}
+
+// highest returns the highest ID that the old configuration tells of. Who came later asked
+// for an ID, which the state knows of.
+func (r *recovery) highest(cs *pb.ConfState) uint64 {
+	highest := r.old.ID
+	for _, ids := range [][]uint64{cs.Voters, cs.VotersOutgoing, cs.Learners, slices.Collect(maps.Keys(r.old.First))} {
+		for _, id := range ids {
+			highest = max(highest, id)
+		}
+	}
+	return highest
 }
 
 // writeLog writes the new log. Nothing of it counts before the identity names it.
@@ -260,4 +284,8 @@ func (r *recovery) writeLog(rd raft.Ready) error {
 		err = log.Save(rd)
 	}
 	return errors.Join(err, engine.Close())
+}
+
+func contains(cs *pb.ConfState, id uint64) bool {
+	return slices.Contains(slices.Concat(cs.Voters, cs.VotersOutgoing, cs.Learners, cs.LearnersNext), id)
 }

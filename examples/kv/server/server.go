@@ -3,6 +3,7 @@ package server
 import (
 	"cmp"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -13,9 +14,11 @@ import (
 	"path/filepath"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"go.uber.org/zap"
+	"golang.org/x/sync/semaphore"
 
 	"github.com/quorate-raft/raft"
 	"github.com/quorate-raft/raft/examples/kv/api"
@@ -52,6 +55,12 @@ type Server struct {
 	replica   *replica.Replica
 	listeners listeners
 	http      []*http.Server
+	founding  *founding
+	ready     atomic.Pointer[http.Handler] // set once requests can be answered
+
+	changing chan struct{}       // held by the one request that changes the membership
+	bodies   *semaphore.Weighted // of the bytes that are being received
+	watches  atomic.Int64        // that are open
 
 	alone time.Time // upkeep's: since when there is no leader, or when others were asked why
 
@@ -75,12 +84,17 @@ func Start(ctx context.Context, c Config) (*Server, error) {
 		return nil, err
 	}
 	s := &Server{cfg: c.withDefaults(), started: time.Now(), alone: time.Now(), stopping: make(chan struct{}), done: make(chan struct{})}
+	s.changing, s.bodies = make(chan struct{}, 1), semaphore.NewWeighted(maxBodies)
 	s.log = s.cfg.Logger
 	s.background, s.cancel = context.WithCancel(context.Background())
 	if err := s.open(ctx); err != nil {
+		s.cancel()
+		s.closeHTTP()
+		s.running.Wait()
 		return nil, errors.Join(err, s.release())
 	}
-	s.serve()
+	handler := s.handler()
+	s.ready.Store(&handler)
 	s.running.Go(s.upkeep)
 	go s.end()
 	s.log.Info("serving", zap.Stringer("cluster", s.identity.Cluster),
@@ -94,16 +108,43 @@ func (s *Server) open(ctx context.Context) (err error) {
 	if err := s.listen(); err != nil {
 		return err
 	}
+	s.serve()
 	if s.lock, err = lockDir(s.cfg.Dir); err != nil {
 		return err
 	}
-	if s.identity, err = s.settle(ctx); err != nil {
+	fresh := false
+	if s.identity, fresh, err = s.settle(ctx); err != nil {
 		return err
 	}
 	s.log = s.log.With(zap.Uint64("id", s.identity.ID))
+	if err := s.checkCertificate(); err != nil {
+		if fresh { // nobody knows of this server yet, so the next start may ask for another ID
+			err = errors.Join(err, forgetClaim(s.cfg.Dir))
+		}
+		return err
+	}
+	if err := s.connect(); err != nil {
+		return err
+	}
+	if fresh {
+		if err := s.founding.mayBegin(ctx); err != nil {
+			return err
+		}
+		// From here on a start with this directory is the same server's, also after a
+		// crash: an ID is never given out twice, and a vote never forgotten.
+		if err := s.identity.save(s.cfg.Dir); err != nil {
+			return err
+		}
+	}
 	if err := s.openDisk(); err != nil {
 		return err
 	}
+	s.metrics = newMetrics(s)
+	return s.startReplica()
+}
+
+// connect takes up connections with other servers.
+func (s *Server) connect() (err error) {
 	s.network, err = transport.New(transport.Config{
 		ClusterID: uint64(s.identity.Cluster), NodeID: s.identity.ID,
 		Listener: s.listeners.peer, Advertise: s.addresses.Peer, TLS: s.cfg.PeerTLS, Logger: s.log.Named("transport"),
@@ -111,8 +152,24 @@ func (s *Server) open(ctx context.Context) (err error) {
 	if err != nil {
 		return fmt.Errorf("server: %w", err)
 	}
-	s.metrics = newMetrics(s)
-	return s.startReplica()
+	return s.startFounding()
+}
+
+// checkCertificate refuses to be a server that the others would not let in.
+func (s *Server) checkCertificate() error {
+	if s.cfg.PeerTLS == nil || s.cfg.PeerTLS.PeerName == nil {
+		return nil
+	}
+	pair, err := tls.LoadX509KeyPair(s.cfg.PeerTLS.CertFile, s.cfg.PeerTLS.KeyFile)
+	if err != nil {
+		return fmt.Errorf("%w: the certificate for the other servers: %w", ErrInvalidConfig, err)
+	}
+	name := s.cfg.PeerTLS.PeerName(s.identity.ID)
+	if err := pair.Leaf.VerifyHostname(name); err != nil {
+		return fmt.Errorf("%w: this is server %d, whose certificate must have the name %s, and not %v: %w",
+			ErrInvalidConfig, s.identity.ID, name, pair.Leaf.DNSNames, err)
+	}
+	return nil
 }
 
 // listen takes all addresses.
@@ -168,7 +225,7 @@ func (s *Server) startReplica() error {
 		return err
 	}
 	s.storage = &timedStorage{Storage: storage, synced: s.metrics.syncSeconds}
-	if err := s.checkMember(); err != nil {
+	if err := errors.Join(s.checkLog(), s.checkMember()); err != nil {
 		return err
 	}
 	wire, err := s.network.Group(group)
@@ -200,10 +257,23 @@ func (s *Server) firstMembers() (peers []raft.Peer) {
 	return peers
 }
 
+// whenReady answers requests, also while the server waits for others to begin.
+func (s *Server) whenReady(w http.ResponseWriter, r *http.Request) {
+	if h := s.ready.Load(); h != nil {
+		(*h).ServeHTTP(w, r)
+		return
+	}
+	if r.URL.Path == "/healthz" {
+		_, _ = io.WriteString(w, "starting\n")
+		return
+	}
+	writeError(w, api.Errorf(api.CodeUnavailable, "the server is starting"))
+}
+
 // serve starts to answer requests.
 func (s *Server) serve() {
 	public := &http.Server{
-		Handler: s.handler(), TLSConfig: s.cfg.ClientTLS, ErrorLog: zap.NewStdLog(s.log.Named("http")),
+		Handler: http.HandlerFunc(s.whenReady), TLSConfig: s.cfg.ClientTLS, ErrorLog: zap.NewStdLog(s.log.Named("http")),
 		ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10,
 		BaseContext: func(net.Listener) context.Context { return s.background },
 	}
@@ -222,6 +292,10 @@ func (s *Server) serve() {
 		mux.HandleFunc("/debug/pprof/profile", pprof.Profile)
 		mux.HandleFunc("/debug/pprof/symbol", pprof.Symbol)
 		mux.HandleFunc("/debug/pprof/trace", pprof.Trace)
+		// Also for probes, which may have no certificate for the clients' address.
+		for _, path := range []string{"/healthz", "/readyz", "/metrics"} {
+			mux.HandleFunc("GET "+path, s.whenReady)
+		}
 		debug := &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second}
 		s.http = append(s.http, debug)
 		s.running.Go(func() { s.fail(debug.Serve(s.listeners.debug)) })
@@ -252,13 +326,7 @@ func (s *Server) end() {
 	err := s.replica.Stop(ctx)
 	cancel()
 	s.cancel()
-	for _, h := range s.http {
-		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
-		if h.Shutdown(ctx) != nil {
-			_ = h.Close()
-		}
-		cancel()
-	}
+	s.closeHTTP()
 	s.running.Wait()
 	if s.err == nil {
 		s.err = err
@@ -268,6 +336,17 @@ func (s *Server) end() {
 	}
 	s.log.Info("stopped", zap.Error(s.err))
 	close(s.done)
+}
+
+// closeHTTP ends requests, which have had their answers, and watches.
+func (s *Server) closeHTTP() {
+	for _, h := range s.http {
+		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+		if h.Shutdown(ctx) != nil {
+			_ = h.Close()
+		}
+		cancel()
+	}
 }
 
 // release closes what is open, the last first.

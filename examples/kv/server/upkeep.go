@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"time"
@@ -91,7 +92,18 @@ func (s *Server) tend() (again bool, err error) {
 	if err != nil {
 		return false, nil // the server stops
 	}
+	if st.Durable > 0 && !s.identity.Lived {
+		s.identity.Lived = true
+		if err := s.identity.save(s.cfg.Dir); err != nil {
+			return true, err
+		}
+	}
 	me := s.membership(&st).Find(s.identity.ID)
+	if me != nil && s.identity.Member == 0 {
+		if err := s.noteMember(st.ConfigIndex); err != nil {
+			return true, err
+		}
+	}
 	if now := time.Now(); st.Lead != raft.None || s.identity.Member == 0 {
 		s.alone = now
 	} else if now.Sub(s.alone) >= aloneInterval {
@@ -148,7 +160,32 @@ func (s *Server) leave(st *replica.Status) {
 	if st.RaftState == raft.StateLeader {
 		return
 	}
-	s.fail(fmt.Errorf("%w: server %d by log entry %d", ErrRemoved, s.identity.ID, st.ConfigIndex))
+	s.removed(st.ConfigIndex, "")
+}
+
+// removed ends the server for good.
+func (s *Server) removed(index uint64, how string) {
+	s.identity.Removed = index
+	err := fmt.Errorf("%w: server %d by log entry %d%s", ErrRemoved, s.identity.ID, index, how)
+	s.fail(errors.Join(err, s.identity.save(s.cfg.Dir)))
+}
+
+// checkLog refuses to start a server that has lost its log, or a part of it: it has voted
+// and answered for what was in it.
+func (s *Server) checkLog() error {
+	last, err := s.storage.LastIndex()
+	if err != nil {
+		return err
+	}
+	applied, err := s.store.Applied()
+	if err != nil {
+		return err
+	}
+	if last == 0 && s.identity.Lived || applied > last {
+		return fmt.Errorf("%w: the log of server %d in %s ends at entry %d, the state is of entry %d; "+
+			"remove the server from the cluster, and let a new one join with an empty directory", ErrDamaged, s.identity.ID, s.cfg.Dir, last, applied)
+	}
+	return nil
 }
 
 // checkMember refuses to start a server that knows that it is no member any more.
@@ -161,9 +198,13 @@ func (s *Server) checkMember() error {
 	if err != nil {
 		return err
 	}
+	removed := s.identity.Removed
 	if s.identity.wasRemoved(cs.Index) && !config.Contains(s.identity.ID) {
+		removed = cs.Index
+	}
+	if removed != 0 {
 		return fmt.Errorf("%w: server %d by log entry %d; a new one joins with another directory than %s",
-			ErrRemoved, s.identity.ID, cs.Index, s.cfg.Dir)
+			ErrRemoved, s.identity.ID, removed, s.cfg.Dir)
 	}
 	return nil
 }

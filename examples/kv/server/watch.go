@@ -10,21 +10,25 @@ import (
 	"github.com/quorate-raft/raft/examples/kv/api"
 )
 
+// maxWatches bounds the watches of one server: each change wakes all of them, and those of a
+// leader take their time from what keeps it the leader.
+const maxWatches = 1000
+
 // watchInterval is after how long without a change a watch gets a line that says so.
 const watchInterval = 2 * time.Second
 
 // watch writes changes, a line each time, until the client goes or the server stops.
 func (s *Server) watch(w http.ResponseWriter, r *http.Request) {
-	query := r.URL.Query()
-	from, to, err := rangeOf(query)
-	since, err2 := number("since", query.Get("since"))
-	if err = errors.Join(err, err2); err == nil && !query.Has("since") {
-		since, err = s.store.Applied()
+	from, to, since, err := s.watched(r)
+	if err == nil && s.watches.Add(1) > maxWatches {
+		err = api.Errorf(api.CodeUnavailable, "there are %d watches here already", maxWatches)
+		s.watches.Add(-1)
 	}
 	if err != nil {
-		s.writeError(w, s.explain(err))
+		writeError(w, s.explain(err))
 		return
 	}
+	defer s.watches.Add(-1)
 	s.metrics.watches.Inc()
 	defer s.metrics.watches.Dec()
 	w.Header().Set("Content-Type", "application/x-ndjson")
@@ -32,13 +36,33 @@ func (s *Server) watch(w http.ResponseWriter, r *http.Request) {
 	out := http.NewResponseController(w)
 	lines := json.NewEncoder(w)
 	lines.SetEscapeHTML(false)
+	// There is no more to read; that the client has gone is seen by writing.
+	_ = out.SetReadDeadline(time.Time{})
 	for wait := time.Duration(0); ; wait = watchInterval { // the first line at once: the watch has begun
 		changes, err := s.nextChanges(r.Context(), from, to, since, wait)
 		since = changes.Through
+		_ = out.SetWriteDeadline(time.Now().Add(s.cfg.answerTimeout))
 		if lines.Encode(changes) != nil || out.Flush() != nil || err != nil {
 			return
 		}
 	}
+}
+
+// watched returns what a request is to watch.
+func (s *Server) watched(r *http.Request) (from, to []byte, since uint64, err error) {
+	query, err := queryOf(r, "prefix", "from", "to", "since")
+	if err != nil {
+		return nil, nil, 0, err
+	}
+	if from, to, err = rangeOf(query); err != nil {
+		return nil, nil, 0, err
+	}
+	if query.Has("since") {
+		since, err = number("since", query.Get("since"))
+	} else {
+		since, err = s.store.Applied()
+	}
+	return from, to, since, err
 }
 
 // nextChanges waits for changes after since. An error goes to the client as well.

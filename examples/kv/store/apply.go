@@ -101,7 +101,7 @@ func (s *Store) apply(index uint64, data []byte) (Result, error) {
 		return Result{Status: Malformed}, nil
 	}
 	switch c.op {
-	case opNewMember, opReserveMembers:
+	case opNewMember, opUseMember, opRetireMembers:
 		return s.changeMembers(index, &c), nil
 	case opRegister:
 		result := Result{Status: Done, Revision: index}

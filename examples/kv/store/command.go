@@ -25,7 +25,8 @@ const (
 	opDelete
 	opCompareAndSet
 	opNewMember
-	opReserveMembers
+	opUseMember
+	opRetireMembers
 )
 
 // RequestID identifies a request, so that it is applied once however often it is
@@ -67,7 +68,9 @@ type command struct {
 	id         RequestID
 	key, value []byte
 	condition  Condition
-	member     uint64
+
+	member, claim uint64 // an ID of a server, and whose it is
+	bound         uint64 // another ID
 }
 
 // EncodeRegister returns the command that registers a client. Its Result.Revision is
@@ -97,7 +100,7 @@ func (c *command) check() error {
 	switch c.op {
 	case opRegister:
 		return nil
-	case opNewMember, opReserveMembers:
+	case opNewMember, opUseMember, opRetireMembers:
 		return c.checkMember()
 	}
 	if (c.id.Client == 0) != (c.id.Number == 0) {
@@ -148,8 +151,10 @@ func decode(data []byte) (c command, err error) {
 	c.op = operation(r.byte())
 	switch c.op {
 	case opRegister:
-	case opNewMember, opReserveMembers:
-		c.member = r.uvarint()
+	case opNewMember, opUseMember, opRetireMembers:
+		for _, field := range c.memberFields() {
+			*field = r.uvarint()
+		}
 	case opPut, opDelete, opCompareAndSet:
 		c.id = RequestID{Client: r.uvarint(), Number: r.uvarint()}
 		c.key = r.bytes()

@@ -2,6 +2,7 @@ package store
 
 import (
 	"bytes"
+	"math"
 	"strings"
 	"testing"
 
@@ -22,8 +23,11 @@ func TestEncodeDecode(t *testing.T) {
 		{op: opPut, id: someID, key: longestKey, value: longestText},
 		{op: opDelete, id: someID, key: []byte{0}},
 		{op: opNewMember},
-		{op: opNewMember, member: MaxMember},
-		{op: opReserveMembers, member: 300},
+		{op: opNewMember, bound: 7, member: MaxMember, claim: 1 << 63},
+		{op: opUseMember, member: 5},
+		{op: opUseMember, member: 300, claim: math.MaxUint64},
+		{op: opRetireMembers, bound: 300},
+		{op: opRetireMembers, member: 3, bound: MaxMember},
 		{op: opCompareAndSet, key: []byte("k"), condition: IfAbsent(), value: []byte("v")},
 		{op: opCompareAndSet, id: someID, key: []byte("k"), condition: IfRevision(1 << 63), value: []byte("v")},
 		{op: opCompareAndSet, id: someID, key: []byte("k"), condition: IfValue(longestText), value: longestText},
@@ -33,9 +37,11 @@ func TestEncodeDecode(t *testing.T) {
 		case opRegister:
 			data = EncodeRegister()
 		case opNewMember:
-			data = EncodeNewMember(c.member)
-		case opReserveMembers:
-			data = EncodeReserveMembers(c.member)
+			data = EncodeNewMember(c.bound, c.member, c.claim)
+		case opUseMember:
+			data = EncodeUseMember(c.member, c.claim)
+		case opRetireMembers:
+			data = EncodeRetireMembers(c.member, c.bound)
 		default:
 			data = must(c.encode())
 		}
@@ -106,8 +112,9 @@ func FuzzDecode(f *testing.F) {
 	f.Add(must(EncodeDelete(RequestID{}, []byte("key"))))
 	f.Add(must(EncodeCompareAndSet(someID, []byte("key"), IfRevision(9), []byte("value"))))
 	f.Add(must(EncodeCompareAndSet(someID, []byte("key"), IfValue([]byte("old")), nil)))
-	f.Add(EncodeNewMember(3))
-	f.Add(EncodeReserveMembers(MaxMember))
+	f.Add(EncodeNewMember(3, 4, 5))
+	f.Add(EncodeUseMember(3, math.MaxUint64))
+	f.Add(EncodeRetireMembers(0, MaxMember))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		c, err := decode(data)
 		if err != nil {
@@ -119,10 +126,8 @@ func FuzzDecode(f *testing.F) {
 		case opRegister:
 			encoded = EncodeRegister()
 			require.Equal(t, encoded, data)
-		case opNewMember:
-			encoded = EncodeNewMember(c.member)
-		case opReserveMembers:
-			encoded = EncodeReserveMembers(c.member)
+		case opNewMember, opUseMember, opRetireMembers:
+			encoded = encodeMember(&c)
 		default:
 			encoded = must(c.encode())
 		}

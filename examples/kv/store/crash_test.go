@@ -55,7 +55,8 @@ func TestModel(t *testing.T) {
 		})
 	}
 	t.Log(counts)
-	for _, what := range []string{"reopened", "crashed", "lost", "restored", "crashed in restore", "old after restore", "new after restore"} {
+	for _, what := range []string{"reopened", "crashed", "lost", "restored", "crashed in restore", "old after restore", "new after restore",
+		Taken.String()} {
 		require.NotZero(t, counts[what], what)
 	}
 }
@@ -92,6 +93,7 @@ func (w *world) propose(m *member) {
 	var want []Result
 	for range 1 + w.rnd.IntN(20) {
 		r, result := w.next()
+		w.counts[result.Status.String()]++
 		commands, want = append(commands, replica.Command{Index: r.index, Data: r.data}), append(want, result)
 	}
 	require.NoError(w, m.s.Apply(commands))
@@ -218,10 +220,10 @@ func (w *world) check(m *member) {
 	onDisk, err := m.s.readMeta()
 	require.NoError(w, err)
 	require.Equal(w, meta{generation: m.s.generation, applied: appliedOf(w, m.s), owner: identity{7, 3}}, onDisk)
-	require.Equal(w, truth.highest, m.s.highest)
-	highest, err := m.s.readMembers()
+	require.Equal(w, members{truth.highest, truth.open}, m.s.members)
+	ofDisk, err := m.s.readMembers()
 	require.NoError(w, err)
-	require.Equal(w, truth.highest, highest)
+	require.Equal(w, m.s.members, ofDisk)
 	for _, r := range [][2][]byte{
 		{{generationByte}, generationPrefix(m.s.generation)}, {generationPrefix(m.s.generation + 1), nil},
 	} {

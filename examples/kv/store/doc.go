@@ -3,8 +3,8 @@
 // ask of them. It is a replica.Durable; package replica applies the log to it.
 //
 // Commands are made by [EncodePut], [EncodeDelete], [EncodeCompareAndSet],
-// [EncodeRegister], [EncodeNewMember] and [EncodeReserveMembers], proposed as they are, and end in a [Result] on the server that
-// proposed them. Reads, [Store.Get], [Store.Range] and [Store.Watch], are of what is
+// [EncodeRegister], [EncodeNewMember], [EncodeUseMember] and [EncodeRetireMembers],
+// proposed as they are, and end in a [Result] on the server that proposed them. Reads, [Store.Get], [Store.Range] and [Store.Watch], are of what is
 // applied on this server; how fresh that is, is for the caller to settle first, with
 // replica.Replica.Read.
 //
@@ -38,9 +38,16 @@
 // # Servers have numbers too
 //
 // A server that joins needs an ID that no server ever had, since others may still take
-// messages of the old one for its own. The state has the highest ID that was ever made or
-// reserved, [EncodeNewMember] makes the next, and [EncodeReserveMembers] sees to an ID
-// that nobody asked for before it is gone from the membership.
+// messages of the old one for its own. The state has the highest ID that was ever given or
+// retired: those above it are free, those up to it nobody's but of whom they were given to.
+//
+// A server that did not hear which ID it was given asks again, and must get the same one.
+// So it comes with a claim, a random number that it has on its disk before it asks. The IDs
+// that were given are open, each with its claim; one that was given without, for a server
+// that is started later, becomes the first claim's that wants it. [EncodeNewMember] gives
+// an ID, [EncodeUseMember] looks whose it is before it becomes that of a member, and
+// [EncodeRetireMembers] closes it before the member is removed. [MaxOpenMembers] are open
+// at most.
 //
 // # What is on disk
 //
@@ -49,7 +56,8 @@
 //	00                          format version, generation, applied index, cluster ID, node ID
 //	01 generation 'c' client    log index, number, status and revision of its last request
 //	01 generation 'k' key       revision, value
-//	01 generation 'm'           highest ID of a member, if there is one
+//	01 generation 'm'           highest ID of a member that was given or retired, if there is one
+//	01 generation 'o' ID        claim, of an open ID
 //
 // An Apply is one batch of Pebble's, with the index, and is not synced: its log keeps
 // batches in order, so that a crash leaves the state as of an earlier command with

@@ -39,14 +39,14 @@ func (fs *stillFS) crash(rnd *rand.Rand) *stillFS {
 	return &stillFS{MemFS: fs.CrashClone(vfs.CrashCloneCfg{UnsyncedDataPercent: percent, RNG: rnd})}
 }
 
-// fewClients is how many clients stores remember in tests.
-const fewClients = 4
+// fewClients is how many clients stores remember in tests, fewOpen how many IDs are open.
+const fewClients, fewOpen = 4, 5
 
 // small are options under which little data makes Pebble do all that it does.
 func small(fs vfs.FS) *Options {
 	return &Options{
 		ClusterID: 7, NodeID: 3,
-		FS: fs, HistoryEvents: 50, HistoryBytes: 200 << 10, CacheBytes: 64 << 10, MemTableBytes: 64 << 10, maxClients: fewClients,
+		FS: fs, HistoryEvents: 50, HistoryBytes: 200 << 10, CacheBytes: 64 << 10, MemTableBytes: 64 << 10, maxClients: fewClients, maxOpen: fewOpen,
 		Pebble: func(o *pebble.Options) {
 			o.LBaseMaxBytes = 64 << 10
 			o.Experimental.FileCacheShards = 1

@@ -14,10 +14,11 @@ const (
 	metaByte       = 0x00
 	generationByte = 0x01
 
-	clientRecord  = 'c'
-	keyRecord     = 'k'
-	keysEnd       = 'l'
-	membersRecord = 'm'
+	clientRecord     = 'c'
+	keyRecord        = 'k'
+	keysEnd          = 'l'
+	membersRecord    = 'm'
+	openMemberRecord = 'o'
 )
 
 var metaKey = []byte{metaByte}

@@ -16,6 +16,8 @@ type request struct {
 	key, value string
 	condition  Condition
 	member     uint64
+	bound      uint64
+	claim      uint64
 	data       []byte // encoded
 }
 
@@ -23,11 +25,14 @@ type request struct {
 type model struct {
 	keys    map[string]Entry
 	clients map[uint64]client
-	highest uint64 // ID of a member
+	highest uint64            // ID of a member
+	open    map[uint64]uint64 // IDs with their claims
 	events  []Event
 }
 
-func newModel() *model { return &model{keys: map[string]Entry{}, clients: map[uint64]client{}} }
+func newModel() *model {
+	return &model{keys: map[string]Entry{}, clients: map[uint64]client{}, open: map[uint64]uint64{}}
+}
 
 // modelAt returns what the commands up to index make.
 func modelAt(log []request, index uint64) *model {
@@ -56,7 +61,7 @@ func (m *model) apply(r *request) Result {
 		}
 		m.clients[r.index] = client{id: r.index, used: r.index, result: Result{Done, r.index}}
 		return Result{Done, r.index}
-	case r.op == opNewMember || r.op == opReserveMembers:
+	case r.op == opNewMember || r.op == opUseMember || r.op == opRetireMembers:
 		return m.changeMembers(r)
 	case r.id.Client == 0:
 		return m.change(r)
@@ -77,16 +82,49 @@ func (m *model) apply(r *request) Result {
 
 func (m *model) changeMembers(r *request) Result {
 	switch {
-	case r.member == math.MaxUint64 || r.op == opReserveMembers && r.member == 0:
+	case r.member == math.MaxUint64 || r.bound == math.MaxUint64:
 		return Result{Status: Malformed}
-	case r.op == opReserveMembers:
-		m.highest = max(m.highest, r.member)
+	case r.op == opUseMember && r.member == 0, r.op == opRetireMembers && r.bound < max(1, r.member):
+		return Result{Status: Malformed}
+	case r.op == opUseMember:
+		if claim, ok := m.open[r.member]; !ok || claim != r.claim {
+			return Result{Status: Taken}
+		}
 		return Result{Done, r.index}
-	case max(m.highest, r.member) == math.MaxUint64-1:
-		return Result{Status: Exhausted}
+	case r.op == opRetireMembers:
+		m.highest = max(m.highest, r.bound)
+		maps.DeleteFunc(m.open, func(id, _ uint64) bool { return r.member == 0 || id == r.member })
+		return Result{Done, r.index}
 	}
-	m.highest = max(m.highest, r.member) + 1
-	return Result{Done, m.highest}
+	for id, claim := range m.open {
+		switch {
+		case r.claim == 0 || claim != r.claim:
+		case r.member == 0 || r.member == id:
+			return Result{Done, id}
+		default:
+			return Result{Taken, id}
+		}
+	}
+	if claim, ok := m.open[r.member]; ok && claim == 0 && r.claim != 0 {
+		m.open[r.member] = r.claim
+		return Result{Done, r.member}
+	}
+	highest := max(m.highest, r.bound)
+	id := r.member
+	switch {
+	case id == 0 && highest == math.MaxUint64-1:
+		return Result{Status: Exhausted}
+	case id == 0:
+		id = highest + 1
+	case id <= highest || id > highest+1_000_000 && highest < math.MaxUint64-1_000_000:
+		return Result{Status: Taken}
+	}
+	m.highest = id
+	m.open[id] = r.claim
+	if len(m.open) > fewOpen {
+		delete(m.open, slices.Min(slices.Collect(maps.Keys(m.open))))
+	}
+	return Result{Done, id}
 }
 
 func (m *model) change(r *request) Result {
@@ -173,16 +211,34 @@ func (g *generator) request() request {
 	return r
 }
 
-// members returns a request for IDs, mostly not far from those that were made.
+// members returns a request about IDs, mostly ones not far from those that were given, and
+// claims that were made before.
 func (g *generator) members() request {
-	ids := []uint64{0, g.m.highest, g.m.highest + 2, g.rnd.Uint64N(100), g.rnd.Uint64N(100), math.MaxUint64}
-	r := request{op: opNewMember, member: ids[g.rnd.IntN(len(ids))]}
-	if g.rnd.IntN(100) == 0 {
-		r.member = math.MaxUint64 - 1 - g.rnd.Uint64N(3)
+	high := g.m.highest
+	ids := []uint64{0, 0, high, high + 1, high + 3, high - g.rnd.Uint64N(min(high, 8)+1), g.rnd.Uint64N(100), high + 1_000_000, high + 1_000_001, math.MaxUint64}
+	for id := range g.m.open {
+		ids = append(ids, id)
 	}
-	r.data = EncodeNewMember(r.member)
-	if g.rnd.IntN(3) == 0 {
-		r.op, r.data = opReserveMembers, EncodeReserveMembers(r.member)
+	slices.Sort(ids) // so that what is drawn does not depend on the map's order
+	anID := func() uint64 { return ids[g.rnd.IntN(len(ids))] }
+	r := request{op: opNewMember, member: anID(), claim: g.rnd.Uint64N(10)}
+	if g.rnd.IntN(2) == 0 {
+		r.bound = g.rnd.Uint64N(high + 2)
+	}
+	if g.rnd.IntN(100) == 0 {
+		r.bound = math.MaxUint64 - 1 - g.rnd.Uint64N(3)
+	}
+	r.data = EncodeNewMember(r.bound, r.member, r.claim)
+	switch g.rnd.IntN(4) {
+	case 0:
+		r.op, r.bound = opUseMember, 0
+		r.data = EncodeUseMember(r.member, r.claim)
+	case 1:
+		r.op, r.claim = opRetireMembers, 0
+		if r.bound = r.member; r.member == 0 {
+			r.bound = anID()
+		}
+		r.data = EncodeRetireMembers(r.member, r.bound)
 	}
 	return r
 }

@@ -132,20 +132,8 @@ func (s *Store) load() error {
 	if s.clients, err = newClientTable(s.o.maxClients, clients); err != nil {
 		return err
 	}
-	s.highest, err = s.readMembers()
+	s.members, err = s.readMembers()
 	return err
-}
-
-func (s *Store) readMembers() (highest uint64, err error) {
-	record, done, err := s.db.Get(membersKey(s.generation))
-	if errors.Is(err, pebble.ErrNotFound) {
-		return 0, nil
-	}
-	if err != nil {
-		return 0, err
-	}
-	defer done.Close()
-	return parseMembers(nil, record)
 }
 
 func (s *Store) readMeta() (m meta, err error) {

@@ -36,8 +36,8 @@ type Options struct {
 	// FS, Lock, Logger and EventListener are not to be changed.
 	Pebble func(*pebble.Options)
 
-	// maxClients is MaxClients but in tests.
-	maxClients int
+	// maxClients and maxOpen are MaxClients and MaxOpenMembers but in tests.
+	maxClients, maxOpen int
 	// mustExist keeps Open from making a directory.
 	mustExist bool
 }
@@ -77,6 +77,7 @@ func (o *Options) withDefaults() Options {
 	setDefault(&filled.CacheBytes, 32<<20)
 	setDefault(&filled.MemTableBytes, 16<<20)
 	setDefault(&filled.maxClients, MaxClients)
+	setDefault(&filled.maxOpen, MaxOpenMembers)
 	if filled.FS == nil {
 		filled.FS = vfs.Default
 	}

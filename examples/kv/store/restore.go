@@ -31,7 +31,7 @@ func (s *Store) Restore(index uint64, r io.Reader) (err error) {
 			err = fmt.Errorf("store: restore at %d: %w", index, err)
 		}
 	}()
-	in := restorer{s: s, index: index, generation: next}
+	in := restorer{s: s, index: index, generation: next, members: members{open: map[uint64]uint64{}}}
 	if err := in.drop(); err != nil { // of an earlier try
 		return err
 	}
@@ -58,7 +58,7 @@ func (s *Store) switchTo(in *restorer, clients *clientTable) error {
 	if err := s.write("restore", func() error { return s.db.Apply(b, pebble.NoSync) }); err != nil {
 		return err
 	}
-	s.generation, s.clients, s.highest = in.generation, clients, in.highest
+	s.generation, s.clients, s.members = in.generation, clients, in.members
 	s.applied.Store(in.index)
 	s.history.reset(in.index)
 	return b.Close()
@@ -69,7 +69,7 @@ type restorer struct {
 	s                 *Store
 	index, generation uint64
 	clients           []*client
-	highest           uint64
+	members           members
 	last              []byte // the key of the record before
 	scratch           []byte
 }
@@ -166,10 +166,8 @@ func (in *restorer) check(key, value []byte) error {
 			return fmt.Errorf("revision %d", revision)
 		}
 		return (&command{op: opPut, key: key[1:], value: v}).check()
-	case membersRecord:
-		highest, err := parseMembers(key[1:], value)
-		in.highest = highest
-		return err
+	case membersRecord, openMemberRecord:
+		return in.members.add(key, value, in.s.o.maxOpen)
 	}
 	return errors.New("unknown kind")
 }

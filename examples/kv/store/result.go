@@ -20,7 +20,10 @@ var (
 	// that was applied. It changed nothing now, but an earlier try may have.
 	ErrSuperseded = errors.New("store: superseded by a later request of the client")
 
-	// ErrExhausted is of an EncodeNewMember when all IDs were made or reserved. It changed
+	// ErrTaken is of an EncodeNewMember or EncodeUseMember for an ID that this server
+	// cannot have. It changed nothing.
+	ErrTaken = errors.New("store: the ID is, or was, another server's")
+	// ErrExhausted is of an EncodeNewMember when all IDs were given or retired. It changed
 	// nothing.
 	ErrExhausted = errors.New("store: there are no more IDs of members")
 
@@ -82,8 +85,9 @@ const (
 	UnknownClient
 	Superseded
 	Exhausted
+	Taken
 
-	lastStatus = Exhausted
+	lastStatus = Taken
 )
 
 var statuses = [...]struct {
@@ -92,7 +96,7 @@ var statuses = [...]struct {
 }{
 	Done: {"done", nil}, Absent: {"absent", nil}, Mismatch: {"mismatch", ErrMismatch},
 	Malformed: {"malformed", ErrMalformed}, UnknownClient: {"unknown client", ErrUnknownClient},
-	Superseded: {"superseded", ErrSuperseded}, Exhausted: {"exhausted", ErrExhausted},
+	Superseded: {"superseded", ErrSuperseded}, Exhausted: {"exhausted", ErrExhausted}, Taken: {"taken", ErrTaken},
 }
 
 // String names the status.
@@ -109,8 +113,8 @@ type Result struct {
 	Status Status
 	// Revision is the log index of the command if it was Done, which for a Register
 	// is the ID of the client; but for a NewMember that was Done it is the ID of the
-	// member. For a Mismatch it is the revision of the key, 0 if it is absent. Otherwise
-	// it is 0.
+	// member. For a Mismatch it is the revision of the key, 0 if it is absent. For a
+	// NewMember that was Taken it is the ID that the claim has, if any. Otherwise it is 0.
 	Revision uint64
 }
 

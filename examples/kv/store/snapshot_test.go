@@ -139,6 +139,10 @@ func memberRecordOf(highest uint64) []byte {
 	return recordOf([]byte{membersRecord}, membersRecordOf(highest))
 }
 
+func openRecordOf(id, claim uint64) []byte {
+	return recordOf(openMemberKey(0, id)[prefixLen:], binary.BigEndian.AppendUint64(nil, claim))
+}
+
 func keyRecordOf(key, value string, revision uint64) []byte {
 	record := append(binary.BigEndian.AppendUint64(nil, revision), value...)
 	return appendBytes(appendBytes(nil, []byte("k"+key)), record)
@@ -175,16 +179,31 @@ func TestImpossibleSnapshotRefused(t *testing.T) {
 	}
 	bad["members of a key"] = [][]byte{recordOf([]byte{membersRecord, 1}, membersRecordOf(5))}
 	bad["members twice"] = [][]byte{memberRecordOf(5), memberRecordOf(5)}
+	for name, records := range map[string][][]byte{
+		"open ID beyond the highest": {openRecordOf(6, 0)}, "open ID 0": {openRecordOf(0, 1)},
+		"one claim of two":       {openRecordOf(2, 7), openRecordOf(3, 7)},
+		"too many open":          {openRecordOf(1, 0), openRecordOf(2, 0), openRecordOf(3, 0), openRecordOf(4, 0), openRecordOf(5, 0), openRecordOf(6, 0)},
+		"open ID cut":            {recordOf([]byte{openMemberRecord, 1}, membersRecordOf(5))},
+		"open ID of a claim cut": {recordOf(openMemberKey(0, 1)[prefixLen:], []byte{1})},
+	} {
+		highest := uint64(5)
+		if len(records) > fewOpen {
+			highest = 9
+		}
+		bad[name] = append([][]byte{memberRecordOf(highest)}, records...)
+	}
+	bad["open ID without a highest"] = [][]byte{openRecordOf(1, 7)}
 	s := opened(t)
 	for name, records := range bad {
 		require.ErrorIs(t, s.Restore(100, bytes.NewReader(framed(records...))), ErrSnapshot, name)
 	}
-	require.NoError(t, s.Restore(100, bytes.NewReader(framed(clientRecordOf(c(3, 9)), keyRecordOf("a", "v", 100), memberRecordOf(5)))))
+	require.NoError(t, s.Restore(100, bytes.NewReader(framed(clientRecordOf(c(3, 9)), keyRecordOf("a", "v", 100), memberRecordOf(5), openRecordOf(2, 0), openRecordOf(3, 0), openRecordOf(4, 7)))))
 	value, revision, found, err := s.Get([]byte("a"))
 	require.NoError(t, err)
 	require.Equal(t, []any{"v", uint64(100), true}, []any{string(value), revision, found})
 	require.Equal(t, Result{Done, 3}, s.clients.byID[3].Value.(*client).result)
-	require.Equal(t, Result{Done, 6}, apply(t, s, 101, EncodeNewMember(0)))
+	require.Equal(t, Result{Done, 6}, apply(t, s, 101, EncodeNewMember(0, 0, 0)))
+	require.Equal(t, Result{Done, 4}, apply(t, s, 102, EncodeNewMember(0, 0, 7)))
 }
 
 // Whatever bytes come as a snapshot, as they are or as records with good checksums:
@@ -196,6 +215,7 @@ func FuzzRestore(f *testing.F) {
 	f.Add(keyRecordOf("a", "v", 10), true)
 	f.Add([]byte{}, false)
 	f.Add(append(keyRecordOf("a", "v", 10), memberRecordOf(7)...), true)
+	f.Add(append(memberRecordOf(7), openRecordOf(5, 3)...), true)
 	f.Add(append(keyRecordOf("a", "v", 10), keyRecordOf("b", "", 11)...), true)
 	s, err := Open(testDir, small(newFS()))
 	require.NoError(f, err)

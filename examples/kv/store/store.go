@@ -39,7 +39,7 @@ type Store struct {
 	// What follows belongs to the goroutine that applies.
 
 	clients *clientTable
-	highest uint64 // ID of a member that was made or reserved
+	members members
 	work    applyWork
 }
 

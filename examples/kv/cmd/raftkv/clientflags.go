@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -59,13 +60,20 @@ func clientConfig(c *cli.Command) (client.Config, error) {
 		config.TLS.Certificates = []tls.Certificate{certificate}
 	}
 	if config.TLS != nil { // then it is https, whether that was written or not
-		for i, e := range config.Endpoints {
-			if !strings.Contains(e, "://") {
-				config.Endpoints[i] = "https://" + e
-			}
-		}
+		config.Endpoints = withHTTPS(config.Endpoints)
 	}
 	return config, nil
+}
+
+// withHTTPS makes URLs with https of addresses without a scheme.
+func withHTTPS(addresses []string) []string {
+	urls := slices.Clone(addresses)
+	for i, a := range urls {
+		if !strings.Contains(a, "://") {
+			urls[i] = "https://" + a
+		}
+	}
+	return urls
 }
 
 // asking is an action that asks servers something, within the time of --timeout. What

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"io"
 
 	"github.com/urfave/cli/v3"
@@ -11,8 +12,19 @@ import (
 )
 
 func consistencyFlag() cli.Flag {
-	return &cli.StringFlag{Name: "consistency", Value: string(api.Linearizable), Usage: "linearizable, lease or stale"}
+	return &cli.StringFlag{
+		Name: "consistency", Value: string(api.Linearizable), Usage: "`KIND`: linearizable, lease or stale",
+		Validator: func(text string) error {
+			switch api.Consistency(text) {
+			case api.Linearizable, api.Lease, api.Stale:
+				return nil
+			}
+			return fmt.Errorf("--consistency (%s) must be linearizable, lease or stale", text)
+		},
+	}
 }
+
+func consistencyOf(c *cli.Command) api.Consistency { return api.Consistency(c.String("consistency")) }
 
 func putCommand() *cli.Command {
 	return &cli.Command{
@@ -40,7 +52,7 @@ func getCommand() *cli.Command {
 		Name: "get", Usage: "print the value of a key", ArgsUsage: "KEY",
 		Flags: clientFlags(consistencyFlag()),
 		Action: asking([]string{"KEY"}, func(ctx context.Context, cl *client.Client, c *cli.Command, args []string) (api.Entry, error) {
-			return cl.Get(ctx, []byte(args[0]), api.Consistency(c.String("consistency")))
+			return cl.Get(ctx, []byte(args[0]), consistencyOf(c))
 		}, func(c *cli.Command, e api.Entry) { printf(c, "%s\n", e.Value) }),
 	}
 }
@@ -142,7 +154,10 @@ func rangeCommand() *cli.Command {
 
 func printRange(ctx context.Context, cl *client.Client, c *cli.Command, keys client.Keys) error {
 	n, limit := 0, c.Int("limit")
-	for page, err := range cl.RangeAll(ctx, keys, api.Consistency(c.String("consistency"))) {
+	if limit < 0 {
+		return usagef("--limit (%d) must not be negative", limit)
+	}
+	for page, err := range cl.RangeAll(ctx, keys, consistencyOf(c)) {
 		if err != nil {
 			return err
 		}
@@ -189,6 +204,8 @@ func watchCommand() *cli.Command {
 func watch(ctx context.Context, cl *client.Client, c *cli.Command, keys client.Keys) error {
 	since := c.Uint64("since")
 	if !c.IsSet("since") {
+		ctx, cancel := context.WithTimeout(ctx, c.Duration("timeout"))
+		defer cancel()
 		page, err := cl.Range(ctx, client.Keys{From: keys.From, To: keys.From}, 1, api.Linearizable)
 		if err != nil {
 			return err

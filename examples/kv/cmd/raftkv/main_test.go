@@ -76,7 +76,10 @@ func TestUsage(t *testing.T) {
 		{[]string{"member", "remove", "x"}, "not the ID"},
 		{[]string{"member", "add"}, "peer"},
 		{[]string{"bench", "--clients", "-1"}, "Clients (-1)"},
-		{[]string{"bench", "--consistency", "eventual"}, "Consistency (eventual)"},
+		{[]string{"bench", "--consistency", "eventual"}, "consistency (eventual)"},
+		{[]string{"get", "k", "--consistency", "eventual"}, "consistency (eventual)"},
+		{[]string{"range", "--limit", "-1"}, "--limit (-1)"},
+		{[]string{"serve", "--data", data, "--cluster", "x", "--join", "a:1"}, "leave one of them out"},
 		{[]string{"serve", "--data", data, "x"}, "too many"},
 		{[]string{"serve", "--data", data, "--members", "1"}, "not ID=ADDRESS"},
 		{[]string{"serve", "--data", data, "--members", "1=a:1,1=b:1"}, "two of ID 1"},
@@ -240,7 +243,7 @@ func TestBenchCommand(t *testing.T) {
 	require.Positive(t, r.LogSyncs[0].P50)
 	require.LessOrEqual(t, uint64(r.Writes.Count), r.LogSyncs[0].Count*4*2, "at most one write of each client in a sync")
 
-	o = raftkv(t, "", "bench", "--endpoints", s.Addresses().Client, "--duration", "100ms", "--disk", "")
+	o = raftkv(t, "", "bench", "--endpoints", s.Addresses().Client, "--clients", "4", "--duration", "500ms", "--disk", "")
 	require.Equal(t, 0, o.status, o.errors)
 	require.Contains(t, o.out, "reads, linearizable")
 	require.NotContains(t, o.out, "disk here")

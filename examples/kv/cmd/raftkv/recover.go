@@ -51,6 +51,9 @@ let new servers join with empty directories.`,
 func printRecovered(c *cli.Command, r *server.Recovered) {
 	printf(c, "server %d of cluster %s, whose members were %s\n", r.ID, r.OldCluster, strings.Trim(strings.Join(strings.Fields(sprint(r.OldMembers)), ", "), "[]"))
 	printf(c, "last term %d, last entry %d; known to be committed up to %d, applied up to %d\n", r.LastTerm, r.Last, r.Commit, r.Applied)
+	if r.Removed {
+		printf(c, "The cluster had removed this server: the others may have what it has not.\n")
+	}
 	if r.Last > r.Commit {
 		printf(c, "the last %d entries may have been acknowledged or not; they are kept\n", r.Last-r.Commit)
 	}

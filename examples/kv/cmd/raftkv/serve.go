@@ -64,14 +64,14 @@ environment, and that before the file.`,
 			stringFlag("client-key", "", "`FILE` with its key"),
 			stringFlag("client-ca", "", "`FILE` with the certificates that sign those that clients must show"),
 			stringFlag("join-ca", "", "`FILE` with the certificates that sign those of the servers to join; default: --client-ca"),
-			&cli.DurationFlag{Name: "tick", Value: 100 * time.Millisecond, Usage: "`TIME` between heartbeats, and unit of election timeouts", Sources: env("tick")},
-			&cli.IntFlag{Name: "election-ticks", Value: 10, Usage: "`TICKS` of an election timeout", Sources: env("election-ticks")},
+			&cli.DurationFlag{Name: "tick", Value: 100 * time.Millisecond, Usage: "`TIME` between heartbeats; the same on all servers", Sources: env("tick")},
+			&cli.IntFlag{Name: "election-ticks", Value: 10, Usage: "`TICKS` of an election timeout; the same on all servers", Sources: env("election-ticks")},
 			&cli.DurationFlag{Name: "request-timeout", Value: 5 * time.Second, Usage: "`TIME` that a request may wait for its outcome", Sources: env("request-timeout")},
 			&cli.Uint64Flag{Name: "snapshot-entries", Value: 100_000, Usage: "compact the log after so many `ENTRIES`", Sources: env("snapshot-entries")},
 			&cli.Uint64Flag{Name: "trailing-entries", Value: 10_000, Usage: "`ENTRIES` that stay then, for servers that are behind", Sources: env("trailing-entries")},
 			&cli.Uint64Flag{Name: "max-learner-lag", Value: 1000, Usage: "`ENTRIES` that a learner may be behind when it becomes a voter", Sources: env("max-learner-lag")},
-			stringFlag("log-level", "info", "debug, info, warn or error"),
-			stringFlag("log-format", "console", "console or json"),
+			stringFlag("log-level", "info", "`LEVEL`: debug, info, warn or error"),
+			stringFlag("log-format", "console", "`FORMAT`: console or json"),
 		},
 		Before: configFile,
 		Action: serve,
@@ -118,6 +118,9 @@ func serverConfig(c *cli.Command) (config server.Config, err error) {
 	if err := setTLS(&config, c); err != nil {
 		return config, err
 	}
+	if config.JoinTLS != nil { // then it is https, whether that was written or not
+		config.Join = withHTTPS(config.Join)
+	}
 	config.Logger, err = logger(c)
 	return config, err
 }
@@ -163,11 +166,11 @@ func setTLS(config *server.Config, c *cli.Command) (err error) {
 		return err
 	}
 	if any {
-		certificate, err := tls.LoadX509KeyPair(c.String("client-cert"), c.String("client-key"))
+		certificate, err := newCertificateFiles(c.String("client-cert"), c.String("client-key"))
 		if err != nil {
 			return usagef("--client-cert, --client-key: %w", err)
 		}
-		config.ClientTLS = &tls.Config{MinVersion: tls.VersionTLS12, Certificates: []tls.Certificate{certificate}}
+		config.ClientTLS = &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: certificate.server}
 	}
 	if ca := c.String("client-ca"); ca != "" {
 		if !any {
@@ -190,7 +193,9 @@ func setJoinTLS(config *server.Config, c *cli.Command) (err error) {
 	}
 	config.JoinTLS = &tls.Config{MinVersion: tls.VersionTLS12}
 	if config.ClientTLS != nil {
-		config.JoinTLS.Certificates, config.JoinTLS.RootCAs = config.ClientTLS.Certificates, config.ClientTLS.ClientCAs
+		own := config.ClientTLS.GetCertificate
+		config.JoinTLS.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return own(nil) }
+		config.JoinTLS.RootCAs = config.ClientTLS.ClientCAs
 	}
 	if join != "" {
 		config.JoinTLS.RootCAs, err = certificates("join-ca", join)
