@@ -33,6 +33,7 @@ func (w *world) compare() error {
 	if err := w.compareConf(); err != nil {
 		return err
 	}
+	w.ageForwards()
 	if err := w.compareReads(); err != nil {
 		return err
 	}
@@ -106,9 +107,13 @@ func (w *world) compareCore() error {
 	}
 	switch {
 	case o.RaftState == ours.StateLeader && t.RaftState == theirs.StateFollower && m.confChanged && !m.votes(m.oConf) &&
-		o.Term == t.Term && o.Vote == t.Vote && t.Lead == 0 && o.LastIndex == tLast && c.before.RaftState == ours.StateLeader:
+		o.Term == t.Term && o.Vote == t.Vote && t.Lead == 0 && o.LastIndex == tLast && c.before.RaftState == ours.StateLeader &&
+		o.Commit == t.Commit && o.Applied == t.Applied:
 		w.restartBoth(removedHandsOver)
-		return nil
+		if err := w.compareWrites(); err != nil {
+			return err
+		}
+		return w.compareConf()
 	case o.Lead == 0 && t.Lead == c.before.Lead && c.op.kind == opTick && c.in == nil && o.RaftState == ours.StateFollower &&
 		c.elapsed+1 >= m.op.timeout() && m.op.elapsed() == 0 && o.Term == t.Term && !m.votes(m.oConf):
 		w.apply(silentLeaderForgotten)
@@ -117,7 +122,8 @@ func (w *world) compareCore() error {
 			return w.fail("theirs: %v", err)
 		}
 	case c.in != nil && c.in.o.Type == opb.MsgSnap && m.out.snapshot != 0 && m.tout.snapshot == 0 &&
-		!contains(&c.in.o.Snapshot.Metadata.ConfState, m.id):
+		!contains(&c.in.o.Snapshot.Metadata.ConfState, m.id) && o.Term == t.Term && o.Vote == t.Vote && o.Lead == t.Lead &&
+		o.Commit == c.in.o.Snapshot.Metadata.Index && o.LastIndex == o.Commit && o.Applied == o.Commit:
 		w.restartBoth(snapshotWithoutSelf)
 		return nil
 	case c.in != nil && (c.in.o.Type == opb.MsgVoteResp || c.in.o.Type == opb.MsgPreVoteResp) &&
@@ -128,13 +134,17 @@ func (w *world) compareCore() error {
 			if err := m.drainTheirs(); err != nil {
 				return w.fail("theirs: %v", err)
 			}
-		} else {
-			w.restartBoth(commitLearned)
+		} else if o.RaftState == ours.StateFollower && w.changeIn(t.Commit, o.Commit) {
+			w.restartBoth(commitLearned) // and ends the election, which would be over that change
 			return nil
 		}
 	case o.LeadTransferee == c.before.LeadTransferee && t.LeadTransferee == 0 && o.RaftState == ours.StateLeader && errors.As(c.oErr, new(*ours.TransferError)):
 		w.apply(selfTransfer)
 		*m.tp.transferee() = o.LeadTransferee
+	case c.tErr == theirs.ErrStepPeerNotFound && c.in.o.Type == opb.MsgReadIndexResp && o.Term == c.in.o.Term && o.Term > c.before.Term &&
+		o.Vote == 0 && o.Lead == 0 && o.RaftState == ours.StateFollower && o.Commit == t.Commit && o.LastIndex == tLast && t.Term == c.before.Term:
+		w.restartBoth(readOfUnknownLeader) // and sees the new term
+		return nil
 	case o.LeadTransferee != 0 && o.RaftState == ours.StateLeader && o.LastIndex == tLast+1 && w.isLeave(o.LastIndex):
 		w.restartBoth(leaveDuringTransfer)
 		return nil
@@ -197,6 +207,12 @@ func coreDifference(o *ours.BasicStatus, t *theirs.BasicStatus, tLast uint64) st
 func (w *world) isLeave(index uint64) bool {
 	ents, err := w.cur.m.od.Entries(index, index+1, 1<<40)
 	return err == nil && ents[0].Type == opb.EntryConfChangeV2 && len(ents[0].Data) == 0
+}
+
+// changeIn reports whether our log has a change of configuration in (lo, hi].
+func (w *world) changeIn(lo, hi uint64) bool {
+	ents, err := w.cur.m.od.Entries(lo+1, hi+1, 1<<40)
+	return err == nil && slices.ContainsFunc(ents, func(e opb.Entry) bool { return e.Type != opb.EntryNormal })
 }
 
 // holds reports whether our log has the entry.
@@ -296,6 +312,23 @@ func (m *twin) confirmed(ctx string) bool {
 	return half(m.oConf.Voters) && half(m.oConf.VotersOutgoing)
 }
 
+// ageForwards drops the forwarded reads that ours may have given up: those of
+// another leader, and those older than an election timeout.
+func (w *world) ageForwards() {
+	c, m := &w.cur, w.cur.m
+	if m.o.BasicStatus().Lead != c.before.Lead {
+		clear(m.forwards)
+	}
+	if c.op.kind != opTick || c.in != nil {
+		return
+	}
+	for ctx, ticks := range m.forwards {
+		if *ticks++; *ticks >= w.settings.electionTick {
+			delete(m.forwards, ctx)
+		}
+	}
+}
+
 // takeEarly reports, and forgets, that ours answered the read before.
 func (m *twin) takeEarly(to uint64, ctx string, index uint64) bool {
 	for i, e := range m.early {
@@ -314,6 +347,12 @@ func (w *world) compareReads() error {
 			return w.fail("ours answers read %x, which was not asked since it started", r.ctx)
 		}
 	}
+	answered := slices.Clone(m.out.reads)
+	defer func() {
+		for _, r := range answered {
+			delete(m.forwards, r.ctx)
+		}
+	}()
 	for _, r := range m.tout.reads {
 		if i := slices.Index(m.out.reads, r); i >= 0 {
 			m.out.reads = slices.Delete(m.out.reads, i, i+1)
@@ -323,7 +362,7 @@ func (w *world) compareReads() error {
 		case m.takeEarly(0, r.ctx, r.index):
 		case w.answersCopy():
 			w.apply(readCopied)
-		case c.in != nil && c.in.o.Type == opb.MsgReadIndexResp:
+		case c.in != nil && c.in.o.Type == opb.MsgReadIndexResp && m.forwards[r.ctx] == nil:
 			w.apply(readLate)
 		default:
 			return w.fail("theirs answers read %x at %d, ours does not", r.ctx, r.index)

@@ -238,7 +238,7 @@ func (w *world) explainOurs(o *opb.Message, j int) error {
 		return nil // comparePeer judges it
 	case o.Type == opb.MsgSnap && w.snapshotExpired(o.To):
 		return nil // comparePeer judges it
-	case o.Type == opb.MsgSnap && c.op.kind == opUnreachable && c.in == nil:
+	case o.Type == opb.MsgSnap && w.unreachable(o.To):
 		w.apply(unreachableProbed)
 		m.alignPeer(m.peer(o.To), m.tp.trk().Progress[o.To])
 		return nil
@@ -289,7 +289,7 @@ func (w *world) explainOurAppend(o *opb.Message) error {
 		w.apply(snapshotAsked)
 		return nil
 	}
-	if c.op.kind == opUnreachable && c.in == nil {
+	if w.unreachable(o.To) {
 		w.apply(unreachableProbed)
 		m.alignPeer(p, m.tp.trk().Progress[o.To])
 		return nil
@@ -355,7 +355,17 @@ func (w *world) explainTheirs(t *tpb.Message, os []opb.Message) error {
 		if w.oldAnswer(t.To) {
 			return nil // comparePeer sets it right
 		}
+		if p := m.peer(t.To); p != nil && w.refusedAt(t.To, p.Match) && p.State == progress.Probe {
+			w.apply(refusedAtMatch)
+			m.alignPeer(p, m.tp.trk().Progress[t.To])
+			return nil
+		}
 		first, _ := m.od.FirstIndex()
+		if p := m.peer(t.To); p != nil && p.State == progress.Replicate && p.Window.Full() && p.Next < first {
+			w.apply(probeBeforeSnapshot)
+			m.alignPeer(p, m.tp.trk().Progress[t.To])
+			return nil
+		}
 		if slices.ContainsFunc(os, func(o opb.Message) bool {
 			return o.Type == opb.MsgApp && o.To == t.To && o.Index+1 < first && len(o.Entries) == 0
 		}) {
@@ -379,12 +389,11 @@ func (w *world) explainTheirs(t *tpb.Message, os []opb.Message) error {
 			w.apply(commitNotice)
 			return nil
 		}
-		in := w.cur.in
 		switch {
 		case w.cur.matches[t.To].next == 0 && m.confChanged:
 			w.apply(newPeerNext)
 			return nil
-		case in != nil && in.o.Type == opb.MsgAppResp && in.o.From == t.To && in.o.Reject && in.o.Index <= p.Match:
+		case w.refusedAt(t.To, p.Match):
 			w.apply(refusedAtMatch)
 			return nil
 		case w.mayBeCut(t.To) && slices.ContainsFunc(os, func(o opb.Message) bool {
@@ -413,6 +422,19 @@ func (w *world) snapshotExpired(id uint64) bool {
 	c := &w.cur
 	b := &c.matches[id]
 	return c.op.kind == opTick && c.in == nil && b.next != 0 && b.state == uint8(progress.Snapshot) && b.ticks+1 >= w.settings.snapshotTicks
+}
+
+// refusedAt reports whether the step brought the peer's refusal of an append at or
+// before match.
+func (w *world) refusedAt(id, match uint64) bool {
+	in := w.cur.in
+	return in != nil && in.o.Type == opb.MsgAppResp && in.o.From == id && in.o.Reject && in.o.Index <= match
+}
+
+// unreachable reports whether the step is a report that the peer is unreachable.
+func (w *world) unreachable(id uint64) bool {
+	c := &w.cur
+	return c.op.kind == opUnreachable && c.in == nil && id == w.peerOf(c.op)
 }
 
 // oldAnswer reports whether the step brought an acknowledgement of the peer, which

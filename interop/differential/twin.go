@@ -98,6 +98,9 @@ type twin struct {
 	answered map[uint64]uint64
 	// asked is, for reads by context, the step in which they were asked here.
 	asked map[string]uint64
+	// forwards are the reads that ours has forwarded and has to take an answer
+	// for, with the ticks since.
+	forwards map[string]*int
 	// copies counts how often a forwarded read came.
 	copies map[string]int
 	// early are reads that ours answered and theirs not yet.
@@ -180,7 +183,7 @@ func (m *twin) start() error {
 		m.tConfs = append(m.tConfs, confFrom{m.applied, m.tConf})
 	}
 	m.granted, m.answered, m.asked, m.early = map[uint64]bool{}, map[uint64]uint64{}, map[string]uint64{}, nil
-	m.copies = map[string]int{}
+	m.copies, m.forwards = map[string]int{}, map[string]*int{}
 	m.confChanged = true
 	return nil
 }

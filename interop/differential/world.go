@@ -262,7 +262,7 @@ func (w *world) deliver(m *twin, it *item) {
 // local gives both halves an input of their host.
 func (w *world) local(m *twin, o op) {
 	c := &w.cur
-	peer := uint64(o.b)%uint64(len(w.twins)) + 1
+	peer := w.peerOf(o)
 	switch o.kind {
 	case opTick:
 		m.o.Tick()
@@ -291,7 +291,9 @@ func (w *world) local(m *twin, o op) {
 		w.reads++
 		ctx := binary.BigEndian.AppendUint64(nil, w.reads)
 		m.asked[string(ctx)] = w.step
-		c.oErr = m.o.ReadIndex(ctx)
+		if c.oErr = m.o.ReadIndex(ctx); c.oErr == nil && c.before.RaftState != ours.StateLeader {
+			m.forwards[string(ctx)] = new(int)
+		}
 		c.tErr = caught(func() error { m.t.ReadIndex(ctx); return nil })
 	case opTransfer:
 		c.oErr = m.o.TransferLeader(peer)
@@ -319,6 +321,9 @@ func (w *world) local(m *twin, o op) {
 		}
 	}
 }
+
+// peerOf returns the member that an op is about.
+func (w *world) peerOf(o op) uint64 { return uint64(o.b)%uint64(len(w.twins)) + 1 }
 
 func payload(n uint32) []byte {
 	data := make([]byte, n%24)
