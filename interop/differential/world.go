@@ -312,8 +312,17 @@ func (w *world) local(m *twin, o op) {
 		c.oErr = m.o.ReportSnapshot(peer, ok)
 		c.tErr = caught(func() error { m.t.ReportSnapshot(peer, status); return nil })
 	case opRestart:
+		if o.b%3 == 0 {
+			m.forgetApplied(o.b / 3)
+		}
 		if err := m.start(); err != nil {
 			c.tErr = &panicked{err}
+			return
+		}
+		if o.b%5 < 2 {
+			// Before the host has come to what is committed: not over a change.
+			c.oErr = m.o.Campaign()
+			c.tErr = caught(m.t.Campaign)
 		}
 	case opCompact:
 		if err := m.compact(o.b); err != nil {
@@ -331,6 +340,19 @@ func payload(n uint32) []byte {
 		data[i] = byte(n >> (8 * (i % 4)))
 	}
 	return data
+}
+
+// forgetApplied is a state machine that lost some of what it had applied. Ours
+// keeps the newest configuration all the same, as its contract says; theirs
+// wants that of the applied index.
+func (m *twin) forgetApplied(n uint32) {
+	first, err := m.od.FirstIndex()
+	low := max(first-1, m.tConfs[0].index)
+	if err != nil || low >= m.applied {
+		return
+	}
+	m.applied -= uint64(n) % (m.applied - low)
+	m.td.conf = m.theirConfAt(m.applied)
 }
 
 // compact makes a snapshot at what is applied and drops some of the log.
