@@ -108,8 +108,11 @@ func (w *world) compareCore() error {
 	switch {
 	case o.RaftState == ours.StateLeader && t.RaftState == theirs.StateFollower && m.confChanged && !m.votes(m.oConf) &&
 		o.Term == t.Term && o.Vote == t.Vote && t.Lead == 0 && o.LastIndex == tLast && c.before.RaftState == ours.StateLeader &&
-		o.Commit == t.Commit && o.Applied == t.Applied:
+		(o.Commit == t.Commit && o.Applied == t.Applied || o.Commit > t.Commit && o.Commit <= w.held()):
 		w.restartBoth(removedHandsOver)
+		if o.Commit > t.Commit {
+			return nil // it still commits, by the voters that are left
+		}
 		if err := w.compareWrites(); err != nil {
 			return err
 		}
@@ -207,6 +210,29 @@ func coreDifference(o *ours.BasicStatus, t *theirs.BasicStatus, tLast uint64) st
 func (w *world) isLeave(index uint64) bool {
 	ents, err := w.cur.m.od.Entries(index, index+1, 1<<40)
 	return err == nil && ents[0].Type == opb.EntryConfChangeV2 && len(ents[0].Data) == 0
+}
+
+// held returns the highest index that a majority of each half has acknowledged,
+// as far as the driver knows from the state before the step and its message.
+func (w *world) held() uint64 {
+	c, m := &w.cur, w.cur.m
+	half := func(ids []uint64) uint64 {
+		var acks []uint64
+		for _, id := range ids {
+			n := c.matches[id].match
+			if c.in != nil && c.in.o.Type == opb.MsgAppResp && c.in.o.From == id && !c.in.o.Reject {
+				n = max(n, c.in.o.Index)
+			}
+			acks = append(acks, n)
+		}
+		slices.Sort(acks)
+		return acks[(len(acks)-1)/2]
+	}
+	n := half(m.oConf.Voters)
+	if len(m.oConf.VotersOutgoing) > 0 {
+		n = min(n, half(m.oConf.VotersOutgoing))
+	}
+	return n
 }
 
 // changeIn reports whether our log has a change of configuration in (lo, hi].
@@ -468,7 +494,12 @@ func (w *world) realign() error {
 	}
 	m.applied = m.o.BasicStatus().Applied
 	*m.tp.timeout() = m.op.timeout()
-	return nil
+	o, t := m.o.BasicStatus(), m.t.BasicStatus()
+	last, _ := m.td.LastIndex()
+	if what := coreDifference(&o, &t, last); what != "" {
+		return w.fail("realign: %s", what)
+	}
+	return w.compareConf()
 }
 
 func (m *twin) copyToTheirs() error {
@@ -516,6 +547,7 @@ func (m *twin) copyToTheirs() error {
 
 func (m *twin) copyToOurs() error {
 	d := ourDisk{ours.NewMemoryStorage()}
+	of := m.tConfs[len(m.tConfs)-1].index // the entry that the configuration is of
 	m.tConfs = nil
 	m.applied = m.t.BasicStatus().Applied
 	snap, err := m.td.Snapshot()
@@ -554,6 +586,7 @@ func (m *twin) copyToOurs() error {
 	m.od = d
 	if m.applied > 0 {
 		conf := confToOurs(&cs)
+		conf.Index = of
 		d.SetConfState(conf)
 	}
 	return d.SetHardState(opb.HardState{Term: hs.Term, Vote: hs.Vote, Commit: hs.Commit})

@@ -77,7 +77,7 @@ var ruleTable = [...]Rule{
 	readEarly:              {"read-early", "ours answers a read earlier, at the same index, when a quorum answered heartbeats that left no earlier than the read came"},
 	readLate:               {"read-late", "theirs takes an answer to a forwarded read that ours has given up or that does not come from its leader"},
 	beatsMerged:            {"beats-merged", "several heartbeats of theirs to one peer in one step against one of ours"},
-	removedHandsOver:       {"removed-hands-over", "a leader that applied its removal or demotion in this step: ours leads on, theirs is a follower of the same term; both restart"},
+	removedHandsOver:       {"removed-hands-over", "a leader that applied its removal or demotion in this step: ours leads on and may commit what the voters that are left hold, theirs is a follower of the same term; both restart"},
 	notBounced:             {"not-bounced", "a proposal or read of the one taken for the leader: ours refuses it, theirs sends it back"},
 	commitLearned:          {"commit-learned", "ours takes the commit that an answer to a request for a vote names, for an entry that it holds"},
 	oldGrant:               {"old-grant", "a granted pre-vote for another term than the next: ours stays as it was; theirs, which would count it, is not asked"},

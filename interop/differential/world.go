@@ -252,7 +252,7 @@ func (w *world) deliver(m *twin, it *item) {
 	}
 	c.oErr = m.o.Step(it.o)
 	if it.o.Type == opb.MsgPreVoteResp && !it.o.Reject && c.before.RaftState == ours.StatePreCandidate &&
-		it.o.Term != c.before.Term+1 && it.o.Term >= c.before.Term {
+		it.o.Term != c.before.Term+1 && it.o.Term >= c.before.Term && c.oErr == nil {
 		w.apply(oldGrant)
 		return
 	}
