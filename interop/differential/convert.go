@@ -81,10 +81,3 @@ func messageToOurs(m *tpb.Message) opb.Message {
 	}
 	return out
 }
-
-// bare returns the message as a peer of the other implementation would have
-// sent it: without the fields that only ours knows.
-func bare(m opb.Message) opb.Message {
-	m.NoAnswer, m.Round, m.LeaseTicks = false, 0, 0
-	return m
-}

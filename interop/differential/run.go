@@ -31,7 +31,6 @@ type plan struct {
 	theirVoices uint32
 	steps       int
 	weights     [opKinds]int
-	hostile     bool
 }
 
 func pick[T any](r *rand.Rand, of ...T) T { return of[r.IntN(len(of))] }

@@ -55,8 +55,7 @@ type item struct {
 	o opb.Message
 	t tpb.Message
 	// beat is the step in which the heartbeat left, also in its answer.
-	beat    uint64
-	hostile bool
+	beat uint64
 }
 
 type world struct {
