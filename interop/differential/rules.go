@@ -1,0 +1,115 @@
+package differential
+
+// rule is an intended difference: what may differ, and when. All else fails.
+type rule int
+
+// Rule describes a rule. docs/differences.md has a row for each.
+type Rule struct {
+	Name string
+	// Bound is what the driver lets differ, and under which condition.
+	Bound string
+}
+
+const (
+	saysWhy rule = iota
+	changeRefused
+	pendingExact
+	appendBeyondCommit
+	staleAnswered
+	voteNamesCommit
+	transferNoTerm
+	commitNotice
+	allAtOnce
+	transferProbes
+	refusedAtMatch
+	probeWaits
+	grantIsHeard
+	newPeerNext
+	timerRunsOn
+	silentLeaderForgotten
+	transferClock
+	readEarly
+	readLate
+	beatsMerged
+	removedHandsOver
+	notBounced
+	commitLearned
+	oldGrant
+	snapshotWithoutSelf
+	syncForCommittedChange
+	oldAnswerProbe
+	snapshotAsked
+	ownUncommitted
+	leaveDuringTransfer
+	wordOfAnother
+	preVoteTimer
+	selfTransfer
+	readSurvives
+	snapshotOvertaken
+	probeBeforeSnapshot
+	readOfUnknownLeader
+	soleVoterReads
+	timeoutNowAgain
+	unreachableProbed
+	readCopied
+	impossibleRefused
+	snapshotExpired
+)
+
+var ruleTable = [...]Rule{
+	saysWhy:                {"says-why", "ours returns an error of refused input where theirs returns nothing; neither half moves"},
+	changeRefused:          {"change-refused", "a leader of ours refuses a change of configuration with a reason that the driver confirms; theirs, which would append an empty entry in its place or take it, is not asked"},
+	pendingExact:           {"pending-exact", "a leader of ours takes a change where theirs still suspects an unapplied one in its log, and the driver finds none and a commit in the term"},
+	appendBeyondCommit:     {"append-beyond-commit", "an append that begins before the commit index and goes past it is given to theirs from the commit index on"},
+	staleAnswered:          {"stale-answered", "the answer to a request of an earlier term: ours always sends one, a refusal with its term; the term is equal"},
+	voteNamesCommit:        {"vote-names-commit", "commit and logTerm of ours in an answer to a request for a vote name its commit index; theirs has none there"},
+	transferNoTerm:         {"transfer-no-term", "a transfer passed on has a term in theirs and none in ours"},
+	commitNotice:           {"commit-notice", "empty appends to a peer in replicate: ours at match, unanswered, only if the peer was not told the commit; theirs at next-1, only if ours has told the peer"},
+	allAtOnce:              {"all-at-once", "MaxSizePerMsg cuts proposals into several appends to a peer in replicate: ours sends all that the window takes, theirs one; next and what is in flight follow ours"},
+	transferProbes:         {"transfer-probes", "a transfer begins while the target's window is full: ours sends it an empty append"},
+	refusedAtMatch:         {"refused-at-match", "a peer refuses an append at or before match: ours waits for a heartbeat's answer, theirs sends again at once"},
+	probeWaits:             {"probe-waits", "while probing, ours waits after each append, theirs only after one with entries"},
+	grantIsHeard:           {"grant-is-heard", "a new leader of ours counts a voter as active whose grant in this term was delivered"},
+	newPeerNext:            {"new-peer-next", "a member added by this step: ours probes at the log's end, theirs one before it"},
+	timerRunsOn:            {"timer-runs-on", "a follower that only sees a higher term: ours keeps its election timer, theirs starts it anew"},
+	silentLeaderForgotten:  {"silent-leader-forgotten", "a node that may not campaign and whose timeout passed: ours knows no leader and starts the timer anew"},
+	transferClock:          {"transfer-clock", "a transfer that begins: theirs starts the clock of its quorum check anew, ours has one apart"},
+	readEarly:              {"read-early", "ours answers a read earlier, at the same index, when a quorum answered heartbeats that left no earlier than the read came"},
+	readLate:               {"read-late", "theirs takes an answer to a forwarded read that ours has given up or that does not come from its leader"},
+	beatsMerged:            {"beats-merged", "several heartbeats of theirs to one peer in one step against one of ours"},
+	removedHandsOver:       {"removed-hands-over", "a leader that applied its removal or demotion in this step: ours leads on and may commit what the voters that are left hold, theirs is a follower of the same term; both restart"},
+	notBounced:             {"not-bounced", "a proposal or read of the one taken for the leader: ours refuses it, theirs sends it back"},
+	commitLearned:          {"commit-learned", "ours takes the commit that an answer to a request for a vote names, for an entry that it holds"},
+	oldGrant:               {"old-grant", "a granted pre-vote for another term than the next: ours stays as it was; theirs, which would count it, is not asked"},
+	snapshotWithoutSelf:    {"snapshot-without-self", "a snapshot whose configuration lacks the receiver: ours restores it, theirs ignores it; both restart"},
+	syncForCommittedChange: {"sync-for-committed-change", "MustSync of ours alone, where commit passed a change of configuration or a snapshot came"},
+	oldAnswerProbe:         {"old-answer-probe", "an acknowledgement that does not reach next-1 while probing: theirs starts to replicate from match on, perhaps with a snapshot, ours probes on"},
+	snapshotAsked:          {"snapshot-asked", "ours asks, once in an election timeout, a peer whose snapshot is under way whether it has it"},
+	ownUncommitted:         {"own-uncommitted", "uncommitted bytes: theirs takes entries of earlier terms off the account, so it is below ours"},
+	leaveDuringTransfer:    {"leave-during-transfer", "ours leaves a joint configuration by itself also during a transfer; both restart"},
+	wordOfAnother:          {"word-of-another", "TimeoutNow or an answer to a read from another than the term's leader: ours refuses it and stays as it was; theirs is not asked"},
+	preVoteTimer:           {"pre-vote-timer", "a host that asks for a campaign with a pre-vote: ours starts the election timer anew, theirs lets it run"},
+	selfTransfer:           {"self-transfer", "a transfer to the leader itself: ours refuses it and goes on with the one under way, theirs gives that up"},
+	readSurvives:           {"read-survives", "reads that wait for a commit in the term: a node of theirs that leads no more keeps them for the next time; they are dropped there"},
+	snapshotOvertaken:      {"snapshot-overtaken", "a peer acknowledges the snapshot under way, and the log was compacted past it since: ours goes on, theirs waits for a report"},
+	probeBeforeSnapshot:    {"probe-before-snapshot", "theirs sends a snapshot where ours, which remembers terms of compacted entries, first probes at one, or waits as its window is full"},
+	readOfUnknownLeader:    {"read-of-unknown-leader", "an answer to a read from the leader, which the receiver's configuration lacks: ours takes it, with its term, theirs refuses it; both restart if the term is new"},
+	soleVoterReads:         {"sole-voter-reads", "a joint configuration whose two halves are the leader alone: ours answers reads at once, theirs sends heartbeats first"},
+	timeoutNowAgain:        {"timeout-now-again", "theirs tells the target of a transfer to campaign again, which ours told before"},
+	unreachableProbed:      {"unreachable-probed", "a peer reported unreachable: ours probes at once, theirs with the next append that is due"},
+	readCopied:             {"read-copied", "a forwarded read that came twice: theirs answers the copy, and what was asked before the copy, by heartbeats that left for the first; ours does not"},
+	impossibleRefused:      {"impossible-refused", "a message that no correct peer sends: ours refuses it with an error and stays as it was; theirs is not asked"},
+	snapshotExpired:        {"snapshot-expired", "a snapshot that was not reported for SnapshotTicks: ours probes the peer again, theirs waits for ever"},
+}
+
+// Rules returns the rules.
+func Rules() []Rule { return ruleTable[:] }
+
+func (w *world) apply(r rule) { w.fired[r]++ }
+
+// restartBoth notes that the halves part here on purpose, by rule r: after the
+// step both begin anew from the disk of the one that the others hear.
+func (w *world) restartBoth(r rule) {
+	w.apply(r)
+	w.cur.realign, w.cur.hasRule = r, true
+}
