@@ -383,7 +383,9 @@ func (w *world) explainTheirs(t *tpb.Message, os []opb.Message) error {
 		if w.oldAnswer(t.To) {
 			return nil
 		}
-		if len(t.Entries) == 0 && p.State == progress.Replicate && min(p.Match, m.o.BasicStatus().Commit) <= p.SentCommit {
+		// The append that answers a heartbeat's answer is no notice: ours has to send it.
+		probe := w.cur.in != nil && w.cur.in.o.Type == opb.MsgHeartbeatResp && w.cur.in.o.From == t.To
+		if !probe && len(t.Entries) == 0 && p.State == progress.Replicate && min(p.Match, m.o.BasicStatus().Commit) <= p.SentCommit {
 			w.apply(commitNotice)
 			return nil
 		}

@@ -64,7 +64,7 @@ var ruleTable = [...]Rule{
 	staleAnswered:          {"stale-answered", "the answer to a request of an earlier term: ours always sends one, a refusal with its term; the term is equal"},
 	voteNamesCommit:        {"vote-names-commit", "commit and logTerm of ours in an answer to a request for a vote name its commit index; theirs has none there"},
 	transferNoTerm:         {"transfer-no-term", "a transfer passed on has a term in theirs and none in ours"},
-	commitNotice:           {"commit-notice", "empty appends to a peer in replicate: ours at match, unanswered, only if the peer was not told the commit; theirs at next-1, only if ours has told the peer"},
+	commitNotice:           {"commit-notice", "empty appends to a peer in replicate: ours at match, unanswered; theirs at next-1, only if ours has told the peer, and not to answer a heartbeat's answer"},
 	allAtOnce:              {"all-at-once", "MaxSizePerMsg cuts proposals into several appends to a peer in replicate: ours sends all that the window takes, theirs one; next and what is in flight follow ours"},
 	transferProbes:         {"transfer-probes", "a transfer begins while the target's window is full: ours sends it an empty append"},
 	refusedAtMatch:         {"refused-at-match", "a peer refuses an append at or before match: ours waits for a heartbeat's answer, theirs sends again at once"},
