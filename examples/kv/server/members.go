@@ -398,11 +398,16 @@ func (s *Server) transfer(r *http.Request) (any, error) {
 		return nil, api.Errorf(api.CodeRefused, "server %d was not heard from lately", m.ID)
 	}
 	if err := s.replica.TransferLeadership(r.Context(), request.To); err != nil {
-		if isRefusal(err) || errors.Is(err, raft.ErrNoLeader) || errors.Is(err, raft.ErrNotLeader) {
-			return nil, err
-		}
-		// It has begun, and may yet come to it.
-		return nil, api.Errorf(api.CodeAmbiguous, "handing over to %d: %v", request.To, err)
+		return nil, transferError(request.To, err)
 	}
 	return s.status(r)
+}
+
+// transferError says what an error of a hand-over means: unless it was refused it has begun,
+// and may yet come to it.
+func transferError(to uint64, err error) error {
+	if isRefusal(err) || errors.Is(err, raft.ErrNoLeader) || errors.Is(err, raft.ErrNotLeader) {
+		return err
+	}
+	return api.Errorf(api.CodeAmbiguous, "handing over to %d: %v", to, err)
 }

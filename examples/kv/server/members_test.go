@@ -2,17 +2,18 @@ package server
 
 import (
 	"context"
-	"fmt"
+	"errors"
 	"net/http"
 	"strconv"
-	"strings"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/quorate-raft/raft"
 	"github.com/quorate-raft/raft/examples/kv/api"
 	pb "github.com/quorate-raft/raft/raftpb"
+	"github.com/quorate-raft/raft/replica"
 )
 
 // voters returns the voters of the configuration that the server has.
@@ -117,6 +118,30 @@ func TestRemovedWhileDown(t *testing.T) {
 	require.NoError(t, err)
 	s := c.start(config)
 	c.awaitRemoved(s)
+	// It does not forget that when nobody is there to tell it again.
+	for id := range c.servers {
+		c.stop(id)
+	}
+	_, err = Start(within(t), config)
+	require.ErrorIs(t, err, ErrRemoved)
+	recovered, err := Recover(RecoverConfig{Dir: config.Dir, DryRun: true})
+	require.NoError(t, err)
+	require.True(t, recovered.Removed)
+}
+
+// No two members have one address, whether they come with it or change to it.
+func TestOneServerAtAnAddress(t *testing.T) {
+	c := three(t)
+	s := c.leader()
+	taken := c.follower()
+	for _, a := range []api.Addresses{
+		{Peer: taken.Addresses().Peer, Client: "http://127.0.0.1:1"}, {Peer: "127.0.0.1:1", Client: taken.Addresses().Client},
+	} {
+		status, failure := c.ask(s, http.MethodPost, "/v1/members", a, nil)
+		require.Equal(t, 409, status, failure)
+		status, failure = c.ask(s, http.MethodPut, "/v1/members/"+strconv.FormatUint(s.ID(), 10), a, nil)
+		require.Equal(t, 409, status, failure)
+	}
 }
 
 // A change of membership is the leader's, to which others redirect; and one that would
@@ -218,19 +243,33 @@ func TestChangesThatAreCutOff(t *testing.T) {
 	_, err = s.outcome(ctx)
 	require.Equal(t, api.CodeAmbiguous, s.explain(err).Code)
 
-	target := uint64(0)
-	for id, other := range c.servers {
-		if other != s {
-			target = id
+	for code, err := range map[api.Code][]error{
+		api.CodeAmbiguous:   {context.DeadlineExceeded, replica.ErrStopped, errors.New("it did not come to it")},
+		api.CodeRefused:     {&raft.TransferError{Target: 9, Why: "no voter"}},
+		api.CodeUnavailable: {raft.ErrNoLeader, raft.ErrNotLeader},
+	} {
+		for _, err := range err {
+			require.Equal(t, code, s.explain(transferError(9, err)).Code, "%v", err)
 		}
 	}
-	c.stop(target) // it cannot take over
-	ctx, cancel = context.WithTimeout(t.Context(), 50*time.Millisecond)
-	defer cancel()
-	request, err := http.NewRequestWithContext(ctx, http.MethodPost, "/v1/transfer", strings.NewReader(fmt.Sprintf(`{"to":%d}`, target)))
-	require.NoError(t, err)
-	_, err = s.transfer(request)
-	require.Equal(t, api.CodeAmbiguous, s.explain(err).Code, "%v", err)
+}
+
+// A server that is not heard from cannot take over, and is not asked to.
+func TestTransferToADeadVoter(t *testing.T) {
+	c := three(t)
+	dead := c.follower().ID()
+	c.stop(dead)
+	var failure *api.Error
+	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
+		ctx, cancel := context.WithTimeout(within(t), 5*time.Second)
+		_, err := c.client().Transfer(ctx, dead)
+		cancel()
+		if errors.As(err, &failure) && failure.Code == api.CodeRefused {
+			break // it counts as heard from for an election timeout yet
+		}
+	}
+	require.NotNil(t, failure)
+	require.Contains(t, failure.Message, "not heard from")
 }
 
 // Leadership goes where it is sent, or if that is left to the leader, elsewhere.

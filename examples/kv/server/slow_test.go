@@ -81,3 +81,26 @@ func TestAddressesOfMembersAreChecked(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, "http://h:2", s.membership(&st).Find(2).Client)
 }
+
+// What clients make the server hold at a time is bounded: past it they are told to come
+// again, and it goes on when there is room.
+func TestBoundsOnClients(t *testing.T) {
+	c := newCluster(t)
+	c.grow(1)
+	s := c.leader()
+	s.watches.Store(maxWatches)
+	status, failure := c.ask(s, http.MethodGet, "/v1/watch", nil, nil)
+	require.Equal(t, 503, status, failure)
+	s.watches.Store(0)
+
+	require.True(t, s.bodies.TryAcquire(maxBodies-1))
+	status, failure = c.ask(s, http.MethodPut, "/v1/kv/k", "two", nil)
+	require.Equal(t, 503, status, failure)
+	status, failure = c.ask(s, http.MethodGet, "/v1/kv/none", nil, nil)
+	require.Equal(t, 404, status, failure) // without a body
+	s.bodies.Release(maxBodies - 1)
+	status, failure = c.ask(s, http.MethodPut, "/v1/kv/k", "two", nil)
+	require.Equal(t, 200, status, failure)
+	require.True(t, s.bodies.TryAcquire(maxBodies), "all was given back")
+	s.bodies.Release(maxBodies)
+}

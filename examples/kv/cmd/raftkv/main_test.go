@@ -181,7 +181,7 @@ func TestCommands(t *testing.T) {
 	require.Contains(t, added, "--id 2 --join "+s.Addresses().Client)
 	o = raftkv(t, "", "member", "promote", "2")
 	require.Equal(t, exitFailed, o.status)
-	require.Contains(t, o.errors, "behind")
+	require.Contains(t, o.errors, "(refused)")
 	require.Contains(t, ok("", "status"), "has not told its address")
 	require.NotContains(t, ok("", "member", "remove", "2"), "learner")
 	o = raftkv(t, "", "transfer", "--to", "9")
