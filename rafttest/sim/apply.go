@@ -167,6 +167,9 @@ func (s *simulation) applyConf(n *node, e *pb.Entry) bool {
 		}
 	}
 	s.stats.ConfChanges++
+	if s.o.NewForeign != nil {
+		n.snapshotDue = e.Index
+	}
 	s.markConf(n, cs)
 	if s.observe != nil {
 		s.emit(trace.Event{Kind: trace.Conf, Node: n.id, Index: e.Index, Text: n.Status().Config.String()})
@@ -202,7 +205,8 @@ type capture struct {
 // maybeSnapshot takes a snapshot when enough was applied since the last, and
 // compacts the log.
 func (s *simulation) maybeSnapshot(n *node) {
-	if n.sm.applied < n.disk.written.snap.Metadata.Index+s.set.snapshotEvery {
+	last := n.disk.written.snap.Metadata.Index
+	if n.sm.applied < last+s.set.snapshotEvery && last >= n.snapshotDue {
 		return
 	}
 	s.takeSnapshot(n)
@@ -213,7 +217,7 @@ func (s *simulation) maybeSnapshot(n *node) {
 func (s *simulation) takeSnapshot(n *node) {
 	if n.captured.index == 0 {
 		n.captured = capture{n.sm.applied, n.snapshotData()}
-		if s.set.overlap > 1 && s.hosts.chance(700) {
+		if s.set.overlap > 1 && s.hosts.chance(700) && n.snapshotDue <= n.disk.written.snap.Metadata.Index {
 			return
 		}
 	}

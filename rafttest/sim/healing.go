@@ -446,7 +446,7 @@ func (s *simulation) describe() string {
 		default:
 			st := n.Status()
 			text += fmt.Sprintf("[%d %v term %d lead %d commit %d applied %d last %d conf %v@%d pending %d; %v] ", n.id, st.RaftState, st.Term,
-				st.Lead, st.Commit, st.Applied, st.LastIndex, st.Config, st.ConfigIndex, st.PendingConfIndex, n.Explain())
+				st.Lead, st.Commit, st.Applied, st.LastIndex, st.Config, st.ConfigIndex, st.PendingConfIndex, n.explain())
 		}
 	}
 	return text

@@ -102,6 +102,9 @@ func (s *simulation) tickOnce(n *node) {
 	s.check.Tick(n.id, n.electionTick)
 	n.Tick()
 	s.after(n, nil, nil)
+	if n.up && !s.stopped() && n.snapshotDue > n.disk.written.snap.Metadata.Index {
+		s.maybeSnapshot(n)
+	}
 }
 
 // step hands a message to the node.
@@ -124,7 +127,7 @@ func (s *simulation) step(n *node, m *pb.Message, id uint64) {
 			return
 		}
 	}
-	if err != nil && errors.Is(err, raft.ErrCorruptMessage) {
+	if err != nil && errors.Is(err, raft.ErrCorruptMessage) && !s.readOfForeign(m) {
 		// No node here says what is not so.
 		s.fail("S20", n.id, fmt.Sprintf("%v of %d refused as corrupt: %v", m.Type, m.From, err))
 		return
@@ -147,9 +150,10 @@ func (s *simulation) pump(n *node) {
 	if s.notMisled(n); s.stopped() {
 		return
 	}
-	if rd.AppendToken() == (raft.AppendToken{}) {
+	if rd.IsEmpty() && n.foreign == nil {
 		return // nothing came of it
 	}
+	n.readys++
 	if !s.ok(s.check.Ready(n.id, &rd)) {
 		return
 	}
@@ -164,7 +168,7 @@ func (s *simulation) pump(n *node) {
 	if s.passes(n, beforeWrite) {
 		return
 	}
-	h := handed{token: rd.AppendToken(), promises: rd.MessagesAfterAppend, sync: rd.MustSync}
+	h := handed{token: rd.AppendToken(), number: n.readys, promises: rd.MessagesAfterAppend, sync: rd.MustSync}
 	if !s.write(n, &rd, &h) {
 		return
 	}

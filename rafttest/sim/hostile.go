@@ -81,7 +81,7 @@ const nobody = 1<<64 - 1
 // step hands the message to the victim, which must stay as it is.
 func (f *forger) step(kind string) {
 	s, n := f.s, f.n
-	was, why, busy := f.st, n.Explain(), n.HasReady()
+	was, why, busy := f.st, n.explain(), n.HasReady()
 	err := n.Step(f.m)
 	if s.observe != nil {
 		text := fmt.Sprintf("%v: %s", f.m.Type, kind)
@@ -96,8 +96,8 @@ func (f *forger) step(kind string) {
 		wrong = fmt.Sprintf("the node fails: %v", n.Err())
 	case !reflect.DeepEqual(was, now):
 		wrong = fmt.Sprintf("the node moves from %+v to %+v", was, now)
-	case !reflect.DeepEqual(why, n.Explain()):
-		wrong = fmt.Sprintf("the node moves from %v to %v", why, n.Explain())
+	case !reflect.DeepEqual(why, n.explain()):
+		wrong = fmt.Sprintf("the node moves from %v to %v", why, n.explain())
 	case !busy && n.HasReady():
 		wrong = "something comes out of it"
 	case err == nil && !f.quiet:

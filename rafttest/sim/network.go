@@ -91,7 +91,7 @@ func (s *simulation) send(n *node, m *pb.Message) {
 		s.lost(n, m, id, "lost")
 	default:
 		s.carry(n, to.slot, m, id, 0)
-		if net.random.chance(s.set.twice) {
+		if net.random.chance(s.set.twice) && !s.once(m) {
 			s.carry(n, to.slot, m, id, net.random.spread(1, 20*tickLength))
 		}
 	}
@@ -190,7 +190,7 @@ func (s *simulation) replay(r *random, count int) {
 			from = &s.net.oldRare
 		}
 		p := &from.packets[r.below(len(from.packets))]
-		if p.id == 0 {
+		if p.id == 0 || s.once(&p.m) {
 			continue
 		}
 		sender := s.nodes[p.from]

@@ -25,7 +25,12 @@ type node struct {
 	// stayDown holds it down until a fault ends.
 	stayDown int
 
-	*raft.RawNode
+	// Node is the process's, raw or foreign.
+	Node
+	raw     *raft.RawNode
+	foreign Foreign
+	readys  uint64 // taken in this life
+
 	conf      knownConf
 	disk      *disk
 	own       rafttest.Storage // the embedder's, or nil
@@ -33,6 +38,9 @@ type node struct {
 	user      StateMachine // the embedder's, or nil
 	transport Transport    // the embedder's, or nil
 	captured  capture
+	// snapshotDue is the index of a new configuration that wants a snapshot: other
+	// implementations do not restore one that lacks them.
+	snapshotDue uint64
 
 	random       random // of this node's hosts
 	electionTick int    // of its Config in this life
@@ -77,6 +85,7 @@ type node struct {
 // handed is a Ready on its way to be acknowledged.
 type handed struct {
 	token    raft.AppendToken
+	number   uint64 // which Ready of this life it is, from 1 on
 	promises []pb.Message
 	pending  bool   // its write is not done
 	end      uint64 // of the records up to its own
@@ -236,7 +245,7 @@ func (s *simulation) end(n *node, keep int) {
 	n.handed, n.written, n.captured = n.handed[:0], 0, capture{}
 	n.applying, n.reads, n.reports, n.deferred = nil, nil, nil, nil
 	n.pumpDue, n.ackDue, n.applyDue = false, false, false
-	n.missed, n.holdApply = 0, 0
+	n.missed, n.holdApply, n.snapshotDue = 0, 0, 0
 	s.check.Down(n.id)
 	s.mix(n.id<<8 | 0xdd)
 	down := s.crashes.spread(millisecond, 40*tickLength)
@@ -308,28 +317,31 @@ func (s *simulation) start(n *node) {
 	if !s.lie(n, cfg) {
 		return
 	}
-	rn, err := raft.NewRawNode(&cfg)
-	if err != nil {
+	if err := s.open(n, &cfg); err != nil {
 		s.fail("start", n.id, fmt.Sprintf("a node does not start from what it persisted: %v", err))
 		return
 	}
-	n.RawNode, n.up, n.conf.known = rn, true, false
+	n.up, n.conf.known = true, false
 	n.overlap = s.set.overlap
 	if n.overlap > 1 {
 		n.overlap = pick(&n.random, 1, n.overlap, n.overlap)
 	}
 	n.handedOver = false
 	n.role, n.lead, n.term, n.commit = raft.StateFollower, 0, 0, 0
-	if !s.ok(s.check.Start(n.id, uint64(n.life), rn, n.disk, n.sm.applied)) {
+	begin := s.check.Start
+	if n.foreign != nil {
+		begin = s.check.StartForeign
+	}
+	if !s.ok(begin(n.id, uint64(n.life), n, n.disk, n.sm.applied)) {
 		return
 	}
 	s.stats.Starts++
-	if st := rn.Status(); st.PendingConfIndex != 0 && st.PendingConfIndex <= st.Commit {
+	if st := n.Status(); st.PendingConfIndex != 0 && st.PendingConfIndex <= st.Commit {
 		s.mark(markStartUnapplied)
 	}
 	s.mix(n.id<<8 | 0x5a)
 	if s.observe != nil {
-		s.emit(trace.Event{Kind: trace.Start, Node: n.id, Index: uint64(n.life), Term: rn.BasicStatus().Term})
+		s.emit(trace.Event{Kind: trace.Start, Node: n.id, Index: uint64(n.life), Term: n.BasicStatus().Term})
 	}
 	s.noted(n)
 	s.queue.push(event{at: s.now + n.random.between(1, n.period), kind: evTick, node: n.slot, life: n.life})

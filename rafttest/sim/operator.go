@@ -71,7 +71,7 @@ func (p *memberPlan) add(t pb.ConfChangeType, id uint64) {
 		}
 	}
 	single := pb.ConfChangeSingle{Type: t, NodeID: id}
-	if t == pb.ConfChangeUpdateNode || (t != pb.ConfChangeRemoveNode && p.r.oneIn(2)) {
+	if p.s.o.NewForeign == nil && (t == pb.ConfChangeUpdateNode || (t != pb.ConfChangeRemoveNode && p.r.oneIn(2))) {
 		single.Context = binary.LittleEndian.AppendUint16(nil, uint16(p.r.Uint64())) // an address, say
 	}
 	p.cc.Changes = append(p.cc.Changes, single)
@@ -206,7 +206,7 @@ func (s *simulation) settledConf() (confchange.Config, bool) {
 		if !n.up || n.pendingConf() != 0 || n.restoring() {
 			return cfg, false
 		}
-		if len(n.conf.ids) > 0 && n.conf.index != index { // nobody has told anything to one that has none
+		if len(n.conf.ids) > 0 && n.conf.index < index { // nobody has told anything to one that has none
 			return cfg, false
 		}
 	}
@@ -248,6 +248,9 @@ func (s *simulation) canLose(n *node) bool {
 // leftWell reports whether a node led until it was removed, and said that a
 // majority of those who remain know.
 func (s *simulation) leftWell(n *node) bool {
+	if s.o.NewForeign != nil {
+		return false // others may forget it in a crash
+	}
 	return n.up && n.handedOver && !n.Status().Config.Contains(n.id)
 }
 

@@ -49,7 +49,16 @@ type Options struct {
 	// NewTransport, if set, makes the transport of a node at each of its lives:
 	// messages pass the simulated network as the frames that it makes of them.
 	NewTransport func(id uint64) Transport
+	// NewForeign, if set, makes the node of a life from its Config, or returns
+	// nil to leave it to this library: a group of several implementations.
+	// Members have no contexts then, and hosts report on every snapshot. Faults
+	// must be none of Disk, Drift, Lease, Hostile, which other implementations do
+	// not claim to bear in the same way.
+	NewForeign func(c *raft.Config) (Foreign, error)
 }
+
+// bearableByForeign are the faults that a group with foreign nodes is given.
+const bearableByForeign = Network | Crash | Clock | Host | Snapshot | Transfer | Membership
 
 // StateMachine is an embedder's state machine.
 type StateMachine interface {
@@ -151,6 +160,9 @@ func (o *Options) Validate() error {
 	}
 	if (o.NewMachine == nil) != (o.Commands == nil) {
 		errs = append(errs, errors.New("sim: NewMachine and Commands belong together"))
+	}
+	if o.NewForeign != nil && o.Faults&^bearableByForeign != 0 {
+		errs = append(errs, fmt.Errorf("sim: with NewForeign, Faults (%v) must be among %v", o.Faults, bearableByForeign))
 	}
 	return errors.Join(errs...)
 }

@@ -96,13 +96,13 @@ func drawSettings(o *Options) settings {
 		s.maxInflightBytes = pick[uint64](r, 0, 0, 1000)
 	}
 	s.snapshotTicks = pick(r, 2*s.electionTick, 5*s.electionTick, 20*s.electionTick)
-	s.drawFaults(r, o.Faults)
+	s.drawFaults(r, o)
 	return s
 }
 
 // drawFaults decides which of the faults the run has, and how many.
-func (s *settings) drawFaults(r *random, allowed Faults) {
-	allowed &^= Hostile
+func (s *settings) drawFaults(r *random, o *Options) {
+	allowed := o.Faults &^ Hostile
 	for one := Faults(1); one < Hostile; one <<= 1 { // that has a stream of its own
 		// Alone it is always there; among others a part of them is.
 		if drawn := r.chance(650); allowed.has(one) && (drawn || allowed == one) {
@@ -158,6 +158,9 @@ func (s *settings) drawFaults(r *random, allowed Faults) {
 	s.reportSnapshots = pick(config, 0, 700, 700, 1000) // a host need not
 	if s.faults.has(Snapshot) && config.chance(250) {
 		s.reportSnapshots, s.loseSnapshotAcks = 0, true
+	}
+	if o.NewForeign != nil {
+		s.reportSnapshots, s.loseSnapshotAcks = 1000, false
 	}
 	plan := newRandom(r.Uint64(), 7)
 	s.planMin = plan.spread(2*millisecond, 30*tickLength)

@@ -146,11 +146,11 @@ func (s *simulation) proceed(n *node) {
 // acknowledgeStale is a late callback of a write of the node's earlier life. The
 // node has to refuse it.
 func (s *simulation) acknowledgeStale(n *node) {
-	if n.stale == (raft.AppendToken{}) {
+	if n.stale == (raft.AppendToken{}) || n.raw == nil {
 		return
 	}
 	s.before(n, nil)
-	err := n.AckAppend(n.stale)
+	err := n.raw.AckAppend(n.stale)
 	if err == nil {
 		s.fail("S8", n.id, "an acknowledgement of a write of its earlier life was taken")
 		return
@@ -165,7 +165,7 @@ func (s *simulation) acknowledge(n *node) {
 	if n.written == 0 || s.passes(n, beforeAck) {
 		return
 	}
-	token := n.handed[n.written-1].token
+	last := n.handed[n.written-1]
 	for i := range n.handed[:n.written] {
 		if !n.handed[i].snapshot {
 			continue
@@ -183,7 +183,7 @@ func (s *simulation) acknowledge(n *node) {
 	n.handed, n.written = n.handed[:left], 0
 
 	s.before(n, nil)
-	err := n.AckAppend(token)
+	err := n.ackAppend(&last)
 	if err != nil && n.Err() == nil {
 		s.fail("S20", n.id, fmt.Sprintf("AckAppend: %v", err))
 		return

@@ -78,8 +78,10 @@ type Stats struct {
 	Transfers uint64
 }
 
-// observed is what is looked at of a node.
-type observed interface {
+// Node is what is looked at of a node: a *raft.RawNode, or one of another
+// implementation in a group that has both.
+type Node interface {
+	Status() raft.Status
 	BasicStatus() raft.BasicStatus
 	WithProgress(f func(id uint64, p progress.Progress))
 	LeaseRead() (uint64, error)

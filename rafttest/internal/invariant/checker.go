@@ -43,7 +43,8 @@ type Checker struct {
 // node is what is kept of one node.
 type node struct {
 	id, life uint64
-	rn       observed // nil while it is down
+	rn       Node // nil while it is down
+	foreign  bool // see StartForeign
 	disk     Disk
 	st       raft.BasicStatus // as last seen
 	// transferring says that before the input it led and was handing over.

@@ -64,6 +64,14 @@ func (c *Checker) appendLeaves(n *node, m *pb.Message) *Violation {
 		}
 		if e.Index > c.log.low {
 			rec := c.log.find(e.Index, e.Term)
+			if rec == nil && n.foreign {
+				// It led, and its log was replaced since, before it wrote this.
+				if v := c.register(n, e, prev, isConf(e)); v != nil {
+					return v
+				}
+				prev = e.Term
+				continue
+			}
 			if rec == nil {
 				return n.violates("S3", "sends entry %d of term %d, which nobody was asked to write", e.Index, e.Term)
 			}
@@ -81,6 +89,9 @@ func (c *Checker) appendLeaves(n *node, m *pb.Message) *Violation {
 // responding). Writes of later Readys may be durable by then as well, so the
 // disk may have gone on to a later term, and hold another log.
 func (c *Checker) promiseLeaves(n *node, m *pb.Message, promise bool) *Violation {
+	if n.foreign && m.Type == pb.MsgVote {
+		return nil
+	}
 	if !promise {
 		return n.violates("S8", "%v of term %d is handed out to be sent before what it rests on is durable", m.Type, m.Term)
 	}

@@ -10,7 +10,28 @@ import (
 // Start is called when node id begins its life-th life (1, 2, ...) with rn, just
 // made from what disk holds durably. applied was Config.Applied; 0 is the
 // snapshot's index.
-func (c *Checker) Start(id, life uint64, rn *raft.RawNode, disk Disk, applied uint64) *Violation {
+func (c *Checker) Start(id, life uint64, rn Node, disk Disk, applied uint64) *Violation {
+	return c.start(id, life, rn, disk, applied, false)
+}
+
+// StartForeign is Start for a node of another implementation. What is safe is
+// the same for it. Not judged is what this library promises beyond that:
+//
+//   - when a Ready has to be synced, that it leaves nothing for the next, and in which
+//     term it was when it hands out a promise (S18, S8);
+//   - that what it sends was handed out to be written before (S3);
+//   - that a change of configuration waits for a commit in the leader's term,
+//     which matters only where changes take effect when they are appended (S11a);
+//   - that requests for votes leave after the candidate's own vote is durable (S8);
+//   - that it takes itself for a holder only of what it has durably (S10), and that a
+//     commit which it learned survives a crash (S11a);
+//   - promises on which leases rest (S15), which it does not make;
+//   - how a read was confirmed (S14). What it returns is judged.
+func (c *Checker) StartForeign(id, life uint64, n Node, disk Disk, applied uint64) *Violation {
+	return c.start(id, life, n, disk, applied, true)
+}
+
+func (c *Checker) start(id, life uint64, rn Node, disk Disk, applied uint64, foreign bool) *Violation {
 	n := c.find(id)
 	if n == nil {
 		n = &node{id: id}
@@ -20,7 +41,7 @@ func (c *Checker) Start(id, life uint64, rn *raft.RawNode, disk Disk, applied ui
 	if n.rn != nil || life <= n.life {
 		panic(fmt.Sprintf("invariant: node %d starts life %d in life %d", id, life, n.life))
 	}
-	n.life, n.rn, n.disk = life, rn, disk
+	n.life, n.rn, n.foreign, n.disk = life, rn, foreign, disk
 	c.stats.Lives++
 	if v := c.Synced(id); v != nil {
 		return v

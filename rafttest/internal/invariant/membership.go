@@ -173,7 +173,7 @@ func (c *Checker) confAppended(n *node, e *pb.Entry) *Violation {
 			return n.violates("S11a",
 				"leads term %d and took up the change of entry %d when it had applied %d, not the change of entry %d",
 				g.term, e.Index, g.applied, prev)
-		case g.commit < n.lead.start:
+		case g.commit < n.lead.start && !n.foreign:
 			return n.violates("S11a",
 				"leads term %d from entry %d on and took up the change of entry %d when it had committed %d",
 				g.term, n.lead.start, e.Index, g.commit)
@@ -254,12 +254,15 @@ func (c *Checker) resigned(n *node, was *raft.BasicStatus) *Violation {
 	return nil
 }
 
-// remembers reports whether a node knows, also after a crash, that C reaches to
-// index.
+// remembers reports whether a node knows that C reaches to index, also after a crash
+// if it is this library's.
 func (c *Checker) remembers(id, index uint64) bool {
 	n := c.find(id)
 	if n == nil {
 		return true // destroyed meanwhile
+	}
+	if n.foreign {
+		return n.st.Commit >= index
 	}
 	hs, base, _ := n.disk.Durable()
 	return max(hs.Commit, base, n.startApplied) >= index

@@ -68,6 +68,9 @@ func (c *Checker) peer(id uint64, p progress.Progress) {
 		return
 	}
 	seen.value = p.Match
+	if n.foreign && id == n.id {
+		return
+	}
 	c.bad = c.checkMatch(n, id, p.Match)
 }
 

@@ -1,6 +1,8 @@
 package invariant
 
 import (
+	"encoding/binary"
+
 	"github.com/quorate-raft/raft"
 	pb "github.com/quorate-raft/raft/raftpb"
 )
@@ -54,7 +56,7 @@ func (c *Checker) ReadReady(id, key, index uint64) *Violation {
 		}
 		return n.violates("S14", "a read is answered with index %d, %d was committed when it was asked", index, r.committed)
 	}
-	if r.term == 0 || r.leased || n.lead.term != r.term {
+	if r.term == 0 || r.leased || n.lead.term != r.term || n.foreign {
 		return nil
 	}
 	// Between the answer and its Ready the configuration may have changed.
@@ -94,13 +96,18 @@ func (n *node) heartbeatAnswered(was *raft.BasicStatus, m *pb.Message) {
 	if was.RaftState != raft.StateLeader || m.Term != was.Term {
 		return
 	}
+	round := m.Round
+	if round == 0 && len(m.Context) == 16 {
+		// A peer that does not know rounds echoes the context, which has it.
+		round = binary.BigEndian.Uint64(m.Context[8:])
+	}
 	for i := range l.acked {
 		if l.acked[i].id == m.From {
-			l.acked[i].value = max(l.acked[i].value, m.Round)
+			l.acked[i].value = max(l.acked[i].value, round)
 			return
 		}
 	}
-	l.acked = append(l.acked, peer{m.From, m.Round})
+	l.acked = append(l.acked, peer{m.From, round})
 }
 
 // LeaseRead is called when LeaseRead at node id returned index now.

@@ -1,6 +1,8 @@
 package invariant
 
 import (
+	"slices"
+
 	"github.com/quorate-raft/raft"
 	pb "github.com/quorate-raft/raft/raftpb"
 )
@@ -27,16 +29,15 @@ func (c *Checker) Ready(id uint64, rd *raft.Ready) *Violation {
 		}
 	}
 	n.growth = n.growth[:0]
-	if n.log.last != n.st.LastIndex {
-		return n.violates("S18", "the log ends at %d, entries were handed out up to %d", n.st.LastIndex, n.log.last)
-	}
-	n.inner = innerEnd{n.log.end(), true}
 	if !raft.IsEmptyHardState(rd.HardState) {
 		n.hard = rd.HardState
 	}
-	if n.hard != n.st.HardState {
-		return n.violates("S18", "the hard state is %v, %v was handed out", n.st.HardState, n.hard)
+	if !n.foreign {
+		if v := n.allHandedOut(); v != nil {
+			return v
+		}
 	}
+	n.inner = innerEnd{n.log.end(), n.log.last == n.st.LastIndex}
 	if n.st.Commit != n.seenCommit {
 		if v := c.commitReady(n); v != nil {
 			return v
@@ -56,6 +57,18 @@ func (c *Checker) Ready(id uint64, rd *raft.Ready) *Violation {
 	return nil
 }
 
+// allHandedOut is the part of S18 that says that a Ready leaves nothing for later of
+// what is to be written.
+func (n *node) allHandedOut() *Violation {
+	switch {
+	case n.log.last != n.st.LastIndex:
+		return n.violates("S18", "the log ends at %d, entries were handed out up to %d", n.st.LastIndex, n.log.last)
+	case n.hard != n.st.HardState:
+		return n.violates("S18", "the hard state is %v, %v was handed out", n.st.HardState, n.hard)
+	}
+	return nil
+}
+
 // checkMustSync is the part of S18 that says when a write has to reach the disk.
 // The node need not sync a commit index that covers changes which the host told
 // it, at the start, to have applied: that is remembered elsewhere.
@@ -65,7 +78,7 @@ func (c *Checker) checkMustSync(n *node, rd *raft.Ready) *Violation {
 		known := max(n.hard.Commit, n.startApplied)
 		must = must || hs.Term != n.hard.Term || hs.Vote != n.hard.Vote || c.confIn(known, hs.Commit) != 0
 	}
-	if must != rd.MustSync {
+	if must != rd.MustSync && !n.foreign {
 		return n.violates("S18", "MustSync is %t for %d entries, snapshot %d and hard state %v after %v",
 			rd.MustSync, len(rd.Entries), rd.Snapshot.Metadata.Index, rd.HardState, n.hard)
 	}
@@ -242,6 +255,8 @@ func (n *node) messagesReady(msgs []pb.Message) *Violation {
 	for i := range msgs {
 		m := &msgs[i]
 		switch {
+		case n.foreign && (m.Term != n.st.Term || !slices.Contains(n.conf.ids, m.To)):
+			// Made when it led before, or when that was a member.
 		case m.Type == pb.MsgHeartbeat:
 			n.lead.round = max(n.lead.round, m.Round)
 			if match := valueOf(n.lead.matched, m.To); m.Commit > match {
