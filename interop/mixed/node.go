@@ -30,12 +30,10 @@ type node struct {
 
 	electionTick int
 	seed         uint64
-	role         raft.StateType // and term for which the election timeout was drawn
-	term         uint64
-	drawn        bool
 
-	cfg   confchange.Config
-	confs []opb.ConfState // by index, those that ConfStateAt may be asked for
+	cfg      confchange.Config
+	confs    []opb.ConfState // by index, those that ConfStateAt may be asked for
+	received uint64          // index of the last snapshot that came
 	// changes are the indexes of changes of configuration that were handed out
 	// and not applied.
 	changes []uint64
@@ -100,23 +98,18 @@ func newNode(c *ours.Config, async bool) (sim.Foreign, error) {
 	return n, nil
 }
 
-// draw gives the node an election timeout of the run's seed where it has drawn
-// one of its own: it does so only where role or term change, or at the word of a
-// leader in the same term, where another would do as well.
+// draw gives the node an election timeout of the run's seed after it may have drawn
+// one of its own, which it does where role or term change or a candidate hears of a
+// leader.
 func (n *node) draw() {
 	st := n.RawNode.BasicStatus()
-	if n.drawn && st.RaftState == n.role && st.Term == n.term {
-		*n.peek.Timeout() = n.timeout()
-		return
-	}
-	n.role, n.term, n.drawn = st.RaftState, st.Term, true
-	*n.peek.Timeout() = n.timeout()
+	*n.peek.Timeout() = n.timeout(st.Term, st.RaftState)
 }
 
 // timeout is a function of what a new one is drawn for, so that it does not matter
-// when.
-func (n *node) timeout() int {
-	z := n.seed ^ n.term*0x9e3779b97f4a7c15 ^ uint64(n.role)<<56
+// how often.
+func (n *node) timeout(term uint64, role raft.StateType) int {
+	z := n.seed ^ term*0x9e3779b97f4a7c15 ^ uint64(role)<<56
 	z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9
 	z = (z ^ (z >> 27)) * 0x94d049bb133111eb
 	return n.electionTick + int((z^z>>31)%uint64(n.electionTick))
@@ -166,13 +159,15 @@ func (n *node) ApplyConfChange(cc opb.ConfChangeI) *opb.ConfState {
 	defer n.draw()
 	index := n.changes[0]
 	n.changes = n.changes[1:]
-	if k := len(n.confs) - 1; n.confs[k].Index > index {
-		// A snapshot came since, and etcd's raft would change its configuration.
-		// What is returned is saved, so it must not be ahead of the disk.
-		now := n.confs[k]
-		if now.Index > n.durable {
-			now = n.confs[k-1]
+	k := len(n.confs) - 1
+	if n.peek.Snapshot() != nil || n.confs[k].Index > index {
+		// A snapshot came since the entry was handed out, and etcd's raft would
+		// change its configuration (TestChangeAppliedAfterSnapshot). What is
+		// returned is saved, so it must not be ahead of the disk.
+		for n.confs[k].Index > max(index, n.durable) {
+			k--
 		}
+		now := n.confs[k]
 		return &now
 	}
 	cs := theirs.ToConf(n.RawNode.ApplyConfChange(theirs.FromChange(cc.AsV2())))
@@ -199,7 +194,7 @@ func (n *node) hasConf(cs opb.ConfState) {
 // ConfStateAt is asked when a snapshot is taken, upon which the log is compacted.
 // etcd's raft panics if what it has not applied yet is gone then.
 func (n *node) ConfStateAt(i uint64) (*opb.ConfState, error) {
-	if i > n.RawNode.BasicStatus().Applied {
+	if i > n.RawNode.BasicStatus().Applied || i < n.received || n.peek.Snapshot() != nil {
 		return nil, ours.ErrCompacted
 	}
 	for k := len(n.confs) - 1; k >= 0; k-- {
@@ -374,6 +369,7 @@ func (n *node) Ready() ours.Ready {
 		cs := out.Snapshot.Metadata.ConfState
 		cs.Index = out.Snapshot.Metadata.Index
 		h.last = cs.Index
+		n.received = cs.Index
 		n.hasConf(cs)
 	}
 	for i := range rd.CommittedEntries {

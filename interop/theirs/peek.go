@@ -61,10 +61,15 @@ func (p Peek) Unstable() (last uint64, ok bool) {
 	if ents := p.Entries(); len(ents) > 0 {
 		return ents[len(ents)-1].Index, true
 	}
-	if snap := *(**tpb.Snapshot)(unsafe.Add(p.unstable(), atSnapshot)); snap != nil {
+	if snap := p.Snapshot(); snap != nil {
 		return snap.Metadata.Index, true
 	}
 	return 0, false
+}
+
+// Snapshot returns the one that is not in storage yet, or nil.
+func (p Peek) Snapshot() *tpb.Snapshot {
+	return *(**tpb.Snapshot)(unsafe.Add(p.unstable(), atSnapshot))
 }
 
 func (p Peek) unstable() unsafe.Pointer {

@@ -38,7 +38,7 @@ func (c *Checker) Ready(id uint64, rd *raft.Ready) *Violation {
 		}
 	}
 	n.inner = innerEnd{n.log.end(), n.log.last == n.st.LastIndex}
-	if n.st.Commit != n.seenCommit {
+	if n.st.Commit != n.seenCommit && n.hard.Commit == n.st.Commit {
 		if v := c.commitReady(n); v != nil {
 			return v
 		}
