@@ -22,7 +22,8 @@
 // a rule of the host or network, and has a test of its own here or in
 // interop/differential: a forwarded read must not arrive twice; a change of
 // configuration that was handed out must not be applied any more once a newer
-// snapshot has come; the log must not be compacted past what Advance has told. A
+// snapshot has come; the log must not be compacted past what Advance has told; the
+// only voter must not be asked for reads before it has committed in its term. A
 // change that would panic when it is applied is not proposed.
 package mixed
 

@@ -122,6 +122,9 @@ func (n *node) Tick() {
 
 func (n *node) Step(m opb.Message) error {
 	defer n.draw()
+	if m.Type == opb.MsgReadIndex && n.readsTooEarly() {
+		return errTooEarly
+	}
 	if m.Type == opb.MsgProp {
 		for i := range m.Entries {
 			if err := n.refuses(&m.Entries[i]); err != nil {
@@ -226,8 +229,27 @@ var errNoAbort = errors.New("mixed: etcd's raft does not end a transfer on deman
 func (n *node) AbortTransfer() error { return errNoAbort }
 
 func (n *node) ReadIndex(rctx []byte) error {
+	if n.readsTooEarly() {
+		return errTooEarly
+	}
 	n.RawNode.ReadIndex(rctx)
 	return nil
+}
+
+var errTooEarly = errors.New("mixed: the only voter has not committed in its term")
+
+// readsTooEarly reports whether etcd's raft would answer a read at once by a commit
+// index that may be behind (TestSoleVoterReadsBeforeItsCommit).
+func (n *node) readsTooEarly() bool {
+	st := n.RawNode.BasicStatus()
+	if st.RaftState != raft.StateLeader || len(n.cfg.Voters[0]) != 1 || n.cfg.Joint() {
+		return false
+	}
+	term, err := n.disk.ours.Term(st.Commit)
+	if ents := n.peek.Entries(); len(ents) > 0 && ents[0].Index <= st.Commit {
+		term, err = ents[st.Commit-ents[0].Index].Term, nil
+	}
+	return err != nil || term != st.Term
 }
 
 func (n *node) ReportUnreachable(id uint64) error {

@@ -183,3 +183,42 @@ func TestCompactedBeforeAdvance(t *testing.T) {
 	require.NoError(t, theirDisk.Compact(2))
 	require.Panics(t, func() { _ = th.Campaign() })
 }
+
+// A new leader knows what is committed only when it has committed in its term (Raft
+// §8, dissertation §6.4): its commit index may have been lost in a crash. Theirs asks
+// that of a leader with others, and answers at once where there are none.
+func TestSoleVoterReadsBeforeItsCommit(t *testing.T) {
+	disk, theirDisk := ours.NewMemoryStorage(), raft.NewMemoryStorage()
+	snap := opb.Snapshot{Metadata: opb.SnapshotMetadata{Index: 1, Term: 1, ConfState: opb.ConfState{Voters: []uint64{1}}}}
+	// Entry 2 was committed, applied and acknowledged before the crash.
+	acknowledged := []opb.Entry{{Index: 2, Term: 1, Data: []byte("x")}}
+	require.NoError(t, disk.ApplySnapshot(snap))
+	require.NoError(t, disk.Append(acknowledged))
+	require.NoError(t, disk.SetHardState(opb.HardState{Term: 1, Vote: 1, Commit: 1}))
+	require.NoError(t, theirDisk.ApplySnapshot(*theirs.FromSnapshot(&snap)))
+	require.NoError(t, theirDisk.Append(theirs.FromEntries(acknowledged)))
+	require.NoError(t, theirDisk.SetHardState(tpb.HardState{Term: 1, Vote: 1, Commit: 1}))
+
+	o := ourNode(t, disk)
+	require.NoError(t, o.Campaign())
+	rd := o.Ready()
+	require.NoError(t, o.AckAppend(rd.AppendToken()))
+	require.Equal(t, ours.StateLeader, o.BasicStatus().RaftState)
+	require.NoError(t, o.ReadIndex([]byte("read")))
+	rd = o.Ready()
+	require.Empty(t, rd.ReadStates)
+	require.NoError(t, disk.Append(rd.Entries))
+	require.NoError(t, o.AckAppend(rd.AppendToken()))
+	rd = o.Ready()
+	require.Len(t, rd.ReadStates, 1)
+	require.EqualValues(t, 3, rd.ReadStates[0].Index)
+
+	th := theirNode(t, theirDisk, false)
+	require.NoError(t, th.Campaign())
+	th.Advance(th.Ready())
+	require.Equal(t, raft.StateLeader, th.BasicStatus().RaftState)
+	th.ReadIndex([]byte("read"))
+	trd := th.Ready()
+	require.Len(t, trd.ReadStates, 1)
+	require.EqualValues(t, 1, trd.ReadStates[0].Index)
+}
