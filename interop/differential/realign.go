@@ -11,6 +11,10 @@ import (
 // realign starts both halves anew from the disk of the one that the others hear.
 func (w *world) realign() error {
 	m := w.cur.m
+	if err := m.survive(w.step); err != nil {
+		return w.fail("realign: %v", err)
+	}
+	m.dropPending()
 	if m.speaksTheirs {
 		if err := m.copyToOurs(); err != nil {
 			return w.fail("realign: %v", err)
@@ -18,6 +22,12 @@ func (w *world) realign() error {
 	} else if err := m.copyToTheirs(); err != nil {
 		return w.fail("realign: %v", err)
 	}
+	m.sync()
+	snap, err := m.od.Snapshot()
+	if err != nil {
+		return w.fail("realign: %v", err)
+	}
+	m.applied = max(m.applied, snap.Metadata.Index) // it may have been on its way
 	if err := m.start(); err != nil {
 		return w.fail("realign: %v", err)
 	}
@@ -27,8 +37,7 @@ func (w *world) realign() error {
 	m.applied = m.o.BasicStatus().Applied
 	*m.tp.timeout() = m.op.timeout()
 	o, t := m.o.BasicStatus(), m.t.BasicStatus()
-	last, _ := m.td.LastIndex()
-	if what := coreDifference(&o, &t, last); what != "" {
+	if what := coreDifference(&o, &t, m.tLast); what != "" {
 		return w.fail("realign: %s", what)
 	}
 	return w.compareConf()
@@ -79,9 +88,9 @@ func (m *twin) copyToTheirs() error {
 
 func (m *twin) copyToOurs() error {
 	d := ourDisk{ours.NewMemoryStorage()}
-	of := m.tConfs[len(m.tConfs)-1].index // the entry that the configuration is of
-	m.tConfs = nil
 	m.applied = m.t.BasicStatus().Applied
+	of := m.theirConfFrom(max(m.applied, m.tConfs[0].index)).index // the entry that the configuration is of
+	m.tConfs = nil
 	snap, err := m.td.Snapshot()
 	if err != nil {
 		return err
