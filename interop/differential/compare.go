@@ -1,13 +1,11 @@
 package differential
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"slices"
 
 	theirs "go.etcd.io/raft/v3"
-	tpb "go.etcd.io/raft/v3/raftpb"
 
 	ours "github.com/quorate-raft/raft"
 	opb "github.com/quorate-raft/raft/raftpb"
@@ -24,7 +22,7 @@ func (w *world) compare() error {
 		return err
 	}
 	if c.hasRule {
-		w.routeAll(nil, nil)
+		w.routeAll(nil)
 		return w.realign()
 	}
 	if err := w.compareWrites(); err != nil {
@@ -35,6 +33,9 @@ func (w *world) compare() error {
 	}
 	w.ageForwards()
 	if err := w.compareReads(); err != nil {
+		return err
+	}
+	if err := w.compareLease(); err != nil {
 		return err
 	}
 	if err := w.compareMessages(); err != nil {
@@ -75,7 +76,7 @@ func (w *world) compareErrors() error {
 		switch {
 		case errors.As(o, &change) || c.hasRefusal:
 			return nil // feedProposal has judged it
-		case errors.As(o, &campaign), errors.As(o, &transfer), errors.Is(o, ours.ErrUnknownPeer),
+		case errors.As(o, &campaign), errors.As(o, &transfer), errors.Is(o, ours.ErrUnknownPeer), errors.Is(o, ours.ErrLeaseInForce),
 			errors.Is(o, ours.ErrNoLeader) && !isProp:
 			w.apply(saysWhy)
 			return nil
@@ -91,7 +92,7 @@ func (w *world) compareErrors() error {
 func (w *world) compareCore() error {
 	c, m := &w.cur, w.cur.m
 	o, t := m.o.BasicStatus(), m.t.BasicStatus()
-	tLast, _ := m.td.LastIndex()
+	tLast := m.tLast
 	if err := w.checkTransfer(&o); err != nil {
 		return err
 	}
@@ -100,6 +101,14 @@ func (w *world) compareCore() error {
 	}
 	if err := w.checkLearned(&o); err != nil {
 		return err
+	}
+	if w.leavesSooner(&o, &t) {
+		w.restartBoth(leaveByCommit)
+		return nil
+	}
+	if w.settings.async && o.RaftState == ours.StateLeader && tLast == o.LastIndex+1 && m.oConf.AutoLeave && m.term(o.Commit) != o.Term && w.theirsLeaves() {
+		w.restartBoth(leaveByCommit)
+		return nil
 	}
 	what := coreDifference(&o, &t, tLast)
 	if what == "" {
@@ -118,7 +127,7 @@ func (w *world) compareCore() error {
 		}
 		return w.compareConf()
 	case o.Lead == 0 && t.Lead == c.before.Lead && c.op.kind == opTick && c.in == nil && o.RaftState == ours.StateFollower &&
-		c.elapsed+1 >= m.op.timeout() && m.op.elapsed() == 0 && o.Term == t.Term && !m.votes(m.oConf):
+		c.elapsed+1 >= m.op.timeout() && m.op.elapsed() == 0 && o.Term == t.Term && !m.mayCampaign():
 		w.apply(silentLeaderForgotten)
 		*m.tp.lead(), *m.tp.elapsed() = 0, 0
 		if err := m.drainTheirs(); err != nil {
@@ -126,7 +135,7 @@ func (w *world) compareCore() error {
 		}
 	case c.in != nil && c.in.o.Type == opb.MsgSnap && m.out.snapshot != 0 && m.tout.snapshot == 0 &&
 		!contains(&c.in.o.Snapshot.Metadata.ConfState, m.id) && o.Term == t.Term && o.Vote == t.Vote && o.Lead == t.Lead &&
-		o.Commit == c.in.o.Snapshot.Metadata.Index && o.LastIndex == o.Commit && o.Applied == o.Commit:
+		o.Commit == c.in.o.Snapshot.Metadata.Index && o.LastIndex == o.Commit && (o.Applied == o.Commit || m.tailSnap != nil):
 		w.restartBoth(snapshotWithoutSelf)
 		return nil
 	case c.in != nil && (c.in.o.Type == opb.MsgVoteResp || c.in.o.Type == opb.MsgPreVoteResp) &&
@@ -140,6 +149,13 @@ func (w *world) compareCore() error {
 		} else if o.RaftState == ours.StateFollower && w.changeIn(t.Commit, o.Commit) {
 			w.restartBoth(commitLearned) // and ends the election, which would be over that change
 			return nil
+		}
+	case o.RaftState == ours.StateCandidate && o.Term == c.before.Term+1 && c.before.RaftState == ours.StateFollower && c.before.Term == m.takeOver &&
+		o.Applied > c.before.Applied && !w.changeIn(o.Applied, c.before.Commit) && t.Term == c.before.Term:
+		w.apply(takeOverOnceApplied)
+		m.takeOver = 0
+		if err := m.tellToTakeOver(c.before.Lead); err != nil {
+			return w.fail("theirs: %v", err)
 		}
 	case o.LeadTransferee == c.before.LeadTransferee && t.LeadTransferee == 0 && o.RaftState == ours.StateLeader && errors.As(c.oErr, new(*ours.TransferError)):
 		w.apply(selfTransfer)
@@ -205,13 +221,6 @@ func coreDifference(o *ours.BasicStatus, t *theirs.BasicStatus, tLast uint64) st
 	return ""
 }
 
-// isLeave reports whether our log has an entry there that leaves a joint
-// configuration, as a leader makes it by itself.
-func (w *world) isLeave(index uint64) bool {
-	ents, err := w.cur.m.od.Entries(index, index+1, 1<<40)
-	return err == nil && ents[0].Type == opb.EntryConfChangeV2 && len(ents[0].Data) == 0
-}
-
 // held returns the highest index that a majority of each half has acknowledged,
 // as far as the driver knows from the state before the step and its message.
 func (w *world) held() uint64 {
@@ -235,17 +244,10 @@ func (w *world) held() uint64 {
 	return n
 }
 
-// changeIn reports whether our log has a change of configuration in (lo, hi].
-func (w *world) changeIn(lo, hi uint64) bool {
-	ents, err := w.cur.m.od.Entries(lo+1, hi+1, 1<<40)
-	return err == nil && slices.ContainsFunc(ents, func(e opb.Entry) bool { return e.Type != opb.EntryNormal })
-}
+func (w *world) changeIn(lo, hi uint64) bool { return w.cur.m.changeIn(lo, hi) }
 
 // holds reports whether our log has the entry.
-func (w *world) holds(term, index uint64) bool {
-	t, err := w.cur.m.od.Term(index)
-	return err == nil && t == term
-}
+func (w *world) holds(term, index uint64) bool { return w.cur.m.term(index) == term }
 
 func contains(cs *opb.ConfState, id uint64) bool {
 	return slices.Contains(cs.Voters, id) || slices.Contains(cs.VotersOutgoing, id) || slices.Contains(cs.Learners, id)
@@ -255,68 +257,10 @@ func (m *twin) votes(cs *opb.ConfState) bool {
 	return slices.Contains(cs.Voters, m.id) || slices.Contains(cs.VotersOutgoing, m.id)
 }
 
-// compareWrites compares what was persisted and what was applied.
-func (w *world) compareWrites() error {
-	m := w.cur.m
-	if what := entriesDiffer(m.out.persisted, m.tout.persisted); what != "" {
-		return w.fail("persisted: %s", what)
-	}
-	if what := entriesDiffer(m.out.committed, m.tout.committed); what != "" {
-		return w.fail("committed: %s", what)
-	}
-	if m.out.snapshot != m.tout.snapshot {
-		return w.fail("restores snapshot %d, theirs %d", m.out.snapshot, m.tout.snapshot)
-	}
-	oh, _, _ := m.od.InitialState()
-	th, _, _ := m.td.InitialState()
-	if oh.Term != th.Term || oh.Vote != th.Vote || oh.Commit != th.Commit {
-		return w.fail("hard state on disk %v, theirs %v", oh, th)
-	}
-	if !m.out.mustSync && slices.ContainsFunc(m.out.committed, func(e opb.Entry) bool { return e.Type != opb.EntryNormal }) &&
-		w.cur.op.kind != opRestart {
-		return w.fail("ours need not sync, though a change of configuration was committed")
-	}
-	if m.out.mustSync != m.tout.mustSync {
-		if !m.out.mustSync || !(m.confChanged || m.out.snapshot != 0) {
-			return w.fail("must sync %t, theirs %t", m.out.mustSync, m.tout.mustSync)
-		}
-		w.apply(syncForCommittedChange)
-	}
-	return nil
-}
-
-func entriesDiffer(o []opb.Entry, t []tpb.Entry) string {
-	if len(o) != len(t) {
-		return fmt.Sprintf("%d entries, theirs %d: %v, theirs %v", len(o), len(t), o, t)
-	}
-	for i := range o {
-		if o[i].Index != t[i].Index || o[i].Term != t[i].Term || int32(o[i].Type) != int32(t[i].Type) || !bytes.Equal(o[i].Data, t[i].Data) {
-			return fmt.Sprintf("entry %v, theirs %v", o[i], t[i])
-		}
-	}
-	return ""
-}
-
-// compareConf compares the active configuration after each change.
-func (w *world) compareConf() error {
-	m := w.cur.m
-	if !m.confChanged {
-		return nil
-	}
-	cfg := m.o.Status().Config
-	cs := cfg.ConfState()
-	cs.Members = nil // etcd has no contexts
-	trk := m.tp.trk().ConfState()
-	theirs := confToOurs(&trk)
-	if err := cs.Equivalent(theirs); err != nil {
-		return w.fail("active configuration, ours and theirs: %v", err)
-	}
-	told := *m.oConf
-	told.Members = nil
-	if err := told.Equivalent(confToOurs(&m.tConf)); err != nil {
-		return w.fail("configuration as told, ours and theirs: %v", err)
-	}
-	return nil
+// mayCampaign reports whether nothing but a leader that is heard keeps the member
+// from campaigning.
+func (m *twin) mayCampaign() bool {
+	return m.votes(m.oConf) && m.tailSnap == nil && !m.changeIn(m.applied, m.o.BasicStatus().Commit)
 }
 
 // confirmed reports whether a quorum answered heartbeats that left no earlier
@@ -326,16 +270,7 @@ func (m *twin) confirmed(ctx string) bool {
 	if !ok {
 		return false
 	}
-	half := func(ids []uint64) bool {
-		n := 0
-		for _, id := range ids {
-			if id == m.id || m.answered[id] >= asked {
-				n++
-			}
-		}
-		return n > len(ids)/2 || len(ids) == 0
-	}
-	return half(m.oConf.Voters) && half(m.oConf.VotersOutgoing)
+	return m.quorum(func(id uint64) bool { return m.answered[id].step >= asked })
 }
 
 // ageForwards drops the forwarded reads that ours may have given up: those of
@@ -366,6 +301,15 @@ func (m *twin) takeEarly(to uint64, ctx string, index uint64) bool {
 	return false
 }
 
+// readsTooSoon reports whether theirs, the only voter, answered a read at an index
+// before it has committed in its term.
+func (w *world) readsTooSoon(index uint64) bool {
+	m := w.cur.m
+	s := m.o.BasicStatus()
+	return s.RaftState == ours.StateLeader && len(m.oConf.Voters) == 1 && m.oConf.Voters[0] == m.id && len(m.oConf.VotersOutgoing) == 0 &&
+		index == s.Commit && m.term(index) != s.Term
+}
+
 func (w *world) compareReads() error {
 	c, m := &w.cur, w.cur.m
 	for _, r := range m.out.reads {
@@ -382,10 +326,17 @@ func (w *world) compareReads() error {
 	for _, r := range m.tout.reads {
 		if i := slices.Index(m.out.reads, r); i >= 0 {
 			m.out.reads = slices.Delete(m.out.reads, i, i+1)
+			if w.settings.lease && m.o.BasicStatus().RaftState == ours.StateLeader && !m.mayAnswer(r.ctx) {
+				return w.fail("ours answers read %x at %d without a lease", r.ctx, r.index)
+			}
 			continue
 		}
 		switch {
 		case m.takeEarly(0, r.ctx, r.index):
+		case w.readsTooSoon(r.index):
+			w.apply(soleVoterCommitsFirst)
+			m.tooSoon[r.ctx] = true
+		case w.byClock(r.ctx):
 		case w.answersCopy():
 			w.apply(readCopied)
 		case c.in != nil && c.in.o.Type == opb.MsgReadIndexResp && m.forwards[r.ctx] == nil:
@@ -395,8 +346,12 @@ func (w *world) compareReads() error {
 		}
 	}
 	for _, r := range m.out.reads {
-		if m.o.BasicStatus().RaftState != ours.StateLeader || !m.confirmed(r.ctx) {
+		if m.o.BasicStatus().RaftState != ours.StateLeader || !m.mayAnswer(r.ctx) {
 			return w.fail("ours answers read %x at %d, theirs does not", r.ctx, r.index)
+		}
+		if m.tooSoon[r.ctx] {
+			delete(m.tooSoon, r.ctx)
+			continue
 		}
 		w.apply(readEarly)
 		m.early = append(m.early, early{0, r.ctx, r.index})
@@ -442,7 +397,7 @@ func (w *world) compareTimers() error {
 		*m.tp.elapsed() == 0 && m.op.elapsed() == c.elapsed:
 		w.apply(timerRunsOn)
 	case c.op.kind == opTick && c.in == nil && o.RaftState == ours.StateFollower && c.elapsed+1 >= m.op.timeout() && m.op.elapsed() == 0 &&
-		!m.votes(m.oConf):
+		!m.mayCampaign():
 		w.apply(silentLeaderForgotten)
 	case o.RaftState == ours.StatePreCandidate && m.op.elapsed() == 0 && *m.tp.elapsed() == c.elapsed && c.op.kind == opCampaign && c.in == nil:
 		w.apply(preVoteTimer)
@@ -457,7 +412,7 @@ func (w *world) compareTimers() error {
 // staying until it has handed over.
 func (w *world) checkRemoved(o *ours.BasicStatus) error {
 	c, m := &w.cur, w.cur.m
-	if c.before.RaftState == ours.StateLeader && m.confChanged && !m.votes(m.oConf) && o.Term == c.before.Term && o.RaftState != ours.StateLeader {
+	if c.op.kind != opRestart && c.before.RaftState == ours.StateLeader && m.confChanged && !m.votes(m.oConf) && o.Term == c.before.Term && o.RaftState != ours.StateLeader {
 		return w.fail("ours leaves at once when it is removed")
 	}
 	return nil

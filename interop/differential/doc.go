@@ -10,7 +10,7 @@
 // step gives one input to one twin: a tick, a message, a proposal, a change of
 // configuration, a read, a transfer, a report, a snapshot with compaction, or a
 // restart. Both halves then do what a synchronous host does (persist, send,
-// apply, Advance) until they are at rest, and are compared. So each step of a
+// apply, Advance), or an asynchronous one, until they are at rest, and are compared. So each step of a
 // run is compared, and what one twin sends is another's next input.
 //
 // Both halves of a receiver get the same message. Each member has a voice for
@@ -44,12 +44,26 @@
 // vote has to name the commit, a change before a commit in the term has to be
 // refused. What a rule accepts of ours alone it checks against what the driver
 // knows by itself: a read is answered early only if a quorum has answered
-// heartbeats that left after it came. Package hunt shows that known bugs are found
+// heartbeats that left after it came, and at once, with leases, only while a quorum
+// has promised to refuse votes. Package hunt shows that known bugs are found
 // with all rules on.
+//
+// # Writes, applications and crashes
+//
+// A part of the runs has asynchronous hosts: a step only hands out, to ours in
+// Readys that stay under way, to theirs with AsyncStorageWrites, and steps of their
+// own finish what the same earlier steps handed out on both sides: writes, then the
+// messages that wait for them, or applications. Messages that wait are compared when
+// they are handed out, and are let go together. A restart is a crash: of the writes
+// under way some survive, the same on both disks; a commit index that was not synced
+// may be lost, by hosts of both kinds, and what was applied past it. What leaves
+// after a write is held to what is on the disk, and acknowledgements of an earlier
+// life have to be refused.
 //
 // # Limits
 //
-// Hosts are synchronous, so bugs in overlapping writes are the simulator's; there
-// are no leases, which rest on promises that etcd does not make; no lost
-// writes; MaxInflightBytes is off, since each side counts other bytes.
+// Each input is followed by a Ready, so what a host does with several at once is the
+// simulator's; a leader's writes finish one step at a time. MaxSizePerMsg fits one
+// entry or all. Storage does not fail. docs/differences.md says what else is not
+// compared, and why.
 package differential

@@ -9,6 +9,7 @@ import (
 
 	ours "github.com/quorate-raft/raft"
 	"github.com/quorate-raft/raft/confchange"
+	"github.com/quorate-raft/raft/interop/etcdraft"
 	"github.com/quorate-raft/raft/progress"
 	opb "github.com/quorate-raft/raft/raftpb"
 )
@@ -102,22 +103,11 @@ func (m *twin) theirsWouldRefuse(it *item) bool {
 }
 
 func (w *world) termOf(m *twin, index uint64) uint64 {
-	t, _ := m.od.Term(index)
-	return t
+	return m.term(index)
 }
 
-// unappliedChange looks for a change of configuration past applied, on their disk.
-func (w *world) unappliedChange(m *twin) bool {
-	last, _ := m.td.LastIndex()
-	if m.applied >= last {
-		return false
-	}
-	ents, err := m.td.Entries(m.applied+1, last+1, 1<<40)
-	if err != nil {
-		return false
-	}
-	return slices.ContainsFunc(ents, func(e tpb.Entry) bool { return e.Type != tpb.EntryNormal })
-}
+// unappliedChange looks for a change of configuration past applied.
+func (w *world) unappliedChange(m *twin) bool { return m.changeIn(m.applied, m.tLast) }
 
 // same reports whether both messages say the same. Contexts of heartbeats and
 // the data of reads are each implementation's own.
@@ -147,7 +137,7 @@ func (w *world) same(o *opb.Message, t *tpb.Message) bool {
 	}
 	if o.Snapshot != nil {
 		a, b := &o.Snapshot.Metadata, &t.Snapshot.Metadata
-		if a.Index != b.Index || a.Term != b.Term || a.ConfState.Equivalent(withMembers(confToOurs(&b.ConfState), a.ConfState.Members)) != nil {
+		if a.Index != b.Index || a.Term != b.Term || a.ConfState.Equivalent(withMembers(etcdraft.ToConf(&b.ConfState), a.ConfState.Members)) != nil {
 			return false
 		}
 	}
@@ -159,11 +149,10 @@ func withMembers(cs opb.ConfState, members []opb.Member) opb.ConfState {
 	return cs
 }
 
-func (w *world) compareMessages() error {
-	m := w.cur.m
-	os, ts := m.out.messages, m.tout.messages
-	pair := make([]int, len(os)) // index into ts, or -1
-	taken := make([]bool, len(ts))
+// pairs finds for each message of ours one of theirs that says the same: its
+// place, or -1. taken tells which of theirs have one.
+func (w *world) pairs(os []opb.Message, ts []tpb.Message) (pair []int, taken []bool) {
+	pair, taken = make([]int, len(os)), make([]bool, len(ts))
 	for i := range os {
 		pair[i] = -1
 		for j := range ts {
@@ -173,8 +162,19 @@ func (w *world) compareMessages() error {
 			}
 		}
 	}
+	return pair, taken
+}
+
+func (w *world) compareMessages() error {
+	m := w.cur.m
+	os, ts := m.out.messages, m.tout.messages
+	pair, taken := w.pairs(os, ts)
 	for i := range os {
-		if err := w.explainOurs(&os[i], pair[i]); err != nil {
+		var t *tpb.Message
+		if pair[i] >= 0 {
+			t = &ts[pair[i]]
+		}
+		if err := w.explainOurs(&os[i], t); err != nil {
 			return err
 		}
 	}
@@ -185,18 +185,25 @@ func (w *world) compareMessages() error {
 			}
 		}
 	}
+	if err := w.compareHeld(); err != nil {
+		return err
+	}
 	if err := w.comparePeers(); err != nil {
 		return err
 	}
-	w.routeAll(pair, taken)
+	w.routeAll(pair)
 	return nil
 }
 
-// explainOurs judges a message of ours; its twin is the message of theirs at
-// index j, or none.
-func (w *world) explainOurs(o *opb.Message, j int) error {
+// explainOurs judges a message of ours; its twin is a message of theirs, or nil.
+func (w *world) explainOurs(o *opb.Message, twin *tpb.Message) error {
 	c, m := &w.cur, w.cur.m
 	status := m.o.BasicStatus()
+	if w.settings.lease {
+		if err := w.notePromises(o); err != nil {
+			return err
+		}
+	}
 	switch o.Type {
 	case opb.MsgApp:
 		if err := w.checkAppend(o); err != nil {
@@ -208,14 +215,16 @@ func (w *world) explainOurs(o *opb.Message, j int) error {
 				return w.fail("ours names commit %d of term %d", o.Commit, o.LogTerm)
 			}
 			w.apply(voteNamesCommit)
-		} else if t, err := m.od.Term(status.Commit); err == nil && t != 0 {
+		} else if m.term(status.Commit) != 0 {
 			return w.fail("ours does not name its commit in %s", describe(o))
 		}
 	}
 	stale := c.in != nil && c.in.o.Term != 0 && c.in.o.Term < c.before.Term
-	if j >= 0 {
+	if twin != nil {
 		switch {
-		case o.Type == opb.MsgTransferLeader && m.tout.messages[j].Term != 0:
+		case w.settings.lease && o.Type == opb.MsgReadIndexResp && !m.mayAnswer(w.tokens[string(o.Entries[0].Data)]):
+			return w.fail("ours answers without a lease: %s", describe(o))
+		case o.Type == opb.MsgTransferLeader && twin.Term != 0:
 			w.apply(transferNoTerm)
 		case o.Type == opb.MsgAppResp && stale:
 			if !o.Reject {
@@ -231,6 +240,9 @@ func (w *world) explainOurs(o *opb.Message, j int) error {
 		return nil
 	case o.Type == opb.MsgApp:
 		return w.explainOurAppend(o)
+	case o.Type == opb.MsgHeartbeat && w.settings.lease && status.RaftState == ours.StateLeader && (c.readsWait || m.o.Status().PendingReads > 0):
+		w.apply(leaseByPromise) // theirs asks nobody
+		return nil
 	case o.Type == opb.MsgSnap && c.in != nil && c.in.o.Type == opb.MsgAppResp && c.in.o.From == o.To && c.matches[o.To].pending != 0 &&
 		c.in.o.Index >= c.matches[o.To].pending:
 		return nil // comparePeer judges it
@@ -242,7 +254,11 @@ func (w *world) explainOurs(o *opb.Message, j int) error {
 		return nil
 	case o.Type == opb.MsgReadIndexResp:
 		ctx := w.tokens[string(o.Entries[0].Data)]
-		if m.confirmed(ctx) {
+		if m.mayAnswer(ctx) && m.tooSoon[ctx] {
+			delete(m.tooSoon, ctx)
+			return nil
+		}
+		if m.mayAnswer(ctx) {
 			w.apply(readEarly)
 			m.early = append(m.early, early{o.To, ctx, o.Index})
 			return nil
@@ -257,6 +273,9 @@ func (w *world) checkAppend(o *opb.Message) error {
 	status := m.o.BasicStatus()
 	if o.Term != status.Term && status.RaftState == ours.StateLeader || o.Commit > status.Commit {
 		return w.fail("ours sends %s", describe(o))
+	}
+	if t := m.term(o.Index); o.Index > 0 && (o.LogTerm == 0 || t != 0 && t != o.LogTerm && status.RaftState == ours.StateLeader) {
+		return w.fail("ours names a term that the entry has not: %s", describe(o))
 	}
 	for i := range o.Entries {
 		if o.Entries[i].Index != o.Index+uint64(i)+1 {
@@ -281,6 +300,10 @@ func (w *world) explainOurAppend(o *opb.Message) error {
 		return nil
 	}
 	switch {
+	case slices.ContainsFunc(m.tout.messages, func(t tpb.Message) bool { return w.splits(o, &t) }):
+		w.apply(splitAtDurable)
+		c.split[o.To] = true
+		return nil
 	case p == nil:
 		return w.fail("ours alone sends %s", describe(o))
 	case p.State == progress.Snapshot && o.Index == p.PendingSnapshot && len(o.Entries) == 0 && c.op.kind == opTick:
@@ -339,6 +362,14 @@ func (w *world) explainTheirs(t *tpb.Message, os []opb.Message) error {
 		if m.takeEarly(t.To, ctx, t.Index) {
 			return nil
 		}
+		if w.byClock(ctx) {
+			return nil
+		}
+		if w.readsTooSoon(t.Index) {
+			w.apply(soleVoterCommitsFirst)
+			m.tooSoon[ctx] = true
+			return nil
+		}
 		if m.copies[ctx] > 1 || w.answersCopy() {
 			w.apply(readCopied)
 			return nil
@@ -373,8 +404,18 @@ func (w *world) explainTheirs(t *tpb.Message, os []opb.Message) error {
 		}
 	case tpb.MsgApp:
 		p := m.peer(t.To)
+		if slices.ContainsFunc(os, func(o opb.Message) bool { return o.Index == t.Index && w.splits(&o, t) }) {
+			return nil // counted already
+		}
 		if p == nil && m.confChanged && w.cur.matches[t.To].next != 0 && len(t.Entries) == 0 {
 			w.apply(commitNotice) // to a member that the step removed
+			return nil
+		}
+		if b := &w.cur.matches[t.To]; p == nil && m.confChanged && w.settings.inflightBytes != 0 && b.state != uint8(progress.Snapshot) &&
+			b.next != 0 && t.Index+1 >= b.next && slices.ContainsFunc(os, func(o opb.Message) bool {
+			return o.Type == opb.MsgApp && o.To == t.To && len(o.Entries) > 0 && o.Index < t.Index
+		}) {
+			w.apply(windowBytes) // to a member that the step removed
 			return nil
 		}
 		if p == nil {
@@ -389,7 +430,13 @@ func (w *world) explainTheirs(t *tpb.Message, os []opb.Message) error {
 			w.apply(commitNotice)
 			return nil
 		}
+		if w.cur.split[t.To] && p.State == progress.Replicate && p.Window.Full() && t.Index+1 >= p.Next {
+			return nil // the parts have filled the window
+		}
 		switch {
+		case w.bytesStop(t.To) && len(t.Entries) > 0 && t.Index+1 >= p.Next:
+			w.apply(windowBytes)
+			return nil
 		case w.cur.matches[t.To].next == 0 && m.confChanged:
 			w.apply(newPeerNext)
 			return nil
@@ -412,7 +459,7 @@ func (w *world) explainTheirs(t *tpb.Message, os []opb.Message) error {
 			return nil // bounced
 		}
 	}
-	o := messageToOurs(t)
+	o := etcdraft.ToMessage(t)
 	return w.fail("theirs alone sends %s", describe(&o))
 }
 

@@ -70,6 +70,7 @@ var (
 	atTracker    = field(theirRaft, "trk", reflect.Struct)
 	atTheirLog   = field(theirRaft, "raftLog", reflect.Pointer)
 	atCommitted  = field(theirLog, "committed", reflect.Uint64)
+	atUnstable   = field(theirLog, "unstable", reflect.Struct) + field(inner(theirLog, "unstable"), "offset", reflect.Uint64)
 )
 
 func init() {
@@ -129,10 +130,15 @@ func (p theirPeek) waitingReads() *[]tpb.Message {
 	return (*[]tpb.Message)(unsafe.Add(p.raft, atWaiting))
 }
 
-func (p theirPeek) committed() *uint64 {
+func (p theirPeek) log(at uintptr) *uint64 {
 	log := *(*unsafe.Pointer)(unsafe.Add(p.raft, atTheirLog))
-	return (*uint64)(unsafe.Add(log, atCommitted))
+	return (*uint64)(unsafe.Add(log, at))
 }
+
+func (p theirPeek) committed() *uint64 { return p.log(atCommitted) }
+
+// unstableFrom is the first index that theirs does not take for durable.
+func (p theirPeek) unstableFrom() *uint64 { return p.log(atUnstable) }
 
 // windowMirror has the first fields of progress.Window.
 type windowMirror struct {

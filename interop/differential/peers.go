@@ -75,10 +75,14 @@ func (w *world) comparePeers() error {
 		return nil
 	}
 	if o, t := m.o.Status().UncommittedBytes, m.tp.uncommitted(); o != *t {
-		if o < *t {
+		switch {
+		case o > *t:
+			w.apply(ownUncommitted)
+		case w.settings.holdApply && *t-o <= m.bytesToApply():
+			w.apply(uncommittedUntilApplied)
+		default:
 			return w.fail("%d uncommitted bytes, theirs %d", o, *t)
 		}
-		w.apply(ownUncommitted)
 		*t = o
 	}
 	return nil
@@ -110,6 +114,12 @@ func (w *world) comparePeer(id uint64, p *progress.Progress, t *tracker.Progress
 	if p.State == progress.Snapshot && p.SnapshotTicks >= w.settings.snapshotTicks {
 		return w.fail("a snapshot to %d takes %d ticks", id, p.SnapshotTicks)
 	}
+	if c.split[id] {
+		if p.Next > t.Next {
+			return w.fail("next of %d is %d, theirs %d", id, p.Next, t.Next)
+		}
+		m.alignPeer(p, t)
+	}
 	if p.State != stateNames[t.State] {
 		if !w.oldAnswer(id) || p.State != progress.Probe {
 			return w.fail("%d is %v, theirs %v", id, p, t)
@@ -121,7 +131,7 @@ func (w *world) comparePeer(id uint64, p *progress.Progress, t *tracker.Progress
 		if p.PendingSnapshot != t.PendingSnapshot {
 			return w.fail("%d is %v, theirs %v", id, p, t)
 		}
-		return nil
+		return w.checkSnapshot(id, p)
 	}
 	if p.Next != t.Next {
 		switch {
@@ -129,10 +139,17 @@ func (w *world) comparePeer(id uint64, p *progress.Progress, t *tracker.Progress
 			w.apply(newPeerNext)
 		case w.mayBeCut(id) && p.Next > t.Next:
 			w.apply(allAtOnce)
+		case w.bytesStop(id) && p.Next < t.Next:
+			w.apply(windowBytes)
 		default:
 			return w.fail("next of %d is %d, theirs %d", id, p.Next, t.Next)
 		}
 		t.Next = p.Next
+	}
+	if p.State == progress.Replicate && w.settings.inflightBytes != 0 {
+		if err := w.compareBytes(id, p, t); err != nil {
+			return err
+		}
 	}
 	if p.State == progress.Replicate && t.Inflights.Count() == p.Window.Count() {
 		return nil
@@ -153,6 +170,65 @@ func (w *world) comparePeer(id uint64, p *progress.Progress, t *tracker.Progress
 	return nil
 }
 
+// checkSnapshot holds ours to counting the ticks of a snapshot that is under way,
+// and to asking the peer for it once in an election timeout.
+func (w *world) checkSnapshot(id uint64, p *progress.Progress) error {
+	c, m := &w.cur, w.cur.m
+	b := &c.matches[id]
+	if c.op.kind != opTick || c.in != nil || b.state != uint8(progress.Snapshot) || b.pending != p.PendingSnapshot {
+		return nil
+	}
+	if p.SnapshotTicks != b.ticks+1 && !w.snapshotExpired(id) {
+		return w.fail("%d ticks since a snapshot left to %d, before this one %d", p.SnapshotTicks, id, b.ticks)
+	}
+	if p.SnapshotTicks == 0 || p.SnapshotTicks%w.settings.electionTick != 0 || m.term(p.PendingSnapshot) == 0 {
+		return nil
+	}
+	for i := range m.out.messages {
+		if o := &m.out.messages[i]; o.Type == opb.MsgApp && o.To == id && o.Index == p.PendingSnapshot && len(o.Entries) == 0 {
+			return nil
+		}
+	}
+	return w.fail("ours does not ask %d whether it has the snapshot", id)
+}
+
+// bytesStop reports whether the bytes on their way to a peer keep ours from sending
+// more.
+func (w *world) bytesStop(id uint64) bool {
+	limit := w.settings.inflightBytes
+	p := w.cur.m.peer(id)
+	return limit != 0 && p != nil && p.State == progress.Replicate && p.Window.Bytes() >= limit
+}
+
+// compareBytes holds ours to counting the entries that are on their way to a peer,
+// and gives theirs these counts.
+func (w *world) compareBytes(id uint64, p *progress.Progress, t *tracker.Progress) error {
+	m := w.cur.m
+	sum := uint64(0)
+	var err error
+	inFlight(&p.Window, func(index, bytes uint64) {
+		sum += bytes
+		if e := m.entry(index); e != nil && bytes != 0 && bytes != uint64(e.Size()) {
+			err = w.fail("%d bytes of entry %v are on their way to %d", bytes, e, id)
+		}
+	})
+	switch {
+	case err != nil:
+		return err
+	case sum != p.Window.Bytes():
+		return w.fail("%d bytes are on their way to %d, ours counts %d", sum, id, p.Window.Bytes())
+	case p.Window.Count() == 0 && t.Inflights.Count() == 0:
+		return nil
+	case p.Window.Count() != t.Inflights.Count() && !w.mayBeCut(id) && !(w.bytesStop(id) && p.Window.Count() < t.Inflights.Count()):
+		return w.fail("%d appends on their way to %d, theirs %d", p.Window.Count(), id, t.Inflights.Count())
+	}
+	w.apply(windowBytes)
+	t.Inflights = tracker.NewInflights(w.settings.inflight, w.settings.inflightBytes)
+	inFlight(&p.Window, func(index, bytes uint64) { t.Inflights.Add(index, bytes) })
+	t.MsgAppFlowPaused = p.Paused()
+	return nil
+}
+
 // alignPeer gives theirs what ours knows of a peer.
 func (m *twin) alignPeer(p *progress.Progress, t *tracker.Progress) {
 	switch p.State {
@@ -165,7 +241,7 @@ func (m *twin) alignPeer(p *progress.Progress, t *tracker.Progress) {
 		return
 	}
 	t.Next = p.Next
-	t.Inflights = tracker.NewInflights(m.w.settings.inflight, 0)
+	t.Inflights = tracker.NewInflights(m.w.settings.inflight, m.w.settings.inflightBytes)
 	inFlight(&p.Window, func(index, bytes uint64) { t.Inflights.Add(index, bytes) })
 	t.MsgAppFlowPaused = p.Paused()
 }

@@ -5,12 +5,17 @@ import (
 	tpb "go.etcd.io/raft/v3/raftpb"
 
 	ours "github.com/quorate-raft/raft"
+	"github.com/quorate-raft/raft/interop/etcdraft"
 	opb "github.com/quorate-raft/raft/raftpb"
 )
 
 // realign starts both halves anew from the disk of the one that the others hear.
 func (w *world) realign() error {
 	m := w.cur.m
+	if err := m.survive(w.step); err != nil {
+		return w.fail("realign: %v", err)
+	}
+	m.dropPending()
 	if m.speaksTheirs {
 		if err := m.copyToOurs(); err != nil {
 			return w.fail("realign: %v", err)
@@ -18,6 +23,12 @@ func (w *world) realign() error {
 	} else if err := m.copyToTheirs(); err != nil {
 		return w.fail("realign: %v", err)
 	}
+	m.sync()
+	snap, err := m.od.Snapshot()
+	if err != nil {
+		return w.fail("realign: %v", err)
+	}
+	m.applied = max(m.applied, snap.Metadata.Index) // it may have been on its way
 	if err := m.start(); err != nil {
 		return w.fail("realign: %v", err)
 	}
@@ -27,8 +38,7 @@ func (w *world) realign() error {
 	m.applied = m.o.BasicStatus().Applied
 	*m.tp.timeout() = m.op.timeout()
 	o, t := m.o.BasicStatus(), m.t.BasicStatus()
-	last, _ := m.td.LastIndex()
-	if what := coreDifference(&o, &t, last); what != "" {
+	if what := coreDifference(&o, &t, m.tLast); what != "" {
 		return w.fail("realign: %s", what)
 	}
 	return w.compareConf()
@@ -36,7 +46,7 @@ func (w *world) realign() error {
 
 func (m *twin) copyToTheirs() error {
 	m.tConfs = nil
-	d := &theirDisk{MemoryStorage: theirs.NewMemoryStorage(), conf: confToTheirs(m.oConf)}
+	d := &theirDisk{MemoryStorage: theirs.NewMemoryStorage(), conf: etcdraft.FromConf(m.oConf)}
 	m.applied = m.o.BasicStatus().Applied
 	snap, err := m.od.Snapshot()
 	if err != nil {
@@ -51,7 +61,7 @@ func (m *twin) copyToTheirs() error {
 		if err != nil {
 			return err
 		}
-		begin := *snapshotToTheirs(&snap)
+		begin := *etcdraft.FromSnapshot(&snap)
 		begin.Metadata.Index, begin.Metadata.Term = first-1, term
 		if err := d.ApplySnapshot(begin); err != nil {
 			return err
@@ -62,12 +72,12 @@ func (m *twin) copyToTheirs() error {
 		if err != nil {
 			return err
 		}
-		if err := d.Append(entriesToTheirs(ents)); err != nil {
+		if err := d.Append(etcdraft.FromEntries(ents)); err != nil {
 			return err
 		}
 	}
 	if snap.Metadata.Index >= first {
-		conf := confToTheirs(&snap.Metadata.ConfState)
+		conf := etcdraft.FromConf(&snap.Metadata.ConfState)
 		if _, err := d.CreateSnapshot(snap.Metadata.Index, &conf, nil); err != nil {
 			return err
 		}
@@ -79,9 +89,9 @@ func (m *twin) copyToTheirs() error {
 
 func (m *twin) copyToOurs() error {
 	d := ourDisk{ours.NewMemoryStorage()}
-	of := m.tConfs[len(m.tConfs)-1].index // the entry that the configuration is of
-	m.tConfs = nil
 	m.applied = m.t.BasicStatus().Applied
+	of := m.theirConfFrom(max(m.applied, m.tConfs[0].index)).index // the entry that the configuration is of
+	m.tConfs = nil
 	snap, err := m.td.Snapshot()
 	if err != nil {
 		return err
@@ -93,7 +103,7 @@ func (m *twin) copyToOurs() error {
 		if err != nil {
 			return err
 		}
-		begin := *snapshotToOurs(&snap)
+		begin := *etcdraft.ToSnapshot(&snap)
 		begin.Metadata.Index, begin.Metadata.Term = first-1, term
 		if err := d.ApplySnapshot(begin); err != nil {
 			return err
@@ -104,12 +114,12 @@ func (m *twin) copyToOurs() error {
 		if err != nil {
 			return err
 		}
-		if err := d.Append(entriesToOurs(ents)); err != nil {
+		if err := d.Append(etcdraft.ToEntries(ents)); err != nil {
 			return err
 		}
 	}
 	if snap.Metadata.Index >= first {
-		conf := confToOurs(&snap.Metadata.ConfState)
+		conf := etcdraft.ToConf(&snap.Metadata.ConfState)
 		if _, err := d.CreateSnapshot(snap.Metadata.Index, &conf, nil); err != nil {
 			return err
 		}
@@ -117,7 +127,7 @@ func (m *twin) copyToOurs() error {
 	hs, cs, _ := m.td.InitialState()
 	m.od = d
 	if m.applied > 0 {
-		conf := confToOurs(&cs)
+		conf := etcdraft.ToConf(&cs)
 		conf.Index = of
 		d.SetConfState(conf)
 	}

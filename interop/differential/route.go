@@ -3,58 +3,80 @@ package differential
 import (
 	tpb "go.etcd.io/raft/v3/raftpb"
 
+	"github.com/quorate-raft/raft/interop/etcdraft"
 	opb "github.com/quorate-raft/raft/raftpb"
 )
 
 // routeAll puts on the network what the member says: what ours sends, or what
-// theirs does. pair and taken tell which messages are the same; nil if the step
-// ended with a restart of both.
-func (w *world) routeAll(pair []int, taken []bool) {
+// theirs does. pair tells which messages are the same; nil if the step ended with
+// a restart of both.
+func (w *world) routeAll(pair []int) {
 	m := w.cur.m
-	if m.speaksTheirs {
-		back := make([]int, len(m.tout.messages))
-		for j := range back {
-			back[j] = -1
-		}
-		for i, j := range pair {
-			if j >= 0 {
-				back[j] = i
-			}
-		}
-		for j := range m.tout.messages {
-			t := m.tout.messages[j]
-			o := messageToOurs(&t)
-			if i := back[j]; i >= 0 {
-				ownWords(&o, &m.out.messages[i])
-				if t.Type == tpb.MsgHeartbeat {
-					t.Context = lastContext(m.tout.messages, &t)
-				}
-			} else if t.Type == tpb.MsgHeartbeat {
-				continue // merged with another
-			} else if t.Type == tpb.MsgReadIndex || t.Type == tpb.MsgReadIndexResp {
-				continue
-			}
-			w.send(o, t)
-		}
-		return
+	for i := range m.leaving {
+		h := &m.leaving[i]
+		w.route(h.o, h.t, h.beat)
 	}
-	for i := range m.out.messages {
-		o := m.out.messages[i]
-		t := messageToTheirs(&o)
+	os, ts := m.out.messages, m.tout.messages
+	back := make([]*opb.Message, len(ts))
+	for i := range os {
+		var t *tpb.Message
 		if pair != nil && pair[i] >= 0 {
-			twin := &m.tout.messages[pair[i]]
-			switch t.Type {
-			case tpb.MsgHeartbeat, tpb.MsgHeartbeatResp:
-				t.Context = lastContext(m.tout.messages, twin)
-			case tpb.MsgReadIndex, tpb.MsgReadIndexResp:
-				t.Entries = twin.Entries
-			}
-		} else if t.Type == tpb.MsgReadIndex || t.Type == tpb.MsgHeartbeatResp {
-			continue
-		} else if t.Type == tpb.MsgReadIndexResp {
-			t.Entries = []tpb.Entry{{Data: []byte(w.tokens[string(o.Entries[0].Data)])}}
+			t = &ts[pair[i]]
+			back[pair[i]] = &os[i]
 		}
-		w.send(o, t)
+		if !m.speaksTheirs {
+			w.route(&os[i], t, w.beatOf(os[i].Type))
+		}
+	}
+	if m.speaksTheirs {
+		for j := range ts {
+			w.route(back[j], &ts[j], w.beatOf(opb.MessageType(ts[j].Type)))
+		}
+	}
+}
+
+// beatOf returns when the heartbeat left that a message is, or
+// answers.
+func (w *world) beatOf(t opb.MessageType) beat {
+	if t == opb.MsgHeartbeatResp {
+		return w.cur.in.beat
+	}
+	return beat{w.step, w.cur.m.ticks}
+}
+
+// route puts on the network what the member says of a message of ours and the
+// same of theirs; one of them may be missing.
+func (w *world) route(o *opb.Message, t *tpb.Message, at beat) {
+	m := w.cur.m
+	switch {
+	case m.speaksTheirs && t != nil:
+		t, as := *t, etcdraft.ToMessage(t)
+		if o != nil {
+			ownWords(&as, o)
+			if t.Type == tpb.MsgHeartbeat {
+				t.Context = lastContext(m.tout.messages, &t)
+			}
+		} else if t.Type == tpb.MsgHeartbeat {
+			return // merged with another
+		} else if t.Type == tpb.MsgReadIndex || t.Type == tpb.MsgReadIndexResp {
+			return
+		}
+		w.send(as, t, at)
+	case !m.speaksTheirs && o != nil:
+		as := etcdraft.FromMessage(o)
+		if t != nil {
+			switch as.Type {
+			case tpb.MsgHeartbeat, tpb.MsgHeartbeatResp:
+				as.Context = lastContext(m.tout.messages, t)
+			case tpb.MsgReadIndex, tpb.MsgReadIndexResp:
+				as.Entries = t.Entries
+			}
+		} else if as.Type == tpb.MsgReadIndex || as.Type == tpb.MsgHeartbeatResp {
+			return
+		} else if as.Type == tpb.MsgReadIndexResp {
+			as.Entries = []tpb.Entry{{Data: []byte(w.tokens[string(o.Entries[0].Data)])}}
+		}
+		w.send(*o, as, at)
 	}
 }
 
@@ -80,13 +102,10 @@ func lastContext(ts []tpb.Message, t *tpb.Message) []byte {
 	return ctx
 }
 
-func (w *world) send(o opb.Message, t tpb.Message) {
-	it := item{o: o, t: t, beat: w.step}
-	switch o.Type {
-	case opb.MsgReadIndex:
+func (w *world) send(o opb.Message, t tpb.Message, at beat) {
+	it := item{o: o, t: t, beat: at}
+	if o.Type == opb.MsgReadIndex {
 		w.tokens[string(o.Entries[0].Data)] = string(t.Entries[0].Data)
-	case opb.MsgHeartbeatResp:
-		it.beat = w.cur.in.beat
 	}
 	if len(w.net) >= maxNet {
 		w.net = w.net[:copy(w.net, w.net[1:])]

@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"strings"
 
+	"github.com/quorate-raft/raft/interop/etcdraft"
 	opb "github.com/quorate-raft/raft/raftpb"
 )
 
@@ -48,12 +49,37 @@ func newPlan(r *rand.Rand) *plan {
 		oneEntryPerMsg: r.IntN(4) == 0, inflight: pick(r, 256, 256, 4, 2, 1),
 		maxUncommitted: uint64(pick(r, 0, 0, 40)), noForward: r.IntN(6) == 0, snapshotTicks: pick(r, 1<<20, 1<<20, 4), oneEntryPerReady: r.IntN(4) == 0,
 	}
+	s := &p.settings
+	s.async, s.loseCommit = r.IntN(3) == 0, r.IntN(2) == 0
+	s.lease = r.IntN(4) == 0 && s.checkQuorum && s.electionTick-leaseLost > s.heartbeatTick
+	if s.oneEntryPerMsg {
+		s.inflightBytes = uint64(pick(r, 0, 20, 60))
+	}
+	s.holdApply = s.async && r.IntN(2) == 0
 	p.weights = [opKinds]int{
 		opTick: pick(r, 60, 30, 15), opDeliver: pick(r, 100, 60), opDeliverLate: pick(r, 0, 10, 20),
 		opDuplicate: pick(r, 0, 5), opDrop: pick(r, 0, 3, 10), opCampaign: pick(r, 1, 2),
 		opPropose: 8, opProposeMany: 2, opRead: pick(r, 0, 4),
 		opTransfer: pick(r, 0, 1), opForget: pick(r, 0, 1), opUnreachable: pick(r, 0, 1), opSnapshotReport: pick(r, 0, 1),
 		opRestart: pick(r, 0, 1), opCompact: pick(r, 0, 2, 6), opConf: pick(r, 0, 3, 6), opHostile: pick(r, 0, 0, 2),
+	}
+	if s.async {
+		p.steps *= 2 // each thing takes two
+		p.weights[opWritten] = pick(r, 150, 60, 30)
+		p.weights[opTick] /= 2
+	}
+	if s.holdApply {
+		p.weights[opApplied] = pick(r, 60, 20, 5)
+	}
+	switch {
+	case !s.holdApply:
+	case r.IntN(2) == 0:
+		// Elections while changes wait to be applied.
+		p.weights[opTransfer], p.weights[opCampaign], p.weights[opConf] = 5, 5, 12
+	default:
+		// Snapshots meanwhile.
+		s.laggard = uint64(r.IntN(p.members)) + 1
+		p.weights[opApplied], p.weights[opCompact], p.weights[opConf] = 60, 20, 30
 	}
 	return p
 }
@@ -199,14 +225,25 @@ func (t *transcript) add(w *world) {
 	fmt.Fprintf(&b, "%d: member %d (speaks %s): %s\n", w.step, m.id, map[bool]string{true: "theirs", false: "ours"}[m.speaksTheirs], what)
 	so, st := m.o.BasicStatus(), m.t.BasicStatus()
 	fmt.Fprintf(&b, "   ours:   %v %v lead=%d last=%d applied=%d elapsed=%d/%d err=%v\n", so.RaftState, so.HardState, so.Lead, so.LastIndex, so.Applied, m.op.elapsed(), m.op.timeout(), c.oErr)
-	tl, _ := m.td.LastIndex()
-	fmt.Fprintf(&b, "   theirs: %v %v lead=%d last=%d applied=%d elapsed=%d/%d err=%v\n", st.RaftState, st.HardState, st.Lead, tl, st.Applied, *m.tp.elapsed(), *m.tp.timeout(), c.tErr)
+	fmt.Fprintf(&b, "   theirs: %v %v lead=%d last=%d applied=%d elapsed=%d/%d err=%v\n", st.RaftState, st.HardState, st.Lead, m.tLast, st.Applied, *m.tp.elapsed(), *m.tp.timeout(), c.tErr)
 	for i := range m.out.messages {
 		fmt.Fprintf(&b, "   ours sends   %s\n", describe(&m.out.messages[i]))
 	}
 	for i := range m.tout.messages {
-		o := messageToOurs(&m.tout.messages[i])
+		o := etcdraft.ToMessage(&m.tout.messages[i])
 		fmt.Fprintf(&b, "   theirs sends %s\n", describe(&o))
+	}
+	for i := range m.out.held {
+		fmt.Fprintf(&b, "   ours holds   %s\n", describe(&m.out.held[i]))
+	}
+	for i := range m.tout.held {
+		o := etcdraft.ToMessage(&m.tout.held[i])
+		fmt.Fprintf(&b, "   theirs holds %s\n", describe(&o))
+	}
+	for _, h := range m.leaving {
+		if h.o != nil {
+			fmt.Fprintf(&b, "   ours lets go %s\n", describe(h.o))
+		}
 	}
 	for _, r := range m.out.reads {
 		fmt.Fprintf(&b, "   ours reads   %x at %d\n", r.ctx, r.index)

@@ -8,6 +8,7 @@ import (
 	tpb "go.etcd.io/raft/v3/raftpb"
 	"go.etcd.io/raft/v3/tracker"
 
+	"github.com/quorate-raft/raft/interop/etcdraft"
 	"github.com/quorate-raft/raft/progress"
 	opb "github.com/quorate-raft/raft/raftpb"
 )
@@ -49,7 +50,7 @@ func (m *twin) both(t *testing.T, msg opb.Message) {
 		msg.Term = 0
 	}
 	require.NoError(t, m.o.Step(msg))
-	require.NoError(t, m.t.Step(messageToTheirs(&msg)))
+	require.NoError(t, m.t.Step(etcdraft.FromMessage(&msg)))
 	m.rest(t)
 }
 
@@ -128,7 +129,7 @@ func TestWaitingReadsEndWithLeadership(t *testing.T) {
 	m.rest(t)
 	deposed := opb.Message{Type: opb.MsgHeartbeat, From: 3, To: 1, Term: 3}
 	require.NoError(t, m.o.Step(deposed))
-	require.NoError(t, m.t.Step(messageToTheirs(&deposed)))
+	require.NoError(t, m.t.Step(etcdraft.FromMessage(&deposed)))
 	m.rest(t)
 	m.stand(t)
 	m.both(t, opb.Message{Type: opb.MsgVoteResp, From: 2})

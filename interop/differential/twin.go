@@ -8,6 +8,7 @@ import (
 	tpb "go.etcd.io/raft/v3/raftpb"
 
 	ours "github.com/quorate-raft/raft"
+	"github.com/quorate-raft/raft/interop/etcdraft"
 	opb "github.com/quorate-raft/raft/raftpb"
 )
 
@@ -18,9 +19,15 @@ type settings struct {
 	oneEntryPerMsg              bool // MaxSizePerMsg that fits one entry
 	oneEntryPerReady            bool // the same of MaxCommittedSizePerReady
 	inflight                    int
+	inflightBytes               uint64
 	maxUncommitted              uint64
 	noForward                   bool
 	snapshotTicks               int
+	lease                       bool
+	loseCommit                  bool   // a restart may lose a commit index that was not synced
+	async                       bool   // writes are finished by opWritten
+	holdApply                   bool   // and applications by opApplied
+	laggard                     uint64 // a member that applies late, and loses appends meanwhile
 }
 
 // ourDisk and theirDisk are the storages of the two halves of a twin.
@@ -41,6 +48,7 @@ func (d *theirDisk) InitialState() (tpb.HardState, tpb.ConfState, error) {
 // output is what left one half in one step.
 type output[M, E, R any] struct {
 	messages  []M
+	held      []M // waits for a write
 	persisted []E
 	committed []E
 	reads     []R
@@ -50,11 +58,12 @@ type output[M, E, R any] struct {
 
 func (o *output[M, E, R]) reset() {
 	clear(o.messages)
+	clear(o.held)
 	clear(o.persisted)
 	clear(o.committed)
 	clear(o.reads)
 	*o = output[M, E, R]{
-		messages: o.messages[:0], persisted: o.persisted[:0], committed: o.committed[:0], reads: o.reads[:0],
+		messages: o.messages[:0], held: o.held[:0], persisted: o.persisted[:0], committed: o.committed[:0], reads: o.reads[:0],
 	}
 }
 
@@ -89,13 +98,42 @@ type twin struct {
 	confChanged  bool // in this step
 	lives        uint64
 
+	// What was handed out and is not done (async.go); tail is the end of our log
+	// that is not on disk, after a snapshot of which that is true too.
+	ow       []ourWrite
+	tw       []theirWrite
+	oa       []ourApply
+	ta       []theirApply
+	tail     []opb.Entry
+	tailSnap *opb.SnapshotMetadata
+	// tLast is where their log ends.
+	tLast uint64
+	// ohs and ths are the hard states as last handed out, synced is the commit
+	// index that no crash loses.
+	ohs    opb.HardState
+	ths    tpb.HardState
+	synced uint64
+	// former are tokens of writes that a crash interrupted.
+	former []ours.AppendToken
+	// oldTermWritten: theirs was told of a write after its term.
+	oldTermWritten bool
+	// held waits for writes, and leaving for no more in this step.
+	held, leaving []heldMessage
+
 	// transferTicks counts the ticks of the transfer under way.
 	transferTicks int
 	// granted are the members that granted their vote in grantTerm.
 	granted   map[uint64]bool
 	grantTerm uint64
-	// answered is, by member, the latest step in which a heartbeat left that it answered.
-	answered map[uint64]uint64
+	// answered is, by member, the latest heartbeat in answeredTerm that it answered,
+	// promisers are those that promised to refuse votes then.
+	answered     map[uint64]beat
+	promisers    map[uint64]bool
+	answeredTerm uint64
+	// ticks are those since the start, promised those for which this member has
+	// to refuse votes, handedOver is the term in which it told another to lead.
+	ticks, promised int
+	handedOver      uint64
 	// asked is, for reads by context, the step in which they were asked here.
 	asked map[string]uint64
 	// forwards are the reads that ours has forwarded and has to take an answer
@@ -105,6 +143,11 @@ type twin struct {
 	copies map[string]int
 	// early are reads that ours answered and theirs not yet.
 	early []early
+	// takeOver is the term in which the leader said to take over, while a change
+	// was not applied.
+	takeOver uint64
+	// tooSoon are reads that theirs answered before a commit in the term.
+	tooSoon map[string]bool
 }
 
 type confFrom struct {
@@ -113,13 +156,15 @@ type confFrom struct {
 }
 
 // theirConfAt returns their configuration at an index.
-func (m *twin) theirConfAt(index uint64) tpb.ConfState {
+func (m *twin) theirConfAt(index uint64) tpb.ConfState { return m.theirConfFrom(index).conf }
+
+func (m *twin) theirConfFrom(index uint64) confFrom {
 	for i := len(m.tConfs) - 1; i >= 0; i-- {
 		if m.tConfs[i].index <= index {
-			return m.tConfs[i].conf
+			return m.tConfs[i]
 		}
 	}
-	return tpb.ConfState{}
+	return confFrom{}
 }
 
 type early struct {
@@ -147,23 +192,31 @@ func (m *twin) start() error {
 	m.lives++
 	oc := &ours.Config{
 		ID: m.id, ElectionTick: s.electionTick, HeartbeatTick: s.heartbeatTick, Storage: m.od, Applied: m.applied,
-		MaxInflightMsgs: s.inflight, MaxUncommittedSize: s.maxUncommitted, SnapshotTicks: s.snapshotTicks,
+		MaxInflightMsgs: s.inflight, MaxInflightBytes: s.inflightBytes, MaxUncommittedSize: s.maxUncommitted, SnapshotTicks: s.snapshotTicks,
 		DisablePreVote: !s.preVote, DisableCheckQuorum: !s.checkQuorum, DisableProposalForwarding: s.noForward,
 		MaxSizePerMsg: 1 << 30, MaxCommittedSizePerReady: 1 << 30,
-		Rand: &fixedRand{m.w.seed<<20 ^ m.id<<12 ^ m.lives},
+		DisableStallCheck: true, // theirs has none
+		Rand:              &fixedRand{m.w.seed<<20 ^ m.id<<12 ^ m.lives},
 	}
 	tc := &theirs.Config{
 		ID: m.id, ElectionTick: s.electionTick, HeartbeatTick: s.heartbeatTick, Storage: m.td, Applied: m.applied,
-		MaxInflightMsgs: s.inflight, MaxUncommittedEntriesSize: s.maxUncommitted,
+		MaxInflightMsgs: s.inflight, MaxInflightBytes: s.inflightBytes, MaxUncommittedEntriesSize: s.maxUncommitted,
 		PreVote: s.preVote, CheckQuorum: s.checkQuorum, DisableProposalForwarding: s.noForward,
 		MaxSizePerMsg: 1 << 30, MaxCommittedSizePerReady: 1 << 30,
-		StepDownOnRemoval: true, ReadOnlyOption: theirs.ReadOnlySafe, Logger: quiet{},
+		StepDownOnRemoval: true, ReadOnlyOption: theirs.ReadOnlySafe, Logger: etcdraft.Quiet{},
+		AsyncStorageWrites: s.async,
+	}
+	if s.lease {
+		oc.ReadOnlyOption, tc.ReadOnlyOption = ours.ReadOnlyLeaseBased, theirs.ReadOnlyLeaseBased
 	}
 	if s.oneEntryPerMsg {
 		oc.MaxSizePerMsg, tc.MaxSizePerMsg = tiny, tiny
 	}
 	if s.oneEntryPerReady {
 		oc.MaxCommittedSizePerReady, tc.MaxCommittedSizePerReady = tiny, tiny
+		if s.async {
+			oc.MaxApplyingSize = tiny // theirs has one setting for both
+		}
 	}
 	var err error
 	if m.o, err = ours.NewRawNode(oc); err != nil {
@@ -182,10 +235,19 @@ func (m *twin) start() error {
 	if len(m.tConfs) == 0 {
 		m.tConfs = append(m.tConfs, confFrom{m.applied, m.tConf})
 	}
-	m.granted, m.answered, m.asked, m.early = map[uint64]bool{}, map[uint64]uint64{}, map[string]uint64{}, nil
+	m.granted, m.answered, m.asked, m.early = map[uint64]bool{}, map[uint64]beat{}, map[string]uint64{}, nil
+	m.tooSoon, m.takeOver = map[string]bool{}, 0
 	m.copies, m.forwards = map[string]int{}, map[string]*int{}
 	m.confChanged = true
-	return nil
+	m.ohs, _, _ = m.od.InitialState()
+	m.ths, _, _ = m.td.InitialState()
+	m.tLast, err = m.td.LastIndex()
+	m.oldTermWritten = false
+	m.ticks, m.promised, m.handedOver, m.answeredTerm, m.promisers = 0, 0, 0, 0, map[uint64]bool{}
+	if m.ohs.Term > 0 {
+		m.promised = s.electionTick // it may have promised that
+	}
+	return err
 }
 
 // panicked is a panic of etcd's half.
@@ -211,180 +273,3 @@ func (m *twin) drain() error {
 	}
 	return m.drainTheirs()
 }
-
-func (m *twin) drainOurs() error {
-	for range 1000 {
-		if !m.o.HasReady() {
-			return m.o.Err()
-		}
-		rd := m.o.Ready()
-		if err := m.saveOurs(&rd); err != nil {
-			return err
-		}
-		m.out.messages = append(m.out.messages, rd.Messages...)
-		m.out.messages = append(m.out.messages, rd.MessagesAfterAppend...)
-		for _, rs := range rd.ReadStates {
-			m.out.reads = append(m.out.reads, read{rs.Index, string(rs.RequestCtx)})
-		}
-		m.out.committed = append(m.out.committed, rd.CommittedEntries...)
-		for i := range rd.CommittedEntries {
-			if err := m.applyOurs(&rd.CommittedEntries[i]); err != nil {
-				return err
-			}
-		}
-		if err := m.o.Advance(rd); err != nil {
-			return err
-		}
-	}
-	return errNeverReady
-}
-
-func (m *twin) saveOurs(rd *ours.Ready) error {
-	m.out.mustSync = m.out.mustSync || rd.MustSync
-	if !ours.IsEmptySnap(rd.Snapshot) {
-		if err := m.od.ApplySnapshot(rd.Snapshot); err != nil {
-			return err
-		}
-		cs := rd.Snapshot.Metadata.ConfState
-		m.oConf, m.confChanged = &cs, true
-		m.od.SetConfState(cs)
-		m.out.snapshot = rd.Snapshot.Metadata.Index
-	}
-	if len(rd.Entries) > 0 {
-		m.out.persisted = overwrite(m.out.persisted, rd.Entries, rd.Entries[0].Index, m.first(m.out.persisted))
-		if err := m.od.Append(rd.Entries); err != nil {
-			return err
-		}
-	}
-	if !ours.IsEmptyHardState(rd.HardState) {
-		return m.od.SetHardState(rd.HardState)
-	}
-	return nil
-}
-
-func (m *twin) first(ents []opb.Entry) uint64 {
-	if len(ents) == 0 {
-		return 0
-	}
-	return ents[0].Index
-}
-
-// overwrite returns what is written once more follows old, which begins at first.
-func overwrite[E any](old, more []E, index, first uint64) []E {
-	if len(old) > 0 {
-		if index < first {
-			old = old[:0]
-		} else if keep := index - first; keep < uint64(len(old)) {
-			old = old[:keep]
-		}
-	}
-	return append(old, more...)
-}
-
-func (m *twin) applyOurs(e *opb.Entry) error {
-	if e.Type == opb.EntryNormal {
-		return nil
-	}
-	cc, err := opb.UnmarshalConfChange(*e)
-	if err != nil {
-		return err
-	}
-	m.oConf = m.o.ApplyConfChange(cc)
-	m.od.SetConfState(*m.oConf)
-	m.confChanged = true
-	return nil
-}
-
-func (m *twin) drainTheirs() error {
-	return caught(func() error {
-		for range 1000 {
-			if !m.t.HasReady() {
-				return nil
-			}
-			rd := m.t.Ready()
-			if err := m.saveTheirs(&rd); err != nil {
-				return err
-			}
-			m.tout.messages = append(m.tout.messages, rd.Messages...)
-			for _, rs := range rd.ReadStates {
-				m.tout.reads = append(m.tout.reads, read{rs.Index, string(rs.RequestCtx)})
-			}
-			m.tout.committed = append(m.tout.committed, rd.CommittedEntries...)
-			for i := range rd.CommittedEntries {
-				if err := m.applyTheirs(&rd.CommittedEntries[i]); err != nil {
-					return err
-				}
-			}
-			m.t.Advance(rd)
-		}
-		return errNeverReady
-	})
-}
-
-func (m *twin) saveTheirs(rd *theirs.Ready) error {
-	m.tout.mustSync = m.tout.mustSync || rd.MustSync
-	if !theirs.IsEmptySnap(rd.Snapshot) {
-		if err := m.td.ApplySnapshot(rd.Snapshot); err != nil {
-			return err
-		}
-		m.tConf, m.confChanged = rd.Snapshot.Metadata.ConfState, true
-		m.td.conf = m.tConf
-		m.tConfs = append(m.tConfs[:0], confFrom{rd.Snapshot.Metadata.Index, m.tConf})
-		m.tout.snapshot = rd.Snapshot.Metadata.Index
-	}
-	if len(rd.Entries) > 0 {
-		first := uint64(0)
-		if len(m.tout.persisted) > 0 {
-			first = m.tout.persisted[0].Index
-		}
-		m.tout.persisted = overwrite(m.tout.persisted, rd.Entries, rd.Entries[0].Index, first)
-		if err := m.td.Append(rd.Entries); err != nil {
-			return err
-		}
-	}
-	if !theirs.IsEmptyHardState(rd.HardState) {
-		return m.td.SetHardState(rd.HardState)
-	}
-	return nil
-}
-
-func (m *twin) applyTheirs(e *tpb.Entry) error {
-	var cc tpb.ConfChangeI
-	switch e.Type {
-	case tpb.EntryConfChange:
-		var v1 tpb.ConfChange
-		if err := v1.Unmarshal(e.Data); err != nil {
-			return err
-		}
-		cc = v1
-	case tpb.EntryConfChangeV2:
-		var v2 tpb.ConfChangeV2
-		if err := v2.Unmarshal(e.Data); err != nil {
-			return err
-		}
-		cc = v2
-	default:
-		return nil
-	}
-	m.tConf = *m.t.ApplyConfChange(cc)
-	m.td.conf = m.tConf
-	m.tConfs = append(m.tConfs, confFrom{e.Index, m.tConf})
-	m.confChanged = true
-	return nil
-}
-
-// quiet is etcd's Logger for runs in which only panics count.
-type quiet struct{}
-
-func (quiet) Debug(...any)                   {}
-func (quiet) Debugf(string, ...any)          {}
-func (quiet) Error(...any)                   {}
-func (quiet) Errorf(string, ...any)          {}
-func (quiet) Info(...any)                    {}
-func (quiet) Infof(string, ...any)           {}
-func (quiet) Warning(...any)                 {}
-func (quiet) Warningf(string, ...any)        {}
-func (quiet) Fatal(v ...any)                 { panic(fmt.Sprint(v...)) }
-func (quiet) Fatalf(format string, v ...any) { panic(fmt.Sprintf(format, v...)) }
-func (quiet) Panic(v ...any)                 { panic(fmt.Sprint(v...)) }
-func (quiet) Panicf(format string, v ...any) { panic(fmt.Sprintf(format, v...)) }

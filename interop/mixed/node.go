@@ -10,7 +10,7 @@ import (
 	"go.etcd.io/raft/v3/tracker"
 
 	"github.com/quorate-raft/raft/confchange"
-	"github.com/quorate-raft/raft/interop/theirs"
+	"github.com/quorate-raft/raft/interop/etcdraft"
 	"github.com/quorate-raft/raft/progress"
 	"github.com/quorate-raft/raft/rafttest/sim"
 
@@ -23,7 +23,7 @@ import (
 // configuration of what is applied.
 type node struct {
 	*raft.RawNode
-	peek  theirs.Peek
+	peek  etcdraft.Peek
 	disk  *storage
 	id    uint64
 	async bool
@@ -84,12 +84,12 @@ func newNode(c *ours.Config, async bool) (sim.Foreign, error) {
 		MaxInflightBytes: c.MaxInflightBytes,
 		CheckQuorum:      !c.DisableCheckQuorum, PreVote: !c.DisablePreVote,
 		DisableProposalForwarding: c.DisableProposalForwarding,
-		StepDownOnRemoval:         true, Logger: theirs.Quiet{},
+		StepDownOnRemoval:         true, Logger: etcdraft.Quiet{},
 	})
 	if err != nil {
 		return nil, err
 	}
-	n.peek = theirs.Into(n.RawNode)
+	n.peek = etcdraft.Into(n.RawNode)
 	if n.cfg, err = confchange.Restore(disk.conf); err != nil {
 		return nil, err
 	}
@@ -132,7 +132,7 @@ func (n *node) Step(m opb.Message) error {
 			}
 		}
 	}
-	return n.RawNode.Step(theirs.FromMessage(&m))
+	return n.RawNode.Step(etcdraft.FromMessage(&m))
 }
 
 // refuses says why a proposed change would panic when it is applied. etcd itself
@@ -155,7 +155,7 @@ func (n *node) ProposeConfChange(cc opb.ConfChangeI) error {
 	if _, err := confchange.Apply(n.cfg, cc.AsV2()); err != nil {
 		return err
 	}
-	return n.RawNode.ProposeConfChange(theirs.FromChange(cc.AsV2()))
+	return n.RawNode.ProposeConfChange(etcdraft.FromChange(cc.AsV2()))
 }
 
 func (n *node) ApplyConfChange(cc opb.ConfChangeI) *opb.ConfState {
@@ -173,7 +173,7 @@ func (n *node) ApplyConfChange(cc opb.ConfChangeI) *opb.ConfState {
 		now := n.confs[k]
 		return &now
 	}
-	cs := theirs.ToConf(n.RawNode.ApplyConfChange(theirs.FromChange(cc.AsV2())))
+	cs := etcdraft.ToConf(n.RawNode.ApplyConfChange(etcdraft.FromChange(cc.AsV2())))
 	cs.Index = index
 	n.hasConf(cs)
 	return &cs
@@ -239,7 +239,7 @@ func (n *node) ReadIndex(rctx []byte) error {
 var errTooEarly = errors.New("mixed: the only voter has not committed in its term")
 
 // readsTooEarly reports whether etcd's raft would answer a read at once by a commit
-// index that may be behind (TestSoleVoterReadsBeforeItsCommit).
+// index that may be behind (TestOnlyVoterReadsWhatWasCommitted).
 func (n *node) readsTooEarly() bool {
 	st := n.RawNode.BasicStatus()
 	if st.RaftState != raft.StateLeader || len(n.cfg.Voters[0]) != 1 || n.cfg.Joint() {
@@ -365,10 +365,10 @@ func (n *node) Ready() ours.Ready {
 	rd := n.RawNode.Ready()
 	out := ours.Ready{
 		HardState: opb.HardState{Term: rd.Term, Vote: rd.Vote, Commit: rd.Commit},
-		Entries:   theirs.ToEntries(rd.Entries),
+		Entries:   etcdraft.ToEntries(rd.Entries),
 		MustSync:  rd.MustSync,
 	}
-	committed := theirs.ToEntries(rd.CommittedEntries)
+	committed := etcdraft.ToEntries(rd.CommittedEntries)
 	if n.async {
 		out.CommittedEntries = committed
 	} else {
@@ -387,7 +387,7 @@ func (n *node) Ready() ours.Ready {
 		n.durable = min(n.durable, rd.Entries[0].Index-1)
 	}
 	if !raft.IsEmptySnap(rd.Snapshot) {
-		out.Snapshot, out.MustSync = *theirs.ToSnapshot(&rd.Snapshot), true
+		out.Snapshot, out.MustSync = *etcdraft.ToSnapshot(&rd.Snapshot), true
 		cs := out.Snapshot.Metadata.ConfState
 		cs.Index = out.Snapshot.Metadata.Index
 		h.last = cs.Index
@@ -417,16 +417,16 @@ func (n *node) route(rd *raft.Ready, out *ours.Ready, h *handed) {
 				if r := &m.Responses[j]; r.To == n.id {
 					h.steps = append(h.steps, *r)
 				} else {
-					out.MessagesAfterAppend = append(out.MessagesAfterAppend, theirs.ToMessage(r))
+					out.MessagesAfterAppend = append(out.MessagesAfterAppend, etcdraft.ToMessage(r))
 				}
 			}
 		case m.To == raft.LocalApplyThread:
 			n.applying = append(n.applying, applying{m.Entries[len(m.Entries)-1].Index, m.Responses[0]})
 		case n.async || leads && !afterWrite(m.Type):
 			// A leader may send while it writes, says the documentation of Ready.
-			out.Messages = append(out.Messages, theirs.ToMessage(m))
+			out.Messages = append(out.Messages, etcdraft.ToMessage(m))
 		default:
-			out.MessagesAfterAppend = append(out.MessagesAfterAppend, theirs.ToMessage(m))
+			out.MessagesAfterAppend = append(out.MessagesAfterAppend, etcdraft.ToMessage(m))
 		}
 	}
 	if n.async {

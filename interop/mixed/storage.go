@@ -8,7 +8,7 @@ import (
 	tpb "go.etcd.io/raft/v3/raftpb"
 
 	"github.com/quorate-raft/raft/confchange"
-	"github.com/quorate-raft/raft/interop/theirs"
+	"github.com/quorate-raft/raft/interop/etcdraft"
 
 	ours "github.com/quorate-raft/raft"
 	opb "github.com/quorate-raft/raft/raftpb"
@@ -102,12 +102,12 @@ func (d *storage) fold(conf opb.ConfState, snap *opb.Snapshot) error {
 }
 
 func (d *storage) InitialState() (tpb.HardState, tpb.ConfState, error) {
-	return d.hs, theirs.FromConf(&d.conf), nil
+	return d.hs, etcdraft.FromConf(&d.conf), nil
 }
 
 func (d *storage) Entries(lo, hi, maxSize uint64) ([]tpb.Entry, error) {
 	ents, err := d.ours.Entries(lo, hi, maxSize)
-	return theirs.FromEntries(ents), translate(err)
+	return etcdraft.FromEntries(ents), translate(err)
 }
 
 func (d *storage) Term(i uint64) (uint64, error) {
@@ -121,7 +121,7 @@ func (d *storage) FirstIndex() (uint64, error) { return d.ours.FirstIndex() }
 
 func (d *storage) Snapshot() (tpb.Snapshot, error) {
 	snap, err := d.ours.Snapshot()
-	return *theirs.FromSnapshot(&snap), translate(err)
+	return *etcdraft.FromSnapshot(&snap), translate(err)
 }
 
 // translate returns the error that etcd's raft knows.

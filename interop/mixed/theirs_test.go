@@ -7,7 +7,7 @@ import (
 	"go.etcd.io/raft/v3"
 	tpb "go.etcd.io/raft/v3/raftpb"
 
-	"github.com/quorate-raft/raft/interop/theirs"
+	"github.com/quorate-raft/raft/interop/etcdraft"
 
 	ours "github.com/quorate-raft/raft"
 	opb "github.com/quorate-raft/raft/raftpb"
@@ -29,7 +29,7 @@ func ourNode(t *testing.T, disk *ours.MemoryStorage) *ours.RawNode {
 func theirNode(t *testing.T, disk *raft.MemoryStorage, async bool) *raft.RawNode {
 	n, err := raft.NewRawNode(&raft.Config{
 		ID: 1, ElectionTick: 10, HeartbeatTick: 1, Storage: disk, AsyncStorageWrites: async,
-		MaxSizePerMsg: 1 << 20, MaxInflightMsgs: 256, Logger: theirs.Quiet{},
+		MaxSizePerMsg: 1 << 20, MaxInflightMsgs: 256, Logger: etcdraft.Quiet{},
 	})
 	require.NoError(t, err)
 	return n
@@ -39,7 +39,7 @@ func disks(t *testing.T) (*ours.MemoryStorage, *raft.MemoryStorage) {
 	o, th := ours.NewMemoryStorage(), raft.NewMemoryStorage()
 	require.NoError(t, o.ApplySnapshot(voters))
 	require.NoError(t, o.SetHardState(opb.HardState{Term: 1, Commit: 1}))
-	require.NoError(t, th.ApplySnapshot(*theirs.FromSnapshot(&voters)))
+	require.NoError(t, th.ApplySnapshot(*etcdraft.FromSnapshot(&voters)))
 	require.NoError(t, th.SetHardState(tpb.HardState{Term: 1, Commit: 1}))
 	return o, th
 }
@@ -84,71 +84,18 @@ func TestChangeAppliedAfterSnapshot(t *testing.T) {
 	require.Equal(t, voters.Metadata.ConfState.Voters, o.Status().Config.ConfState().Voters)
 
 	th := theirNode(t, theirDisk, false)
-	require.NoError(t, th.Step(theirs.FromMessage(&appended)))
+	require.NoError(t, th.Step(etcdraft.FromMessage(&appended)))
 	trd := th.Ready()
 	require.Len(t, trd.CommittedEntries, 2)
 	require.NoError(t, theirDisk.Append(trd.Entries))
-	require.NoError(t, th.Step(theirs.FromMessage(&snapshot)))
-	th.ApplyConfChange(theirs.FromChange(remove(4)))
-	th.ApplyConfChange(theirs.FromChange(remove(5)))
+	require.NoError(t, th.Step(etcdraft.FromMessage(&snapshot)))
+	th.ApplyConfChange(etcdraft.FromChange(remove(4)))
+	th.ApplyConfChange(etcdraft.FromChange(remove(5)))
 	th.Advance(trd)
 	trd = th.Ready()
 	require.NoError(t, theirDisk.ApplySnapshot(trd.Snapshot))
 	th.Advance(trd)
 	require.Len(t, th.Status().Config.Voters.IDs(), 3)
-}
-
-// A request for votes names the candidate's log, and what is granted is for that log.
-// So it must not leave before that log is durable: after a crash the candidate may
-// stand for the same term with a shorter one, count the grants of before, and lead
-// without entries that are committed. Theirs sends it at once with AsyncStorageWrites.
-func TestCandidateCountsGrantsForALostLog(t *testing.T) {
-	appended := opb.Message{
-		Type: opb.MsgApp, From: 2, To: 1, Term: 1, Index: 1, LogTerm: 1, Commit: 1,
-		Entries: []opb.Entry{{Index: 2, Term: 1, Data: []byte("x")}},
-	}
-	disk, theirDisk := disks(t)
-
-	o := ourNode(t, disk)
-	require.NoError(t, o.Step(appended))
-	o.Ready() // whose write is under way until the crash
-	require.NoError(t, o.Campaign())
-	rd := o.Ready()
-	require.Empty(t, rd.Messages)
-	require.Len(t, rd.MessagesAfterAppend, 4)
-
-	th := theirNode(t, theirDisk, true)
-	require.NoError(t, th.Step(theirs.FromMessage(&appended)))
-	th.Ready()
-	require.NoError(t, th.Campaign())
-	asked := 0
-	for _, m := range th.Ready().Messages {
-		if m.Type == tpb.MsgVote {
-			require.EqualValues(t, 2, m.Index)
-			asked++
-		}
-	}
-	require.Equal(t, 4, asked)
-
-	th = theirNode(t, theirDisk, true) // after the crash
-	require.NoError(t, th.Campaign())
-	for _, m := range th.Ready().Messages {
-		switch {
-		case m.Type == tpb.MsgVote:
-			require.EqualValues(t, 1, m.Index) // refused by all who hold entry 2
-		case m.To == raft.LocalAppendThread:
-			for _, r := range m.Responses {
-				require.NoError(t, th.Step(r))
-			}
-		}
-	}
-	for _, from := range []uint64{2, 3} { // who hold entry 2; they grant what was asked before
-		require.NoError(t, th.Step(tpb.Message{Type: tpb.MsgVoteResp, From: from, To: 1, Term: 2}))
-	}
-	require.Equal(t, raft.StateLeader, th.BasicStatus().RaftState)
-	last, ok := theirs.Into(th).Unstable()
-	require.True(t, ok)
-	require.EqualValues(t, 2, last) // its own entry, where another was committed by 1, 2 and 3
 }
 
 // A host compacts its log once it has applied and taken a snapshot, and may have to
@@ -174,51 +121,12 @@ func TestCompactedBeforeAdvance(t *testing.T) {
 	require.Equal(t, ours.StateCandidate, o.BasicStatus().RaftState)
 
 	th := theirNode(t, theirDisk, false)
-	require.NoError(t, th.Step(theirs.FromMessage(&appended)))
+	require.NoError(t, th.Step(etcdraft.FromMessage(&appended)))
 	trd := th.Ready()
 	require.NoError(t, theirDisk.Append(trd.Entries))
 	th.Advance(trd)
-	require.NoError(t, th.Step(theirs.FromMessage(&committed)))
+	require.NoError(t, th.Step(etcdraft.FromMessage(&committed)))
 	require.Len(t, th.Ready().CommittedEntries, 1)
 	require.NoError(t, theirDisk.Compact(2))
 	require.Panics(t, func() { _ = th.Campaign() })
-}
-
-// A new leader knows what is committed only when it has committed in its term (Raft
-// §8, dissertation §6.4): its commit index may have been lost in a crash. Theirs asks
-// that of a leader with others, and answers at once where there are none.
-func TestSoleVoterReadsBeforeItsCommit(t *testing.T) {
-	disk, theirDisk := ours.NewMemoryStorage(), raft.NewMemoryStorage()
-	snap := opb.Snapshot{Metadata: opb.SnapshotMetadata{Index: 1, Term: 1, ConfState: opb.ConfState{Voters: []uint64{1}}}}
-	// Entry 2 was committed, applied and acknowledged before the crash.
-	acknowledged := []opb.Entry{{Index: 2, Term: 1, Data: []byte("x")}}
-	require.NoError(t, disk.ApplySnapshot(snap))
-	require.NoError(t, disk.Append(acknowledged))
-	require.NoError(t, disk.SetHardState(opb.HardState{Term: 1, Vote: 1, Commit: 1}))
-	require.NoError(t, theirDisk.ApplySnapshot(*theirs.FromSnapshot(&snap)))
-	require.NoError(t, theirDisk.Append(theirs.FromEntries(acknowledged)))
-	require.NoError(t, theirDisk.SetHardState(tpb.HardState{Term: 1, Vote: 1, Commit: 1}))
-
-	o := ourNode(t, disk)
-	require.NoError(t, o.Campaign())
-	rd := o.Ready()
-	require.NoError(t, o.AckAppend(rd.AppendToken()))
-	require.Equal(t, ours.StateLeader, o.BasicStatus().RaftState)
-	require.NoError(t, o.ReadIndex([]byte("read")))
-	rd = o.Ready()
-	require.Empty(t, rd.ReadStates)
-	require.NoError(t, disk.Append(rd.Entries))
-	require.NoError(t, o.AckAppend(rd.AppendToken()))
-	rd = o.Ready()
-	require.Len(t, rd.ReadStates, 1)
-	require.EqualValues(t, 3, rd.ReadStates[0].Index)
-
-	th := theirNode(t, theirDisk, false)
-	require.NoError(t, th.Campaign())
-	th.Advance(th.Ready())
-	require.Equal(t, raft.StateLeader, th.BasicStatus().RaftState)
-	th.ReadIndex([]byte("read"))
-	trd := th.Ready()
-	require.Len(t, trd.ReadStates, 1)
-	require.EqualValues(t, 1, trd.ReadStates[0].Index)
 }

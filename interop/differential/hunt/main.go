@@ -2,7 +2,7 @@
 // builds raftdiff with one bug of rafttest/bugs at a time, and expects a
 // difference. It runs in the interop module, and needs the go command.
 //
-//	go run ./differential/hunt              the bugs that a single node and its double can show
+//	go run ./differential/hunt              the bugs that a member and its double can show
 //	go run ./differential/hunt -bugs 1,18   these
 //
 // The exit status is 1 if one was not found.
@@ -24,14 +24,16 @@ import (
 	"github.com/quorate-raft/raft/rafttest/bugs"
 )
 
-// visible are the bugs that show at a synchronous host, in what one node does.
-var visible = []int{
-	1, 2, 3, 5, 6, 9, 10, 11, 12, 13, 14, 16, 20, 21, 22, 23, 25, 26, 27, 29, 30, 31, 32, 36, 38, 40, 44, 45, 46, 49, 51, 52, 54, 55,
-	57, 58, 60, 62, 63, 64, 65, 67, 68, 69, 72, 74, 75, 76, 79,
+// hidden are the bugs that cannot be seen here, or hardly, and why.
+var hidden = map[int]string{
+	7:  "seldom: a member takes a snapshot, and then a change at the index of one that the snapshot made void",
+	71: "the host would have to take several messages before it asks for a Ready",
+	83: "the disks return what was written",
+	85: "etcd's members have no contexts",
 }
 
 func main() {
-	steps := flag.Uint64("steps", 3_000_000, "give up after so many `steps`")
+	steps := flag.Uint64("steps", 10_000_000, "give up after so many `steps`")
 	only := flag.String("bugs", "", "`numbers` of bugs, separated by commas; default all that can be seen here")
 	every := flag.Bool("every", false, "try every bug there is, and say which were found")
 	flag.Parse()
@@ -46,7 +48,12 @@ func run(steps uint64, only string, every bool) error {
 	if err != nil {
 		return err
 	}
-	numbers := visible
+	var numbers []int
+	for _, b := range all {
+		if hidden[b.Number] == "" {
+			numbers = append(numbers, b.Number)
+		}
+	}
 	if only != "" {
 		numbers = nil
 		for _, text := range strings.Split(only, ",") {

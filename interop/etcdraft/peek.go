@@ -1,4 +1,4 @@
-package theirs
+package etcdraft
 
 import (
 	"fmt"
@@ -21,7 +21,7 @@ type Peek struct{ raft unsafe.Pointer }
 func field(t reflect.Type, name string, kind reflect.Kind) (uintptr, reflect.Type) {
 	f, ok := t.FieldByName(name)
 	if !ok || f.Type.Kind() != kind {
-		panic(fmt.Sprintf("theirs: %v has no field %s of kind %v", t, name, kind))
+		panic(fmt.Sprintf("etcdraft: %v has no field %s of kind %v", t, name, kind))
 	}
 	return f.Offset, f.Type
 }
@@ -40,7 +40,7 @@ var (
 
 func mustBe(got, want reflect.Type) bool {
 	if got != want {
-		panic(fmt.Sprintf("theirs: a field is %v, not %v", got, want))
+		panic(fmt.Sprintf("etcdraft: a field is %v, not %v", got, want))
 	}
 	return true
 }

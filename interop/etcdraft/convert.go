@@ -1,6 +1,6 @@
-// Package theirs is what the tests of this module need of etcd's raft beyond its
+// Package etcdraft is what the tests of this module need of etcd's raft beyond its
 // interface: its records as ours and back, and a few of its fields.
-package theirs
+package etcdraft
 
 import (
 	"fmt"
