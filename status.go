@@ -103,7 +103,7 @@ func (rn *RawNode) Status() Status {
 		PendingReads:  r.asked.count(),
 		UnackedReadys: len(r.log.writes),
 	}
-	if i, ok := r.log.unappliedConf(r.log.last.index); ok {
+	if i, ok := r.pendingConf(); ok {
 		s.PendingConfIndex = i
 	}
 	if r.role != StateLeader {
