@@ -27,7 +27,7 @@ type RawNode struct {
 	// newest committed one.
 	confUses      uint64
 	committedConf uint64
-	spare    []*readyBuffers
+	spare         []*readyBuffers
 }
 
 // NewRawNode returns a node that goes on from what c.Storage holds. For a new
