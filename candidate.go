@@ -51,7 +51,7 @@ func (r *raft) campaignObstacle() Reason {
 		return ReasonIsLeader
 	case len(r.conf.ids) == 0:
 		return ReasonEmptyConfiguration
-	case !r.conf.isVoter(r.id):
+	case !r.mayLead():
 		return ReasonNotVoter
 	case r.log.snapshot != nil || r.log.restoring != 0:
 		return ReasonSnapshotPending
@@ -62,7 +62,7 @@ func (r *raft) campaignObstacle() Reason {
 	}
 	// A committed change may give others the right to elect under it already,
 	// by quorums that need not meet those of the configuration before.
-	if _, ok := r.log.unappliedConf(r.log.committed); ok {
+	if _, ok := r.unappliedChange(); ok {
 		return ReasonChangeUnapplied
 	}
 	return reasonNone
@@ -123,11 +123,11 @@ func (r *raft) preCandidateVoteResp(m *pb.Message) error {
 	return r.countVote(m.From, !m.Reject)
 }
 
-// countVote counts the first answer of each voter and acts on the result.
+// countVote counts the first answer of each voter and acts on the result. With
+// OnAppend the candidate itself may be none (see mayLead).
 func (r *raft) countVote(from uint64, granted bool) error {
 	votes := r.candidate.votes
-	i := r.conf.pos(from)
-	if votes[i] == ballotNone {
+	if i := r.conf.pos(from); i >= 0 && votes[i] == ballotNone {
 		votes[i] = ballotRejected
 		if granted {
 			votes[i] = ballotGranted
@@ -141,7 +141,9 @@ func (r *raft) countVote(from uint64, granted bool) error {
 			return r.campaign(realElection)
 		}
 		if r.candidate.ownVoteDurable {
-			r.becomeLeader()
+			if err := r.becomeLeader(); err != nil {
+				return err
+			}
 			return r.maybeCommit()
 		}
 	}
@@ -215,8 +217,12 @@ func (r *raft) learnCommit(m *pb.Message) error {
 		return err
 	}
 	r.log.commitTo(m.Commit)
-	if _, ok := r.log.unappliedConf(m.Commit); ok && r.role != StateFollower {
-		// It would be an election over an unapplied change.
+	if r.role == StateFollower {
+		return nil
+	}
+	if _, ok := r.unappliedChange(); ok || !r.mayLead() {
+		// It would be an election over an unapplied change, or by who is now known
+		// to be removed.
 		r.becomeFollower(r.term, None)
 	}
 	return nil

@@ -196,11 +196,11 @@ func TestIllegalTransitionsPanic(t *testing.T) {
 	leads := inRole(t, StateLeader).raft
 	require.Panics(t, leads.becomePreCandidate)
 	require.Panics(t, leads.becomeCandidate)
-	require.Panics(t, leads.becomeLeader)
+	require.Panics(t, func() { _ = leads.becomeLeader() })
 	require.Panics(t, func() { leads.becomeFollower(1, None) })
-	require.Panics(t, inRole(t, StateFollower).raft.becomeLeader)
-	require.Panics(t, inRole(t, StatePreCandidate).raft.becomeLeader)
+	require.Panics(t, func() { _ = inRole(t, StateFollower).raft.becomeLeader() })
+	require.Panics(t, func() { _ = inRole(t, StatePreCandidate).raft.becomeLeader() })
 	candidate := inRole(t, StateCandidate).raft
 	candidate.candidate.ownVoteDurable = false
-	require.Panics(t, candidate.becomeLeader)
+	require.Panics(t, func() { _ = candidate.becomeLeader() })
 }

@@ -231,7 +231,7 @@ func (r *raft) explainElection(add func(Explanation)) {
 		add(Explanation{Reason: ReasonLeaseInForce, Ticks: r.promised})
 	}
 	if r.role == StateFollower {
-		if len(r.conf.ids) > 0 && r.conf.isVoter(r.id) {
+		if len(r.conf.ids) > 0 && r.mayLead() {
 			add(Explanation{Reason: ReasonElectionTimeout, Ticks: r.timeout - r.elapsed})
 		}
 		return
@@ -294,7 +294,7 @@ func (r *raft) explainProposals(add func(Explanation)) {
 	if !l.committedInTerm(r.log) {
 		add(Explanation{Reason: ReasonNoCommitInTerm, Index: l.start})
 	}
-	if index, ok := r.log.unappliedConf(r.log.last.index); ok {
+	if index, ok := r.pendingConf(); ok {
 		why := ReasonChangeUncommitted
 		if index <= r.log.committed {
 			why = ReasonChangeUnapplied

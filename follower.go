@@ -54,11 +54,13 @@ func (r *raft) followerAppend(m *pb.Message) error {
 		if n > 0 {
 			before = entryID{ents[n-1].Term, ents[n-1].Index}
 		}
-		r.log.truncate(before)
+		r.truncateLog(before)
 		// A leader that contradicts itself gets no answer to what it said first.
 		r.withdrawPromises()
 	}
-	r.log.append(ents[n:])
+	if err := r.appendLog(ents[n:]); err != nil {
+		return err
+	}
 	last := prev.index + uint64(len(ents))
 	r.acceptAppend(m, last)
 	// Only as far as this log is known to equal the leader's (Raft figure 2).
@@ -151,7 +153,7 @@ func (r *raft) restoreSnapshot(snap *pb.Snapshot) error {
 		return corrupt("snapshot's configuration: %v", err)
 	}
 	if r.log.snapshot == nil {
-		r.conf.beforeSnapshot = r.conf.history[len(r.conf.history)-1]
+		r.conf.beforeSnapshot = r.savableConf()
 	}
 	r.log.restore(snap)
 	r.withdrawPromises() // as after a truncation

@@ -105,32 +105,31 @@ func (r *raft) propose(ents []pb.Entry) error {
 		return err
 	}
 	if len(ents) == 1 {
-		r.appendOne(ents[0])
-		return nil
+		return r.appendOne(ents[0])
 	}
 	// The caller's array is not ours to number.
 	own := make([]pb.Entry, len(ents))
 	for i := range ents {
 		own[i] = pb.Entry{Type: ents[i].Type, Term: r.term, Index: r.log.last.index + 1 + uint64(i), Data: ents[i].Data}
 	}
-	r.appendOwn(own)
-	return nil
+	return r.appendOwn(own)
 }
 
 // appendOne appends an entry of the leader's own.
-func (r *raft) appendOne(e pb.Entry) {
+func (r *raft) appendOne(e pb.Entry) error {
 	e.Term, e.Index = r.term, r.log.last.index+1
 	r.one[0] = e
-	r.appendOwn(r.one[:])
+	err := r.appendOwn(r.one[:])
 	r.one[0].Data = nil
+	return err
 }
 
-func (r *raft) appendOwn(ents []pb.Entry) {
-	r.log.append(ents)
+func (r *raft) appendOwn(ents []pb.Entry) error {
 	for i := range ents {
 		r.leader.uncommitted += uint64(len(ents[i].Data))
 	}
 	r.leader.sendDue = true
+	return r.appendLog(ents)
 }
 
 // handedOut takes entries that are handed out as committed off the leader's
@@ -152,13 +151,16 @@ func (r *raft) maybeCommit() error {
 	if n < l.start || n <= r.log.committed {
 		return nil
 	}
-	first := !l.committedInTerm(r.log)
+	first, before := !l.committedInTerm(r.log), r.log.committed
 	r.log.commitTo(n)
 	l.sendDue = true
+	if first && len(l.reads.pending) > 0 {
+		r.readsMayStart()
+	}
+	if r.onAppend() && r.log.confIn(before, n) && r.conf.index <= n {
+		return r.confCommitted()
+	}
 	if first {
-		if len(l.reads.pending) > 0 {
-			r.readsMayStart()
-		}
 		return r.maybeLeaveJoint()
 	}
 	return nil

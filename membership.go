@@ -15,7 +15,8 @@ import (
 // reads and the validation of changes go by.
 type membership struct {
 	cfg confchange.Config
-	// index is that of the entry that made cfg, 0 if unknown.
+	// index is that of the entry that made cfg, 0 if unknown. With OnAppend it
+	// may be uncommitted.
 	index uint64
 	// applied is the index of the last entry that the host called
 	// ApplyConfChange for. cfg may be ahead of it.
@@ -24,8 +25,11 @@ type membership struct {
 	// state of the leader and of candidates lies in arrays beside them.
 	ids   []uint64
 	roles []memberRole
+	// uses counts how often the active configuration changed.
+	uses uint64
 	// history holds the configurations since the log's start, oldest first:
-	// a snapshot carries the one of its own index.
+	// a snapshot carries the one of its own index, and with OnAppend truncation
+	// goes back to an earlier one.
 	history []confAt
 	// beforeSnapshot is what was active before the received snapshot that is
 	// not durable yet.
@@ -51,8 +55,14 @@ const (
 // set makes cfg, of the entry at index (0 if unknown), active from log index
 // from on.
 func (m *membership) set(cfg confchange.Config, index, from uint64) {
-	m.cfg, m.index = cfg, index
 	m.history = append(m.history, confAt{from: from, index: index, cfg: cfg})
+	m.use(cfg, index)
+}
+
+// use makes cfg, of the entry at index, active.
+func (m *membership) use(cfg confchange.Config, index uint64) {
+	m.cfg, m.index = cfg, index
+	m.uses++
 	m.ids = cfg.IDs()
 	m.roles = make([]memberRole, len(m.ids))
 	for i, id := range m.ids {
@@ -75,6 +85,21 @@ func (m *membership) forget(first uint64) {
 		n++
 	}
 	m.history = slices.Delete(m.history, 0, n)
+}
+
+// truncate drops the configurations of entries past last, and makes the newest that
+// is left active. It reports whether there were any.
+func (m *membership) truncate(last uint64) bool {
+	n := len(m.history)
+	for n > 1 && m.history[n-1].from > last {
+		n--
+	}
+	if n == len(m.history) {
+		return false
+	}
+	m.history = slices.Delete(m.history, n, len(m.history))
+	m.use(m.history[n-1].cfg, m.history[n-1].index)
+	return true
 }
 
 // at returns the configuration at log index i.
@@ -186,9 +211,8 @@ func (r *raft) checkConfProposal(ents []pb.Entry) error {
 }
 
 func (r *raft) checkConfChange(cc pb.ConfChangeV2) error {
-	// Dissertation §4.1: one change at a time. An unapplied one may be the
-	// newest configuration in the log, so nothing is judged beside it.
-	if index, ok := r.log.unappliedConf(r.log.last.index); ok {
+	// Dissertation §4.1: one change at a time.
+	if index, ok := r.pendingConf(); ok {
 		return &ConfChangeError{Index: index, Reason: ErrConfChangePending}
 	}
 	if !r.leader.committedInTerm(r.log) {
@@ -200,6 +224,104 @@ func (r *raft) checkConfChange(cc pb.ConfChangeV2) error {
 	return nil
 }
 
+// onAppend reports whether changes of membership take effect when they are appended.
+func (r *raft) onAppend() bool { return r.cfg.ConfChangeEffect == OnAppend }
+
+// pendingConf returns the index of the change that has to end before another may
+// begin: the first that is not applied, or with OnAppend not committed.
+func (r *raft) pendingConf() (uint64, bool) {
+	after := r.log.applied
+	if r.onAppend() {
+		after = r.log.committed
+	}
+	for _, i := range r.log.confs {
+		if i > after {
+			return i, true
+		}
+	}
+	return 0, false
+}
+
+// unappliedChange returns the index of a committed change that this node has not
+// applied, under which others may elect already while it would by quorums of the
+// past. With OnAppend there is none.
+func (r *raft) unappliedChange() (uint64, bool) {
+	if r.onAppend() {
+		return 0, false
+	}
+	return r.log.unappliedConf(r.log.committed)
+}
+
+// mayLead reports whether this node may campaign: it is a voter of its active
+// configuration, or with OnAppend of the newest that it knows to be committed. The
+// only holder of an uncommitted change that removes it must be able to lead, else
+// nobody could (dissertation §4.2.2).
+func (r *raft) mayLead() bool {
+	if r.conf.isVoter(r.id) {
+		return true
+	}
+	if !r.onAppend() || r.conf.index <= r.log.committed {
+		return false
+	}
+	at, ok := r.conf.at(r.log.committed)
+	return ok && at.cfg.IsVoter(r.id)
+}
+
+// appendLog adds entries that continue the log, and with OnAppend makes the changes
+// of membership in them effective.
+func (r *raft) appendLog(ents []pb.Entry) error {
+	before := len(r.log.confs)
+	r.log.append(ents)
+	if len(r.log.confs) == before || !r.onAppend() {
+		return nil
+	}
+	cfg, index := r.conf.cfg, uint64(0)
+	for i := range ents {
+		if !isConfEntry(ents[i].Type) {
+			continue
+		}
+		if index != 0 {
+			r.conf.set(cfg, index, index) // several at once: only the last one matters to the role
+		}
+		cc, err := pb.UnmarshalConfChange(ents[i])
+		if err != nil {
+			return corrupt("entry %d: %v", ents[i].Index, err) // it was checked before
+		}
+		cfg, index = r.changed(cfg, cc.AsV2(), ents[i].Index), ents[i].Index
+	}
+	return r.switchConf(cfg, index)
+}
+
+// changed returns cfg after the change in the entry at index. One that is
+// impossible changes nothing: every node finds the same, so all skip it alike.
+func (r *raft) changed(cfg confchange.Config, cc pb.ConfChangeV2, index uint64) confchange.Config {
+	next, err := confchange.Apply(cfg, cc)
+	if err != nil {
+		r.logger.Error("change of configuration in the log is impossible; skipped",
+			zap.Uint64("id", r.id), zap.Uint64("index", index), zap.Error(err))
+		return cfg
+	}
+	return next
+}
+
+// truncateLog removes the entries after before, and with OnAppend goes back to the
+// newest configuration that is left, however many are gone.
+func (r *raft) truncateLog(before entryID) {
+	r.log.truncate(before)
+	if r.onAppend() && r.conf.truncate(before.index) {
+		r.logger.Info("configuration in effect again", zap.Uint64("id", r.id), zap.Uint64("index", r.conf.index), zap.Stringer("config", r.conf.cfg))
+	}
+}
+
+// confCommitted does, with OnAppend, what waits for the commit of the newest change
+// at the leader.
+func (r *raft) confCommitted() error {
+	if !r.conf.isVoter(r.id) && !r.cfg.StayAfterRemoval {
+		r.startLeaving()
+	}
+	return r.maybeLeaveJoint()
+}
+
 // applyConfChange makes the change that the host is applying effective.
 func (r *raft) applyConfChange(cc pb.ConfChangeV2) error {
 	index := r.confBeingApplied()
@@ -208,17 +330,10 @@ func (r *raft) applyConfChange(cc pb.ConfChangeV2) error {
 		return nil
 	}
 	r.conf.applied = index
-	if index <= r.conf.index {
-		return nil // in effect since Bootstrap, or persisted ahead of Applied
+	if r.onAppend() || index <= r.conf.index {
+		return nil // in effect already, also since Bootstrap, or persisted ahead of Applied
 	}
-	next, err := confchange.Apply(r.conf.cfg, cc)
-	if err != nil {
-		// Every node finds the same, so all skip it alike.
-		r.logger.Error("committed change of configuration is impossible; skipped",
-			zap.Uint64("id", r.id), zap.Uint64("index", index), zap.Error(err))
-		next = r.conf.cfg
-	}
-	return r.switchConf(next, index)
+	return r.switchConf(r.changed(r.conf.cfg, cc, index), index)
 }
 
 // confBeingApplied returns the index of the first configuration entry that was
@@ -277,7 +392,7 @@ func (r *raft) leaderConfChanged(oldIDs []uint64) error {
 	switch {
 	case r.conf.isVoter(r.id):
 		l.leaving = nil // a change that was in the log already brought it back
-	case !r.cfg.StayAfterRemoval:
+	case !r.cfg.StayAfterRemoval && r.conf.index <= r.log.committed:
 		r.startLeaving()
 	}
 	if len(r.conf.cfg.Voters[0]) == 0 {
@@ -294,12 +409,11 @@ func (r *raft) maybeLeaveJoint() error {
 		return nil
 	}
 	// Only in a term of one's own that has committed, and only if no leader
-	// before began it (dissertation §4.3): an unapplied entry is the leave
-	// itself, or comes before it.
-	if !r.leader.committedInTerm(r.log) || len(r.log.confs) > 0 {
+	// before began it (dissertation §4.3): a pending entry is the leave itself,
+	// or comes before it.
+	if _, pending := r.pendingConf(); pending || !r.leader.committedInTerm(r.log) {
 		return nil
 	}
 	r.logger.Info("leaving the joint configuration", zap.Uint64("id", r.id), zap.Uint64("term", r.term))
-	r.appendOne(pb.Entry{Type: pb.EntryConfChangeV2})
-	return nil
+	return r.appendOne(pb.Entry{Type: pb.EntryConfChangeV2})
 }

@@ -134,8 +134,8 @@ func newRaft(c *Config) (*raft, error) {
 	return r, nil
 }
 
-// restoreConf finds the configuration as of applied: the persisted one and the
-// changes in the log between its index and applied.
+// restoreConf finds the configuration as of applied, or with OnAppend as of the end
+// of the log: the persisted one and the changes in the log since.
 func (r *raft) restoreConf(cs pb.ConfState) error {
 	cfg, err := confchange.Restore(cs)
 	if err != nil {
@@ -152,10 +152,15 @@ func (r *raft) restoreConf(cs pb.ConfState) error {
 		// Without an index it is as of Applied, by contract. An empty one beside
 		// a whole log is that from before the first entry.
 		r.conf.set(cfg, 0, r.log.applied)
-		return nil
+		cs.Index = r.log.applied
+	} else {
+		r.conf.set(cfg, cs.Index, cs.Index)
 	}
-	r.conf.set(cfg, cs.Index, cs.Index)
-	found, err := r.log.scanConfs(max(cs.Index+1, first), r.log.applied+1)
+	end := r.log.applied
+	if r.onAppend() {
+		end = r.log.last.index
+	}
+	found, err := r.log.scanConfs(max(cs.Index+1, first), end+1)
 	if err != nil {
 		return err
 	}
@@ -171,9 +176,7 @@ func (r *raft) restoreConf(cs pb.ConfState) error {
 		if err != nil {
 			return &StorageError{fmt.Sprintf("configuration entry %d", i), err}
 		}
-		if next, err := confchange.Apply(r.conf.cfg, cc.AsV2()); err == nil {
-			r.conf.set(next, i, i)
-		}
+		r.conf.set(r.changed(r.conf.cfg, cc.AsV2(), i), i, i)
 	}
 	return nil
 }

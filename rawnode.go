@@ -22,7 +22,12 @@ type RawNode struct {
 	ackedSeq uint64
 	soft     SoftState    // as last handed out
 	hard     pb.HardState // as last handed out
-	spare    []*readyBuffers
+	// confUses and committedConf are, with OnAppend, what was last handed out of
+	// configurations: how often the active one had changed, and the index of the
+	// newest committed one.
+	confUses      uint64
+	committedConf uint64
+	spare         []*readyBuffers
 }
 
 // NewRawNode returns a node that goes on from what c.Storage holds. For a new
@@ -53,7 +58,10 @@ func newRawNode(c *Config) (*RawNode, error) {
 		return nil, &StorageError{"initial state", err}
 	}
 	// What differs from the persisted state goes into the first Ready.
-	return &RawNode{raft: r, instance: r.instance(), hard: hs, soft: r.softState()}, nil
+	return &RawNode{
+		raft: r, instance: r.instance(), hard: hs, soft: r.softState(),
+		confUses: r.conf.uses, committedConf: r.committedConf().index,
+	}, nil
 }
 
 // Tick advances the node's clock by one tick (Config.ElectionTick and
@@ -128,16 +136,40 @@ func (rn *RawNode) ApplyConfChange(cc pb.ConfChangeI) *pb.ConfState {
 	return cs
 }
 
-// confState returns the active configuration; while a received snapshot is not
-// durable the one before it, which the log still leads to after a crash.
+// confState returns the configuration that a host may save: the active one, with
+// OnAppend the newest committed one; while a received snapshot is not durable the
+// one before it, which the log still leads to after a crash.
 func (r *raft) confState() *pb.ConfState {
-	at := r.conf.history[len(r.conf.history)-1]
-	if r.log.snapshot != nil {
-		at = r.conf.beforeSnapshot
+	at := r.conf.beforeSnapshot
+	if r.log.snapshot == nil {
+		at = r.savableConf()
 	}
 	cs := at.cfg.ConfState()
 	cs.Index = at.index
 	return &cs
+}
+
+// committedConf returns the newest configuration that is known to be committed, and
+// with OnApply in effect.
+func (r *raft) committedConf() confAt {
+	newest := r.conf.history[len(r.conf.history)-1]
+	if r.onAppend() {
+		if at, ok := r.conf.at(r.log.committed); ok {
+			return at
+		}
+	}
+	return newest
+}
+
+// savableConf is the newest committed configuration whose entry is on this disk, as
+// what a restart begins with must be.
+func (r *raft) savableConf() confAt {
+	if r.onAppend() {
+		if at, ok := r.conf.at(min(r.log.committed, r.log.durable)); ok {
+			return at
+		}
+	}
+	return r.conf.history[len(r.conf.history)-1]
 }
 
 // isNil reports whether there is no change, also behind a pointer.
@@ -345,6 +377,9 @@ func (rn *RawNode) fill(rd *Ready) error {
 		soft := rn.soft // a copy that escapes, made only here
 		rd.SoftState = &soft
 	}
+	if r.onAppend() {
+		rn.fillConf(rd)
+	}
 	rd.Messages, rd.MessagesAfterAppend, rd.ReadStates = r.out.msgs, r.out.promises, r.out.reads
 	if rd.IsEmpty() {
 		return nil // what was due could not be sent, such as a snapshot that is being made
@@ -357,6 +392,24 @@ func (rn *RawNode) fill(rd *Ready) error {
 	})
 	r.out = rn.buffers()
 	return nil
+}
+
+// fillConf tells of configurations that are new since the last Ready. They come with
+// entries or a snapshot, or with the commit index.
+func (rn *RawNode) fillConf(rd *Ready) {
+	r := rn.raft
+	if r.conf.uses != rn.confUses {
+		rn.confUses = r.conf.uses
+		cs := r.conf.cfg.ConfState()
+		cs.Index = r.conf.index
+		rd.ActiveConf = &cs
+	}
+	if at := r.committedConf(); at.index != rn.committedConf {
+		rn.committedConf = at.index
+		cs := at.cfg.ConfState()
+		cs.Index = at.index
+		rd.CommittedConf = &cs
+	}
 }
 
 func (rn *RawNode) buffers() *readyBuffers {

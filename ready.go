@@ -57,6 +57,12 @@ type Ready struct {
 	// earlier Ready are durable, also when this one has nothing to write. A
 	// host that never sends them does not elect a leader.
 	MessagesAfterAppend []pb.Message
+	// ActiveConf is, with Config.ConfChangeEffect OnAppend, the configuration that is
+	// in effect on this node, which may yet be replaced: what messages are routed
+	// by. CommittedConf is the newest that is committed. Each is nil if it did not
+	// change, and both are with OnApply, where ApplyConfChange returns it. They carry
+	// the index of their entry and need not be persisted.
+	ActiveConf, CommittedConf *pb.ConfState
 	// MustSync says that the write has to reach the disk before it counts:
 	// term, vote or entries changed, or the commit index passed a change of
 	// configuration. Without it a lost write is harmless.

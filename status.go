@@ -17,6 +17,9 @@ type BasicStatus struct {
 	// Applied is the last index that the host applied, Durable the last one of
 	// the log that it persisted, LastIndex the end of the log.
 	Applied, Durable, LastIndex uint64
+	// ConfigIndex is the index of the entry that made the active configuration (0
+	// if unknown); with OnAppend it may not be committed yet.
+	ConfigIndex uint64
 	// LeadTransferee is the target of a transfer of leadership under way on
 	// this leader, or None.
 	LeadTransferee uint64
@@ -59,12 +62,10 @@ func (s StepDownReason) String() string {
 // Status is the whole state of a node, a copy.
 type Status struct {
 	BasicStatus
-	// Config is the active configuration, and ConfigIndex the index of the
-	// entry that made it (0 if unknown).
-	Config      confchange.Config
-	ConfigIndex uint64
+	// Config is the active configuration.
+	Config confchange.Config
 	// PendingConfIndex is the index of the first change of configuration in
-	// the log that is not applied, or 0.
+	// the log that is not applied, with OnAppend not committed, or 0.
 	PendingConfIndex uint64
 	// Progress is what a leader knows of each member, by ID; nil on others.
 	Progress map[uint64]progress.Progress
@@ -86,7 +87,7 @@ func (rn *RawNode) BasicStatus() BasicStatus {
 	s := BasicStatus{
 		ID: r.id, HardState: r.hardState(), SoftState: r.softState(),
 		Applied: r.log.applied, Durable: r.log.durable, LastIndex: r.log.last.index,
-		LastStepDown: r.stepDown,
+		ConfigIndex: r.conf.index, LastStepDown: r.stepDown,
 	}
 	if r.leader != nil {
 		s.LeadTransferee = r.leader.transfer.target
@@ -98,12 +99,12 @@ func (rn *RawNode) BasicStatus() BasicStatus {
 func (rn *RawNode) Status() Status {
 	r := rn.raft
 	s := Status{
-		BasicStatus: rn.BasicStatus(),
-		Config:      r.conf.cfg, ConfigIndex: r.conf.index,
+		BasicStatus:   rn.BasicStatus(),
+		Config:        r.conf.cfg,
 		PendingReads:  r.asked.count(),
 		UnackedReadys: len(r.log.writes),
 	}
-	if i, ok := r.log.unappliedConf(r.log.last.index); ok {
+	if i, ok := r.pendingConf(); ok {
 		s.PendingConfIndex = i
 	}
 	if r.role != StateLeader {

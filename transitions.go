@@ -63,7 +63,7 @@ func (r *raft) becomeCandidate() {
 
 // becomeLeader begins to lead the term that the candidate won, with an entry
 // of its own, without which it may commit nothing (Raft §5.4.2).
-func (r *raft) becomeLeader() {
+func (r *raft) becomeLeader() error {
 	if r.role != StateCandidate || !r.candidate.ownVoteDurable {
 		panic(fmt.Sprintf("raft: %v becomes leader before its own vote is durable", r.role))
 	}
@@ -84,7 +84,7 @@ func (r *raft) becomeLeader() {
 	r.startTimer()
 	r.logger.Info("became leader", zap.Uint64("id", r.id), zap.Uint64("term", r.term), zap.Uint64("last", r.log.last.index))
 	r.updateSelf()
-	r.appendOne(pb.Entry{})
+	return r.appendOne(pb.Entry{})
 }
 
 // enterTerm moves to term, if it is new: no vote yet, and what was promised in

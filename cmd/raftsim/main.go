@@ -44,6 +44,7 @@ type flags struct {
 	nodes    int
 	storage  string
 	faults   sim.Faults
+	effect   raft.ConfChangeEffect
 	skip     sim.Spans
 	parallel int
 	duration time.Duration
@@ -88,6 +89,7 @@ func parse(args []string, stderr io.Writer) (*flags, error) {
 	set.IntVar(&f.nodes, "nodes", 0, "`members` that the group begins with, 1 to 7; 0 draws them from the seed")
 	faults := set.String("faults", "all", "what may go wrong: `names` separated by commas, of "+strings.Join(sim.FaultNames(), ", ")+
 		", all (without drift) and none; -name takes one out")
+	effect := set.String("effect", "apply", "when a change of membership takes effect: `apply` or append")
 	skip := set.String("skip", "", "planned faults to leave out, by `number`: 1-4,7")
 	set.StringVar(&f.storage, "storage", "", "`what` nodes keep their log in beside the simulated disk: memory for MemoryStorage; default nothing")
 	set.IntVar(&f.parallel, "parallel", runtime.GOMAXPROCS(0), "`runs` at the same time")
@@ -112,6 +114,13 @@ func parse(args []string, stderr io.Writer) (*flags, error) {
 		return fail("%v; -h lists the flags", err)
 	}
 	var err error
+	switch *effect {
+	case "apply":
+	case "append":
+		f.effect = raft.OnAppend
+	default:
+		return fail("-effect: %q is neither apply nor append", *effect)
+	}
 	if f.faults, err = sim.ParseFaults(*faults); err != nil {
 		return fail("-faults: %v", err)
 	}
@@ -142,7 +151,7 @@ func parse(args []string, stderr io.Writer) (*flags, error) {
 }
 
 func (f *flags) options(seed uint64) sim.Options {
-	o := sim.Options{Seed: seed, Steps: f.steps, Nodes: f.nodes, Faults: f.faults, Skip: f.skip}
+	o := sim.Options{Seed: seed, Steps: f.steps, Nodes: f.nodes, Faults: f.faults, ConfChangeEffect: f.effect, Skip: f.skip}
 	if f.storage == "memory" {
 		o.OpenStorage = memoryStorages()
 	}

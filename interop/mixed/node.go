@@ -278,6 +278,7 @@ func (n *node) BasicStatus() ours.BasicStatus {
 		ID: n.id, HardState: opb.HardState{Term: st.Term, Vote: st.Vote, Commit: st.Commit},
 		SoftState: ours.SoftState{Lead: st.Lead, RaftState: role(st.RaftState)},
 		Applied:   st.Applied, Durable: n.durable, LastIndex: last, LeadTransferee: st.LeadTransferee,
+		ConfigIndex: n.confs[len(n.confs)-1].Index,
 	}
 }
 
@@ -294,7 +295,7 @@ func role(s raft.StateType) ours.StateType {
 }
 
 func (n *node) Status() ours.Status {
-	st := ours.Status{BasicStatus: n.BasicStatus(), Config: n.cfg, ConfigIndex: n.confs[len(n.confs)-1].Index}
+	st := ours.Status{BasicStatus: n.BasicStatus(), Config: n.cfg}
 	st.PendingConfIndex = n.pendingConf(st.Applied, st.LastIndex)
 	n.WithProgress(func(id uint64, p progress.Progress) {
 		if st.Progress == nil {

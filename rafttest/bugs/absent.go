@@ -13,9 +13,9 @@ type Absent struct {
 func NotApplicable() []Absent {
 	return []Absent{
 		{8, "rolls back only one configuration on truncation",
-			"a change takes effect when it is applied, so truncation rolls back no configuration, and a log holds at most " +
-				"one change that is not known to be committed; waits for changes that take effect on append (64 is the " +
-				"like of it)"},
+			"a log holds at most one change that is not known to be committed, also where changes take effect on append: " +
+				"another is taken only after the commit, and no leader without it is elected. TestOnAppendTruncationGoesBack " +
+				"replaces several all the same; 64 and 86 are the like of it"},
 		{33, "the log truncated front to back",
 			"the storages of this module replace a suffix in one step; waits for a disk of which a crash can leave part " +
 				"of a truncation"},

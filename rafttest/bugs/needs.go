@@ -36,6 +36,7 @@ const (
 	Membership     Need = "membership" // changes of one voter
 	Joint          Need = "joint"      // changes in the form of ConfChangeV2, also joint ones
 	Learners       Need = "learners"   // members that are learners, and their promotion
+	Append         Need = "append"     // changes take effect when they are appended
 
 	// Settings.
 	Leases        Need = "leases"         // ReadOnlyLeaseBased
@@ -52,6 +53,6 @@ const (
 var allNeeds = []Need{
 	Loss, Delay, Reorder, Duplicate, Partition, Crash, Down, Unsynced,
 	Pipeline, Batch, SlowApply, Compact, Reports, StaleAcks, Campaign, Vanish,
-	Reads, ForwardedReads, LeaseReads, Transfer, Membership, Joint, Learners,
+	Reads, ForwardedReads, LeaseReads, Transfer, Membership, Joint, Learners, Append,
 	Leases, NoPreVote, SmallMessages, SmallPages, SmallWindow, WindowBytes, Forged,
 }

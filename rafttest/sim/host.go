@@ -31,6 +31,9 @@ func (s *simulation) after(n *node, in *pb.Message, err error) {
 // noted takes notice of what an input changed.
 func (s *simulation) noted(n *node) {
 	st := n.BasicStatus()
+	if s.o.ConfChangeEffect == raft.OnAppend {
+		n.conf.known = false
+	}
 	s.mix(st.Term<<40 ^ st.Commit<<8 ^ uint64(st.RaftState)<<4 ^ st.Lead)
 	if st.RaftState != n.role || st.Term != n.term || st.Lead != n.lead {
 		if st.RaftState == raft.StateLeader && (n.role != raft.StateLeader || st.Term != n.term) {

@@ -291,7 +291,7 @@ func (s *simulation) start(n *node) {
 	n.life++
 	n.random.seed(s.o.Seed, streamHost<<32|n.id<<16|uint64(n.life))
 	cfg := s.set.config(&n.random)
-	cfg.ID, cfg.Storage = n.id, n.disk
+	cfg.ID, cfg.Storage, cfg.ConfChangeEffect = n.id, n.disk, s.o.ConfChangeEffect
 	if s.o.Configure != nil {
 		s.o.Configure(n.id, &cfg)
 	}

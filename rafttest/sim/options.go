@@ -27,6 +27,8 @@ type Options struct {
 	Nodes int
 	// Faults are what the run may draw from.
 	Faults Faults
+	// ConfChangeEffect is that of all nodes.
+	ConfChangeEffect raft.ConfChangeEffect
 	// Skip leaves out planned faults, by their number, without changing the
 	// others.
 	Skip Spans
@@ -152,6 +154,9 @@ func (o *Options) Validate() error {
 	if unknown := o.Faults &^ (All | Drift); unknown != 0 {
 		errs = append(errs, fmt.Errorf("sim: unknown faults %#x", uint32(unknown)))
 	}
+	if o.ConfChangeEffect > raft.OnAppend {
+		errs = append(errs, fmt.Errorf("sim: unknown ConfChangeEffect %d", o.ConfChangeEffect))
+	}
 	for i, span := range o.Skip {
 		if span.Last < span.First || (i > 0 && span.First <= o.Skip[i-1].Last) {
 			errs = append(errs, fmt.Errorf("sim: Skip (%v) is out of order", o.Skip))
@@ -256,6 +261,9 @@ func ReplayCommand(o Options) string {
 	}
 	if o.Faults != All {
 		text += fmt.Sprintf(" -faults %v", o.Faults)
+	}
+	if o.ConfChangeEffect == raft.OnAppend {
+		text += " -effect append"
 	}
 	if len(o.Skip) > 0 {
 		text += fmt.Sprintf(" -skip %v", o.Skip)

@@ -9,6 +9,7 @@ import (
 	"runtime"
 	"strings"
 
+	"github.com/quorate-raft/raft"
 	"github.com/quorate-raft/raft/rafttest/internal/invariant"
 	"github.com/quorate-raft/raft/rafttest/lincheck"
 	"github.com/quorate-raft/raft/rafttest/trace"
@@ -88,6 +89,7 @@ func newSimulation(o Options) *simulation {
 	first := pb.Snapshot{Metadata: pb.SnapshotMetadata{Index: 1, Term: 1, ConfState: conf}}
 	s.check = invariant.New(invariant.Options{
 		Base: 1, BaseTerm: 1, Conf: conf, Drifting: s.set.faults.has(Drift),
+		OnAppend: o.ConfChangeEffect == raft.OnAppend,
 	})
 	for range s.set.nodes {
 		s.create(&first)

@@ -205,12 +205,12 @@ func (h *hunt) repeat(s seed, program string) (string, error) {
 func (h *hunt) find(b bugs.Bug, program string) (string, error) {
 	began := time.Now()
 	for share := 16; ; share = max(share/2, 1) {
-		for _, kind := range kinds {
+		for _, kind := range kindsFor(b) {
 			left := h.search - time.Since(began)
 			if left <= 0 {
 				return "", fmt.Errorf("not found in %v", h.search)
 			}
-			part := min(left, max(h.search/time.Duration(share*len(kinds)), 100*time.Millisecond))
+			part := min(left, max(h.search/time.Duration(share*len(kindsFor(b))), 100*time.Millisecond))
 			args := append(strings.Fields(kind), "-runs", "0", "-duration", part.String(), "-stop", "1", "-parallel", "1")
 			rule, number, err := simulate(program, args, part+time.Minute)
 			if err != nil {
@@ -227,6 +227,20 @@ func (h *hunt) find(b bugs.Bug, program string) (string, error) {
 			return fmt.Sprintf("%s with %s", rule, strings.Join(s.args, " ")), nil
 		}
 	}
+}
+
+// kindsFor returns the kinds of runs in which a bug can show.
+func kindsFor(b bugs.Bug) []string {
+	if !slices.Contains(b.Needs, bugs.Append) {
+		return kinds
+	}
+	var found []string
+	for _, kind := range kinds {
+		if strings.Contains(kind, "all") || strings.Contains(kind, "membership") {
+			found = append(found, kind+" -effect append")
+		}
+	}
+	return found
 }
 
 // kinds are the runs among which a seed is looked for.

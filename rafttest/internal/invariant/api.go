@@ -51,6 +51,9 @@ type Options struct {
 	// a snapshot with configuration Conf.
 	Base, BaseTerm uint64
 	Conf           pb.ConfState
+	// OnAppend says that changes of configuration take effect when they are
+	// appended (S11b in the place of S11a).
+	OnAppend bool
 	// Drifting says that clocks run outside Config.MaxClockDrift: lease reads
 	// may be stale then (S15), and StaleLeases counts them instead.
 	Drifting bool

@@ -31,9 +31,10 @@ func (c *Checker) StateDigest(i uint64) (uint64, bool) {
 }
 
 // commitMoved is S6. C grows by leaders alone; others learn of what is in it.
-func (c *Checker) commitMoved(n *node, in *pb.Message) *Violation {
+// A new leader has nothing of its own durable: what it knows more came with a vote.
+func (c *Checker) commitMoved(n *node, was *raft.BasicStatus, in *pb.Message) *Violation {
 	now := &n.st
-	if now.RaftState == raft.StateLeader {
+	if now.RaftState == raft.StateLeader && was.RaftState == raft.StateLeader {
 		return c.leaderCommits(n, now.Commit)
 	}
 	if now.Commit > c.committed {

@@ -65,8 +65,10 @@ type node struct {
 	restoring    uint64 // the last one that was handed out
 	seenCommit   uint64 // this commit index was compared with C
 
-	conf   *confAt // active
-	before *confAt // the one before
+	// claimed says that conf is what the node says, and is to be judged.
+	claimed bool
+	conf    *confAt // active
+	before  *confAt // the one before
 	// switches counts changes of conf since the last Ready; switched is what it
 	// was at that Ready.
 	switches, switched int
@@ -167,6 +169,9 @@ func (c *Checker) observe(n *node, in *pb.Message, err error) *Violation {
 // moved compares two consecutive states of a node.
 func (c *Checker) moved(n *node, was *raft.BasicStatus, in *pb.Message) *Violation {
 	now := &n.st
+	if c.opt.OnAppend && (now.ConfigIndex != was.ConfigIndex || now.LastIndex != was.LastIndex) {
+		n.claim()
+	}
 	if v := n.checkCursors(was); v != nil {
 		return v
 	}
@@ -196,7 +201,7 @@ func (c *Checker) moved(n *node, was *raft.BasicStatus, in *pb.Message) *Violati
 		}
 	}
 	if now.Commit != was.Commit {
-		if v := c.commitMoved(n, in); v != nil {
+		if v := c.commitMoved(n, was, in); v != nil {
 			return v
 		}
 	}

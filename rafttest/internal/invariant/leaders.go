@@ -27,7 +27,7 @@ func (c *Checker) roleChanged(n *node, was *raft.BasicStatus) *Violation {
 	if now.RaftState == raft.StateFollower {
 		return c.resigned(n, was)
 	}
-	if !n.conf.isVoter(n.id) {
+	if !c.mayCampaign(n) {
 		return n.violates("S13", "becomes %v in term %d and is no voter of %v", now.RaftState, now.Term, n.conf.cfg)
 	}
 	if now.RaftState == raft.StateLeader {
@@ -36,7 +36,7 @@ func (c *Checker) roleChanged(n *node, was *raft.BasicStatus) *Violation {
 	// Whoever knows the change to be committed may be the only one who has not
 	// switched yet, and then elects by quorums of the past. Inputs do not apply
 	// anything, so the state after tells the state before.
-	if i := c.confIn(now.Applied, now.Commit); i != 0 {
+	if i := c.confIn(now.Applied, now.Commit); i != 0 && !c.opt.OnAppend {
 		return n.violates("S11a",
 			"becomes %v in term %d with applied %d and commit %d, between which entry %d changes the configuration",
 			now.RaftState, now.Term, now.Applied, now.Commit, i)

@@ -123,6 +123,9 @@ func (c *Checker) checkStart(n *node) *Violation {
 // applied, or further, if storage held a later configuration.
 func (c *Checker) startConf(n *node, st *raft.Status) *Violation {
 	n.ahead = st.ConfigIndex
+	if c.opt.OnAppend {
+		return c.startLast(n, st)
+	}
 	if len(st.Config.Voters[0]) == 0 && n.log.last == 0 {
 		n.conf = noConf // it joins
 		return nil

@@ -44,6 +44,7 @@ type growth struct{ term, last, applied, commit uint64 }
 type confEntry struct {
 	entryID
 	entry pb.Entry
+	at    *confAt // with OnAppend, what it made
 }
 
 // ConfAt returns the configuration of C at index i, and whether it is known.
@@ -169,7 +170,11 @@ func (c *Checker) confAppended(n *node, e *pb.Entry) *Violation {
 			continue
 		}
 		switch {
-		case prev > g.applied:
+		case c.opt.OnAppend && prev > g.commit:
+			return n.violates("S11b",
+				"leads term %d and took up the change of entry %d when it had committed %d, not the change of entry %d",
+				g.term, e.Index, g.commit, prev)
+		case prev > g.applied && !c.opt.OnAppend:
 			return n.violates("S11a",
 				"leads term %d and took up the change of entry %d when it had applied %d, not the change of entry %d",
 				g.term, e.Index, g.applied, prev)
@@ -200,6 +205,9 @@ func (c *Checker) checkApplied(n *node, index uint64, cs *pb.ConfState) *Violati
 	if index > c.committed || index > c.log.low && c.confIn(index-1, index) == 0 {
 		return n.violates("S11a", "entry %d is applied as a change of configuration, and is none of C, which ends at %d",
 			index, c.committed)
+	}
+	if c.opt.OnAppend {
+		return c.appliedOnAppend(n, index, cs)
 	}
 	switch {
 	case cs.Index > index && n.ahead < cs.Index:

@@ -38,6 +38,12 @@ func (c *Checker) Ready(id uint64, rd *raft.Ready) *Violation {
 		}
 	}
 	n.inner = innerEnd{n.log.end(), n.log.last == n.st.LastIndex}
+	if c.opt.OnAppend {
+		n.claimed = n.claimed || len(rd.Entries) > 0 // an entry may replace one at the same index
+		if v := c.checkActive(n); v != nil {
+			return v
+		}
+	}
 	if n.st.Commit != n.seenCommit && n.hard.Commit == n.st.Commit {
 		if v := c.commitReady(n); v != nil {
 			return v
@@ -191,7 +197,11 @@ func (c *Checker) register(n *node, e *pb.Entry, prev uint64, conf bool) *Violat
 	}
 	c.log.put(e.Index, record{e.Term, prev, d, conf})
 	if conf {
-		c.confEntries = append(c.confEntries, confEntry{entryID{e.Term, e.Index}, *e})
+		ce := confEntry{entryID: entryID{e.Term, e.Index}, entry: *e}
+		if c.opt.OnAppend {
+			ce.at = c.made(n, e)
+		}
+		c.confEntries = append(c.confEntries, ce)
 	}
 	return nil
 }
