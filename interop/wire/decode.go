@@ -8,6 +8,12 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
+// TestDecoding checks that what one side is known to refuse is compared too, and hides nothing.
+func TestDecoding(t *testing.T, p Peer) {
+	t.Run("oddities", func(t *testing.T) { testOddities(t, p) })
+	t.Run("nothing is hidden", func(t *testing.T) { testNothingIsHidden(t, p) })
+}
+
 // readers are the two sides whose reading is compared.
 type readers struct {
 	p Peer

@@ -2,6 +2,7 @@ package wire
 
 import (
 	"encoding/hex"
+	"reflect"
 	"strings"
 	"testing"
 
@@ -50,6 +51,7 @@ func FuzzDecode(f *testing.F, p Peer) {
 			f.Add(uint8(kind), encode(f, r))
 			f.Add(uint8(kind), encodeTheirs(f, p, theirs))
 			f.Add(uint8(kind), g.rewrite(r, encode(f, r)))
+			f.Add(uint8(kind), g.odd(reflect.TypeOf(r).Elem(), encode(f, r)))
 		}
 	}
 	f.Fuzz(func(t *testing.T, kind uint8, data []byte) {
