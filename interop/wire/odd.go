@@ -102,9 +102,8 @@ func (g *Generator) oddity(structType reflect.Type) []byte {
 	start := protowire.AppendTag(nil, 99, protowire.StartGroupType)
 	end := protowire.AppendTag(nil, 99, protowire.EndGroupType)
 	junk := bytes.Repeat([]byte{0x80}, 1+g.IntN(3))
-	numbers := slices.DeleteFunc(slices.Sorted(maps.Keys(fieldTypes(structType))), func(number protowire.Number) bool {
-		return g.IntN(2) == 0 && number < ownFields
-	})
+	numbers := slices.Sorted(maps.Keys(fieldTypes(structType)))
+	last := numbers[len(numbers)-1]
 	switch choice := g.IntN(6); {
 	case choice == 0:
 		return slices.Concat(start, g.unknown(15), protowire.AppendTag(nil, 98, protowire.EndGroupType))
@@ -114,10 +113,9 @@ func (g *Generator) oddity(structType reflect.Type) []byte {
 		return protowire.AppendVarint(protowire.AppendVarint(nil, uint64(protowire.MaxValidNumber+1)<<3), g.uint64())
 	case choice == 3 && structType.Name() == "Message":
 		return appendBytes(responses, junk)
-	case choice == 4 && len(numbers) > 0 && numbers[len(numbers)-1] >= ownFields:
-		return appendBytes(numbers[len(numbers)-1], junk)
-	case len(numbers) > 0:
-		return protowire.AppendFixed32(protowire.AppendTag(nil, numbers[0], protowire.Fixed32Type), g.Uint32())
+	case choice == 4 && last >= ownFields:
+		return appendBytes(last, junk)
 	}
-	return nil
+	// Its value may fit or not.
+	return g.unknown(numbers[g.IntN(len(numbers))])
 }
