@@ -11,6 +11,7 @@ import (
 // TestDecoding checks that what one side is known to refuse is compared too, and hides nothing.
 func TestDecoding(t *testing.T, p Peer) {
 	t.Run("oddities", func(t *testing.T) { testOddities(t, p) })
+	t.Run("depth", func(t *testing.T) { testDepth(t, p) })
 	t.Run("nothing is hidden", func(t *testing.T) { testNothingIsHidden(t, p) })
 }
 

@@ -9,6 +9,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"google.golang.org/protobuf/encoding/protowire"
+
+	pb "github.com/quorate-raft/raft/raftpb"
 )
 
 // testOddities compares random records among whose fields, nested ones too, there are such as one side refuses: random
@@ -34,6 +36,22 @@ func testOddities(t *testing.T, p Peer) {
 	}
 	for _, reason := range slices.Concat(weRefuse(p), theyRefuse(p)) {
 		require.Greater(t, seen[reason], rounds/50, reason)
+	}
+}
+
+// testDepth compares what nests as deep as Google's library takes, and deeper: Message.responses, which only the peer
+// decodes, and groups, which nobody knows.
+func testDepth(t *testing.T, p Peer) {
+	nested := []byte{}
+	for depth := 1; depth <= messageDepth+1; depth++ {
+		if depth >= messageDepth {
+			readers{p, Record.Unmarshal}.compare(t, &pb.Message{}, slices.Concat([]byte{0x10, 7}, nested, []byte{0x40, 9}))
+		}
+		nested = appendBytes(responses, nested)
+	}
+	for depth := groupDepth; depth <= groupDepth+1; depth++ {
+		groups := append(bytes.Repeat([]byte{0x7b}, depth), bytes.Repeat([]byte{0x7c}, depth)...)
+		readers{p, Record.Unmarshal}.compare(t, &pb.Message{}, slices.Concat([]byte{0x10, 7}, groups, []byte{0x40, 9}))
 	}
 }
 
