@@ -278,23 +278,26 @@ func TestMalformedFieldsAreAnError(t *testing.T) {
 			n, err := strconv.Atoi(number)
 			require.NoError(t, err)
 			right := map[string]byte{"varint": 0, "bytes": 2}[kind]
-			refused := [][]byte{long, {0x80}, {}}
-			if right == 2 {
-				refused = append(refused, []byte{1}, bytes.Repeat([]byte{0xff}, 9), append(bytes.Repeat([]byte{0xff}, 9), 1))
-			}
+			packed := field.Type == reflect.TypeFor[[]uint64]()
 			name := fmt.Sprintf("%T.%s", r, field.Name)
 			tag := func(kind byte) []byte { return appendLength(nil, n<<3|int(kind)) }
 			require.NoError(t, blank(r).Unmarshal(append(tag(right), values[right]...)), name)
-			for _, value := range refused {
+			for _, value := range [][]byte{long, {0x80}, {}} {
 				require.Error(t, blank(r).Unmarshal(append(tag(right), value...)), "%s: %x", name, value)
+			}
+			// Lengths beyond the end and below zero, and numbers that do not end.
+			for _, value := range [][]byte{long, {0x80}, {}, {1}, {2, 0x80}, append(bytes.Repeat([]byte{0xff}, 9), 1)} {
+				if right == 2 || packed {
+					require.Error(t, blank(r).Unmarshal(append(tag(2), value...)), "%s: %x", name, value)
+				}
 			}
 			for kind, value := range values {
 				encoded := append(tag(kind), value...)
 				if kind == 3 {
 					encoded = append(encoded, tag(4)...)
 				}
-				packed := kind == 2 && field.Type == reflect.TypeFor[[]uint64]()
-				require.Equal(t, kind == right || packed, blank(r).Unmarshal(encoded) == nil, "%s: wire type %d", name, kind)
+				takes := kind == right || kind == 2 && packed
+				require.Equal(t, takes, blank(r).Unmarshal(encoded) == nil, "%s: wire type %d", name, kind)
 			}
 		}
 	}
