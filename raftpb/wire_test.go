@@ -267,7 +267,7 @@ func TestMalformedBytesAreAnError(t *testing.T) {
 // bytes: what is damaged must not pass for something else.
 func TestMalformedFieldsAreAnError(t *testing.T) {
 	long := append(bytes.Repeat([]byte{0x80}, 10), 1)
-	values := map[byte][]byte{0: {1}, 1: make([]byte, 8), 2: {0}, 3: nil, 4: nil, 5: make([]byte, 4), 6: nil, 7: nil}
+	values := map[byte][]byte{0: {0}, 1: make([]byte, 8), 2: {0}, 3: nil, 4: nil, 5: make([]byte, 4), 6: nil, 7: nil}
 	for _, r := range []record{
 		&Entry{}, &SnapshotMetadata{}, &SnapshotConf{}, &Snapshot{}, &Message{}, &HardState{}, &ConfState{}, &Member{},
 		&ConfChange{}, &ConfChangeSingle{}, &ConfChangeV2{},
@@ -286,7 +286,7 @@ func TestMalformedFieldsAreAnError(t *testing.T) {
 				require.Error(t, blank(r).Unmarshal(append(tag(right), value...)), "%s: %x", name, value)
 			}
 			// Lengths beyond the end and below zero, and numbers that do not end.
-			for _, value := range [][]byte{long, {0x80}, {}, {1}, {2, 0x80}, append(bytes.Repeat([]byte{0xff}, 9), 1)} {
+			for _, value := range [][]byte{long, {0x80}, {}, {1}, {0x7f}, {2, 0x80}, append(bytes.Repeat([]byte{0xff}, 9), 1)} {
 				if right == 2 || packed {
 					require.Error(t, blank(r).Unmarshal(append(tag(2), value...)), "%s: %x", name, value)
 				}
