@@ -14,12 +14,13 @@ import (
 // malformedSeeds are bytes at which readers part ways, or should not.
 var malformedSeeds = []string{
 	"",
-	"08",                       // truncated varint
-	"10ffffffffffffffffff7f",   // varint of 70 bits
-	"10ffffffffffffffffffff01", // varint of eleven bytes
-	"3a0510",                   // entry longer than its bytes
-	"62ffffffffffffffffff01",   // negative length
-	"0f", "0e",                 // wire types that are none
+	"08",                                                                           // truncated varint
+	"10ffffffffffffffffff7f",                                                       // varint of 70 bits
+	"10ffffffffffffffffffff01",                                                     // varint of eleven bytes
+	"5080808080808080808002", "2880808080808080808002", "a00680808080808080808002", // true only by a bit beyond the 64th
+	"3a0510",                 // entry longer than its bytes
+	"62ffffffffffffffffff01", // negative length
+	"0f", "0e",               // wire types that are none
 	"0000",                // field number zero
 	"8080808010" + "01",   // field number of 30 bits
 	"8880808080" + "0105", // field number of 33 bits, of which the lower 32 are 1
@@ -33,8 +34,8 @@ var malformedSeeds = []string{
 }
 
 // FuzzDecode checks on any bytes that we take what the peer takes and the other way round, but for the reasons that
-// weRefuse and theyRefuse list; that what both take is the same to both, and stays so when we write it again; and all of this,
-// without reasons, on the same bytes without the fields that they are about.
+// weRefuse and theyRefuse list; and that what both take is the same to both, and stays so when we write it again. The same
+// again, without any reason, on what repair leaves of the bytes.
 func FuzzDecode(f *testing.F, p Peer) {
 	for kind := range ours {
 		for _, text := range malformedSeeds {
