@@ -13,6 +13,9 @@ func TestBytes(t *testing.T) { wire.TestBytes(t, etcd.Peer) }
 // Changes of configuration are made, named and compared as etcd does it.
 func TestConfChanges(t *testing.T) { wire.TestConfChanges(t, etcd.Peer) }
 
+// Bytes that one side is known to refuse hide no other difference.
+func TestDecoding(t *testing.T) { wire.TestDecoding(t, etcd.Peer) }
+
 // Any bytes are the same to both, or one side refuses them for a reason that is listed.
 func FuzzDecode(f *testing.F) { wire.FuzzDecode(f, etcd.Peer) }
 

@@ -11,10 +11,11 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// golden is one block of a golden file: a record, the bytes in which a peer wrote it, and those in which we do.
+// golden is one block of a golden file: a record, the bytes in which a peer wrote it, if it did, those in which we do, and
+// others that mean the same.
 type golden struct {
-	message, value string
-	peer, ours     []byte
+	message, value    string
+	peer, ours, other []byte
 }
 
 func readGolden(t testing.TB, path string) []golden {
@@ -36,14 +37,10 @@ func readGolden(t testing.TB, path string) []golden {
 		switch key {
 		case "value":
 			last.value = rest
-		case "peer", "ours":
+		case "peer", "ours", "other":
 			decoded, err := hex.DecodeString(rest)
 			require.NoError(t, err, line)
-			if key == "peer" {
-				last.peer = decoded
-			} else {
-				last.ours = decoded
-			}
+			*map[string]*[]byte{"peer": &last.peer, "ours": &last.ours, "other": &last.other}[key] = decoded
 		default:
 			require.Fail(t, "neither value nor bytes", line)
 		}
@@ -69,7 +66,13 @@ func TestGolden(t *testing.T) {
 			want := blank(empty[block.message])
 			require.NoError(t, proto.UnmarshalText(block.value, want), block.value)
 
-			for _, encoded := range [][]byte{block.peer, block.ours} {
+			require.NotNil(t, block.ours)
+			require.NotNil(t, block.other)
+			encodings := [][]byte{block.ours, block.other}
+			if block.peer != nil {
+				encodings = append(encodings, block.peer)
+			}
+			for _, encoded := range encodings {
 				got := blank(want)
 				require.NoError(t, got.Unmarshal(encoded), "%x", encoded)
 				require.True(t, proto.Equal(want, got), "%s: want %v, got %v", path, want, got)

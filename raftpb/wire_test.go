@@ -3,9 +3,11 @@ package raftpb
 import (
 	"bytes"
 	"encoding/hex"
+	"fmt"
 	"os"
 	"reflect"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -258,6 +260,46 @@ func TestMalformedBytesAreAnError(t *testing.T) {
 			require.NoError(t, err)
 			require.Error(t, new(Message).Unmarshal(encoded))
 		})
+	}
+}
+
+// No field of any message is read from another wire type, from bytes that end within it, or from a number of more than ten
+// bytes: what is damaged must not pass for something else.
+func TestMalformedFieldsAreAnError(t *testing.T) {
+	long := append(bytes.Repeat([]byte{0x80}, 10), 1)
+	values := map[byte][]byte{0: {0}, 1: make([]byte, 8), 2: {0}, 3: nil, 4: nil, 5: make([]byte, 4), 6: nil, 7: nil}
+	for _, r := range []record{
+		&Entry{}, &SnapshotMetadata{}, &SnapshotConf{}, &Snapshot{}, &Message{}, &HardState{}, &ConfState{}, &Member{},
+		&ConfChange{}, &ConfChangeSingle{}, &ConfChangeV2{},
+	} {
+		for field := range reflect.TypeOf(r).Elem().Fields() {
+			kind, rest, _ := strings.Cut(field.Tag.Get("protobuf"), ",")
+			number, _, _ := strings.Cut(rest, ",")
+			n, err := strconv.Atoi(number)
+			require.NoError(t, err)
+			right := map[string]byte{"varint": 0, "bytes": 2}[kind]
+			packed := field.Type == reflect.TypeFor[[]uint64]()
+			name := fmt.Sprintf("%T.%s", r, field.Name)
+			tag := func(kind byte) []byte { return appendLength(nil, n<<3|int(kind)) }
+			require.NoError(t, blank(r).Unmarshal(append(tag(right), values[right]...)), name)
+			for _, value := range [][]byte{long, {0x80}, {}} {
+				require.Error(t, blank(r).Unmarshal(append(tag(right), value...)), "%s: %x", name, value)
+			}
+			// Lengths beyond the end and below zero, and numbers that do not end.
+			for _, value := range [][]byte{long, {0x80}, {}, {1}, {0x7f}, {2, 0x80}, append(bytes.Repeat([]byte{0xff}, 9), 1)} {
+				if right == 2 || packed {
+					require.Error(t, blank(r).Unmarshal(append(tag(2), value...)), "%s: %x", name, value)
+				}
+			}
+			for kind, value := range values {
+				encoded := append(tag(kind), value...)
+				if kind == 3 {
+					encoded = append(encoded, tag(4)...)
+				}
+				takes := kind == right || kind == 2 && packed
+				require.Equal(t, takes, blank(r).Unmarshal(encoded) == nil, "%s: wire type %d", name, kind)
+			}
+		}
 	}
 }
 

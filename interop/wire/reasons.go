@@ -1,146 +1,59 @@
 package wire
 
-import (
-	"reflect"
-
-	"google.golang.org/protobuf/encoding/protowire"
-
-	pb "github.com/quorate-raft/raft/raftpb"
-)
-
-// reason is why one side may take bytes that the other refuses.
+// reason is why one side takes bytes that the other refuses.
 type reason string
 
 const (
-	// malformed is no reason by itself: both sides have to refuse it.
-	malformed reason = "malformed"
 	// Only we decode our own fields, so only we see what is wrong in one.
 	badOwnField reason = "wrong in a field of our own"
 	// Only the peer decodes Message.responses.
 	badResponses reason = "wrong in Message.responses"
 	// Google's library keeps a known field with the wire type of another as unknown; gogo's refuses it.
 	otherWireType reason = "wire type of another field"
-	// Google's library refuses a field number of more than 29 bits; gogo's takes the lower 32 bits of one. In a group
-	// that is skipped gogo's also takes zero.
+	// Google's library refuses a field number of more than 29 bits, and in a group that is skipped one of more than 31 or
+	// zero; gogo's takes the lower 32 bits of one, and in such a group any.
 	badNumber reason = "field number that is none"
 	// Google's library refuses a varint of more than 64 bits; gogo's drops what is beyond, up to ten bytes.
 	longVarint reason = "varint of more than 64 bits"
-	// Google's library wants the end of a group to have its number, and groups to nest less than ten thousand deep.
+	// Google's library wants the end of a group to have its number, and groups to nest no deeper than groupDepth.
 	badGroup reason = "end of another group, or groups too deep"
 	// Google's library refuses packed numbers that end within one; gogo's reads on to the end of the number, and then finds
 	// other fields than are there.
 	badPacked reason = "packed numbers that end within one"
 )
 
-// lax are what gogo's code reads on after and Google's library does not; nor does readMessage, so what follows is not
-// looked at.
+// lax are what gogo's code takes and Google's library does not.
 var lax = []reason{badNumber, longVarint, badGroup, badPacked}
 
-// weMayRefuse has the reasons for which we may refuse what the peer takes, theyMayRefuse the reverse. Without one the
-// two have to agree.
-func weMayRefuse(p Peer) []reason {
+const (
+	// groupDepth is how deep Google's library lets groups nest that it skips.
+	groupDepth = 10_001
+	// messageDepth is the same for messages.
+	messageDepth = 10_000
+)
+
+// weRefuse has the reasons for which we refuse what the peer takes, theyRefuse the reverse. Each is about one field:
+// repair says which, and how the other side reads it.
+func weRefuse(p Peer) []reason {
 	if p.GoogleReader() {
 		return []reason{badOwnField, otherWireType}
 	}
-	// What follows something lax may be a field of our own.
-	return append([]reason{badOwnField}, lax...)
+	return []reason{badOwnField}
 }
 
-func theyMayRefuse(p Peer) []reason {
-	// Again, what follows may be Message.responses.
-	return append([]reason{badResponses}, lax...)
-}
-
-// reasons returns what is wrong with bytes that are to be an encoded message of ours, read by the definition of the
-// format.
-func reasons(r Record, encoded []byte) map[reason]bool {
-	found := make(map[reason]bool)
-	readMessage(reflect.TypeOf(r).Elem(), encoded, func(r reason) { found[r] = true })
-	return found
-}
-
-// readMessage ends at the first thing that is malformed, since what follows has no meaning.
-func readMessage(structType reflect.Type, encoded []byte, report func(reason)) {
-	types := fieldTypes(structType)
-	for len(encoded) > 0 {
-		number, kind, n := protowire.ConsumeTag(encoded)
-		if n < 0 {
-			reportError(n, report)
-			return
-		}
-		if number > protowire.MaxValidNumber {
-			report(badNumber)
-		}
-		encoded = encoded[n:]
-		n = protowire.ConsumeFieldValue(number, kind, encoded)
-		within := report
-		t := types[number]
-		switch {
-		case number >= ownFields && t != nil:
-			within = func(r reason) { report(r); report(badOwnField) }
-		case isResponses(structType.Name(), number):
-			within = func(r reason) { report(r); report(badResponses) }
-			t = reflect.SliceOf(structType)
-		}
-		if n < 0 {
-			reportError(n, within)
-			return
-		}
-		if t != nil {
-			readValue(t, kind, encoded[:n], within)
-		}
-		encoded = encoded[n:]
+func theyRefuse(p Peer) []reason {
+	if p.GoogleReader() {
+		return append([]reason{badResponses}, lax...)
 	}
+	return []reason{badResponses}
 }
 
-func readValue(t reflect.Type, kind protowire.Type, value []byte, report func(reason)) {
-	structType, message := messageOf(t)
-	inner, _ := protowire.ConsumeBytes(value)
-	switch {
-	case message && kind == protowire.BytesType:
-		readMessage(structType, inner, report)
-	case isBytes(t) && kind == protowire.BytesType:
-	case !message && !isBytes(t) && kind == protowire.VarintType:
-	case !message && t.Kind() == reflect.Slice && kind == protowire.BytesType:
-		for len(inner) > 0 {
-			_, n := protowire.ConsumeVarint(inner)
-			if n < 0 {
-				reportError(n, report)
-				report(badPacked)
-				return
-			}
-			inner = inner[n:]
-		}
-	default:
-		report(otherWireType)
-	}
-}
-
-// reportError names a negative length that protowire returned; the numbers are those that its ParseError knows.
-func reportError(n int, report func(reason)) {
-	switch n {
-	case -2:
-		report(badNumber)
-	case -3:
-		report(longVarint)
-	case -5, -6:
-		report(badGroup)
-	default:
-		report(malformed)
-	}
-}
-
-// fieldTypes returns the types of a struct's fields by number, and that of the field of SnapshotMetadata that is none of its
-// struct.
-func fieldTypes(structType reflect.Type) map[protowire.Number]reflect.Type {
-	types := make(map[protowire.Number]reflect.Type)
-	for structField := range structType.Fields() {
-		if number, ok := numberOf(structField); ok {
-			types[number] = structField.Type
+// oneOf reports whether any of the reasons was found.
+func oneOf(reasons []reason, found map[reason]bool) bool {
+	for _, r := range reasons {
+		if found[r] {
+			return true
 		}
 	}
-	if structType == reflect.TypeFor[pb.SnapshotMetadata]() {
-		types[ownFields] = reflect.TypeFor[*pb.SnapshotConf]()
-	}
-	return types
+	return false
 }

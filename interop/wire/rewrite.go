@@ -98,6 +98,9 @@ func (g *Generator) rewriteField(t reflect.Type, f field) [][]byte {
 		return [][]byte{appendBytes(f.number, f.value)}
 	case repeated:
 		return [][]byte{f.raw}
+	case t.Kind() == reflect.Bool && f.value[0] == 1:
+		// Any number but zero is true.
+		return [][]byte{protowire.AppendVarint(protowire.AppendTag(nil, f.number, f.kind), max(1, g.uint64()))}
 	case g.IntN(4) == 0:
 		return [][]byte{g.earlier(f), f.raw}
 	}
