@@ -1,0 +1,455 @@
+package confchange
+
+import (
+	"fmt"
+	"math/rand"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/quorate-raft/raft/quorum"
+	"github.com/quorate-raft/raft/raftpb"
+)
+
+// The next step, from every kind of situation (dissertation §4.1 one voter, §4.2.1 learners that catch up, §4.2.2 the
+// leader, §4.3 several voters).
+func TestPlan(t *testing.T) {
+	for _, test := range []struct {
+		name, config, target string
+		behind               []uint64
+		leader               uint64
+		want                 string
+	}{
+		{"reached", "1 2 3 | learners 4", "1 2 3 | learners 4", nil, 1, "done"},
+		{"a learner first", "1 2 3", "1 2 3 4", nil, 1, `add learner (4): "l4"`},
+		{"voters to be before learners", "1 2 3", "1 2 3 5 | learners 4", nil, 1, `add learner (5): "l5"`},
+		{"all learners before the voters", "1 2 3 | learners 5", "1 2 3 5 | learners 4", nil, 1, `add learner (4): "l4"`},
+		{"catch up", "1 2 3 | learners 4 5", "1 4 5", []uint64{4, 5}, 1, "catch up (4 5)"},
+		{"those who have are not waited for", "1 2 3 | learners 4 5", "1 4 5", []uint64{5}, 1, "catch up (5)"},
+		{"learners that stay are not waited for", "1 2 3 | learners 4 5", "1 2 3 4 | learners 5", []uint64{5}, 1, `change voters (4): "v4"`},
+		{"who leaves is not waited for", "1 2 3", "1 2", []uint64{3}, 1, `change voters (3): "r3"`},
+		{"one is promoted", "1 2 3 | learners 4", "1 2 3 4", nil, 1, `change voters (4): "v4"`},
+		{"one is demoted", "1 2 3", "1 2 | learners 3", nil, 1, `change voters (3): "l3"`},
+		{"swap", "1 2 3 | learners 4", "1 2 4", nil, 1, `change voters (3 4): "r3 v4" jointly`},
+		{"swap by a demotion", "1 2 3 | learners 4", "1 2 4 | learners 3", nil, 1, `change voters (3 4): "l3 v4" jointly`},
+		{"three", "1 2 3 | learners 4 5", "3 4 5", nil, 3, `change voters (1 2 4 5): "r1 r2 v4 v5" jointly`},
+		{"the leader goes", "1 2 3 | learners 4", "2 3 4", nil, 1, "hand over (2 3)"},
+		{"the leader is demoted", "1 2 3", "2 3 | learners 1", nil, 1, "hand over (2 3)"},
+		{"to those who stay", "1 2 3 | learners 4 5", "3 4 5", nil, 1, "hand over (3)"},
+		{"only once they have caught up", "1 2 3 | learners 4", "2 3 4", []uint64{4}, 1, "catch up (4)"},
+		{"another leads", "1 2 3 | learners 4", "2 3 4", nil, 2, `change voters (1 4): "r1 v4" jointly`},
+		{"whoever leads", "1 2 3 | learners 4", "2 3 4", nil, 0, `change voters (1 4): "r1 v4" jointly`},
+		{"all are replaced", "1 2 | learners 4 5", "4 5", nil, 1, `change voters (4): "v4"`},
+		{"all were, but one bridges", "1 2 4 | learners 5", "4 5", nil, 1, "hand over (4)"},
+		{"and leads", "1 2 4 | learners 5", "4 5", nil, 4, `change voters (1 2 5): "r1 r2 v5" jointly`},
+		{"leftover learners last", "1 2 | learners 4 5", "1 2", nil, 1, `remove learner (4): "r4"`},
+		{"not before the voters", "1 2 | learners 4", "1", nil, 1, `change voters (2): "r2"`},
+		{"joint, left automatically", "1 2 4 & 1 2 3 | auto", "1 2 5", nil, 1, "await leave"},
+		{"joint, left by hand", "1 2 4 & 1 2 3", "1 2 5", nil, 1, "leave joint"},
+		{"joint, the leader goes", "2 3 4 & 1 2 3", "2 5", nil, 1, "hand over (2)"},
+		{"joint, to anybody", "2 3 4 & 1 2 3", "5 6", nil, 1, "hand over (2 3 4)"},
+		{"joint, the leader is demoted", "2 3 & 1 2 3 | next 1", "1 2 3", nil, 1, "hand over (2 3)"},
+		{"no group", "", "1", nil, 1, "impossible"},
+		{"inconsistent", "1 1", "1", nil, 1, "impossible"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			ready := func(id uint64) bool { return !slices.Contains(test.behind, id) }
+			c, target := parse(t, test.config), parseTarget(t, test.target)
+			step := Plan(c, target, ready, test.leader)
+			got := step.String()
+			if step.Change.Transition == raftpb.ConfChangeTransitionJointImplicit {
+				got += " jointly"
+			}
+			if step.Kind == StepImpossible {
+				require.Error(t, step.Err)
+				got = step.Kind.String()
+			}
+			require.Equal(t, test.want, got)
+			require.Nil(t, step.Change.Membership, "the target is not set yet")
+			require.Equal(t, c.Check() == nil && c.Reached(target), step.Kind == StepDone)
+
+			target.Version = 7
+			versioned := Plan(c, target, ready, test.leader)
+			require.Equal(t, step.IDs, versioned.IDs)
+			if step.Proposes() && step.Kind != StepLeaveJoint {
+				require.Equal(t, &raftpb.MembershipChange{Version: 7}, versioned.Change.Membership)
+			} else {
+				require.Nil(t, versioned.Change.Membership)
+			}
+		})
+	}
+	require.Equal(t, "StepKind(10)", StepKind(10).String())
+	for kind := range StepKind(10) {
+		require.NotContains(t, kind.String(), "StepKind")
+	}
+}
+
+// A member is reached by its context, so it comes with the learner; one that is another than the target's is given first,
+// and one that the target does not name stays.
+func TestPlanContexts(t *testing.T) {
+	c := parse(t, "1 2 3")
+	c.Contexts = []raftpb.Member{member(1, "a"), member(2, "b"), member(3, "c")}
+	c, err := ApplyAt(c, TargetChange(parseTarget(t, "1 2 | learners 4 5", member(1, "A"), member(2, "b"), member(4, "d"))), 5)
+	require.NoError(t, err)
+	var steps []string
+	for index := uint64(6); ; index++ {
+		step := Plan(c, *c.Target, nil, 1)
+		if step.Kind == StepDone {
+			break
+		}
+		require.NoError(t, Validate(c, step.Change))
+		c, err = ApplyAt(c, step.Change, index)
+		require.NoError(t, err)
+		steps = append(steps, step.String()+"="+string(step.Change.Changes[0].Context))
+	}
+	require.Equal(t, []string{
+		`update context (1): "u1"=A`, `add learner (4): "l4"=d`, `add learner (5): "l5"=`, `change voters (3): "r3"=`,
+	}, steps)
+	require.Equal(t, "1=A 2=b 4=d", describeContexts(c))
+	require.True(t, c.Reached(*c.Target))
+	c.Contexts = c.Contexts[:2]
+	require.False(t, c.Reached(*c.Target))
+}
+
+// driver does what Plan says, as a leader that is always heard would, and checks every step.
+type driver struct {
+	c, start Config
+	target   raftpb.MembershipTarget
+	leader   uint64
+	index    uint64
+	// ready has the learners that have caught up.
+	ready map[uint64]bool
+	// steps are all so far.
+	steps []Step
+	// joint counts the joint configurations that were entered, switched the changes of voters.
+	joint, switched, handOvers int
+	problem                    string
+}
+
+// maxSteps bounds the way to a target: each of its members may be added and get a context, those that were members
+// before may be left over as learners; once each: catching up, a bridging voter, handing over before that is left and
+// before the voters change, the change, leaving what was joint and what is.
+func maxSteps(c Config, t raftpb.MembershipTarget) int {
+	return len(t.Voters) + len(t.Learners) + len(t.Members) + len(c.Learners) + len(c.LearnersNext) + 7
+}
+
+func drive(c Config, target raftpb.MembershipTarget, leader uint64, visit func(c Config, leader uint64)) *driver {
+	d := &driver{leader: leader, index: 100, ready: make(map[uint64]bool)}
+	c, err := ApplyAt(c, TargetChange(target), d.index)
+	if err != nil {
+		d.fail("%v", err)
+		return d
+	}
+	d.c, d.start, d.target = c, c, *c.Target
+	for d.problem == "" {
+		step := Plan(d.c, *d.c.Target, func(id uint64) bool { return d.ready[id] }, d.leader)
+		if step.Kind == StepDone {
+			d.finish()
+			return d
+		}
+		if visit != nil {
+			visit(d.c, d.leader)
+		}
+		d.steps = append(d.steps, step)
+		if len(d.steps) > maxSteps(d.start, d.target) {
+			d.fail("no end")
+			return d
+		}
+		d.take(step)
+	}
+	return d
+}
+
+func (d *driver) fail(format string, args ...any) {
+	if d.problem == "" {
+		d.problem = fmt.Sprintf(format, args...)
+	}
+}
+
+func (d *driver) take(step Step) {
+	d.index++
+	switch step.Kind {
+	case StepCatchUp:
+		for _, id := range step.IDs {
+			if !d.c.IsLearner(id) || !contains(d.target.Voters, id) {
+				d.fail("%d is waited for, but will not vote", id)
+			}
+			d.ready[id] = true
+		}
+	case StepHandOver:
+		d.handOvers++
+		if len(step.IDs) == 0 {
+			d.fail("nobody to hand over to")
+			return
+		}
+		to := step.IDs[int(d.index)%len(step.IDs)]
+		if !d.c.IsVoter(to) || to == d.leader {
+			d.fail("%d cannot take over from %d in %v", to, d.leader, d.c)
+		}
+		d.leader = to
+	case StepAwaitLeave:
+		next, err := Apply(d.c, raftpb.ConfChangeV2{})
+		d.became(step, next, err)
+	default:
+		if !step.Proposes() {
+			d.fail("%v", step)
+			return
+		}
+		if err := Validate(d.c, step.Change); err != nil {
+			d.fail("%v", err)
+		}
+		next, err := ApplyAt(d.c, step.Change, d.index)
+		d.became(step, next, err)
+	}
+}
+
+// became checks two consecutive configurations.
+func (d *driver) became(step Step, next Config, err error) {
+	was := d.c
+	if err == nil {
+		err = next.Check()
+	}
+	if err != nil {
+		d.fail("%v in %v: %v", step, was, err)
+		return
+	}
+	d.c = next
+	if next.Joint() && !was.Joint() {
+		d.joint++
+	}
+	if !slices.Equal(was.Voters[0], next.Voters[0]) {
+		d.switched++
+		differ := symmetricDifference(was.Voters[0], d.target.Voters)
+		if step.Kind != StepChangeVoters {
+			d.fail("%v changes the voters of %v to those of %v", step, was, next)
+		}
+		if differ == 1 && next.Joint() {
+			d.fail("from %v to %v for one voter", was, next)
+		}
+	}
+	if !meet(was, next) {
+		d.fail("%v has a quorum without one of %v", next, was)
+	}
+	for _, id := range next.Voters.IDs() {
+		if !was.IsVoter(id) && (!was.IsLearner(id) || !d.ready[id]) {
+			d.fail("from %v to %v: %d votes and has not caught up", was, next, id)
+		}
+	}
+	for _, id := range was.Learners {
+		if !next.Contains(id) && !slices.Equal(next.Voters[0], d.target.Voters) {
+			d.fail("from %v to %v: a learner is removed before the voters are those of the target", was, next)
+		}
+	}
+	if was.IsVoter(d.leader) && !next.IsVoter(d.leader) {
+		// Where the configuration was left automatically from the start, nobody could hand over.
+		if step.Kind != StepAwaitLeave || d.joint > 0 {
+			d.fail("%v: leader %d is removed", step, d.leader)
+		}
+		d.leader = next.Voters[0][0]
+	}
+}
+
+var met = make(map[[4]uint]bool)
+
+// meet reports whether all quorums of a and b meet, for nodes up to 7; met remembers.
+func meet(a, b Config) bool {
+	var pair [4]uint
+	for i, half := range [][]uint64{a.Voters[0], a.Voters[1], b.Voters[0], b.Voters[1]} {
+		for _, id := range half {
+			pair[i] |= 1 << id
+		}
+	}
+	if _, known := met[pair]; !known {
+		met[pair] = !disjointQuorums(a, b, 7)
+	}
+	return met[pair]
+}
+
+func (d *driver) finish() {
+	t := d.target
+	want := Config{Voters: quorum.JointConfig{t.Voters}, Learners: t.Learners}
+	got := d.c
+	got.Target, got.Outcome, got.Contexts = nil, nil, nil
+	if !got.Equal(want) || !d.c.Reached(t) {
+		d.fail("ends with %v", got)
+	}
+	reached := OutcomeChange(raftpb.MembershipOutcome{Version: t.Version, Result: raftpb.MembershipReached})
+	if _, err := ApplyAt(d.c, reached, d.index+1); err != nil {
+		d.fail("%v", err)
+	}
+	if d.joint > 1 {
+		d.fail("%d joint configurations", d.joint)
+	}
+	from := d.start.Voters[0]
+	differ := symmetricDifference(from, t.Voters)
+	_, overlap := common(from, t.Voters)
+	most := min(differ, 1)
+	if !overlap {
+		most = 2
+	}
+	if d.switched > most {
+		d.fail("the voters changed %d times for %d", d.switched, differ)
+	}
+	if differ <= 1 && d.joint > 0 {
+		d.fail("joint for %d voters", differ)
+	}
+	if d.handOvers > 2 || !d.start.Joint() && d.handOvers > 1 {
+		d.fail("%d times handed over", d.handOvers)
+	}
+}
+
+func (d *driver) require(t *testing.T, leader uint64) {
+	t.Helper()
+	if d.problem == "" {
+		return
+	}
+	var steps []string
+	for _, step := range d.steps {
+		steps = append(steps, step.String())
+	}
+	t.Fatalf("from %v, %d leads: %s\nafter %s", d.start, leader, d.problem, strings.Join(steps, "; "))
+}
+
+// eachPair visits every configuration of n nodes together with every target, up to the names of nodes; states is 3 for
+// plain configurations and 6 for joint ones.
+func eachPair(n, states int, visit func(codes []int)) {
+	codes := make([]int, n)
+	var choose func(i, least int)
+	choose = func(i, least int) {
+		if i == n {
+			visit(codes)
+			return
+		}
+		for code := least; code < states*3; code++ {
+			codes[i] = code
+			choose(i+1, code)
+		}
+	}
+	choose(0, 0)
+}
+
+// pairOf returns the configuration and the target of codes, node names[i] for the one at i; false if they are none, or
+// have more than five voters or two learners.
+func pairOf(codes []int, names []int, auto bool) (Config, raftpb.MembershipTarget, bool) {
+	var c Config
+	var t raftpb.MembershipTarget
+	for i, code := range codes {
+		id := uint64(names[i] + 1)
+		switch code / 3 {
+		case 1:
+			c.Voters[0] = append(c.Voters[0], id)
+		case 2:
+			c.Learners = append(c.Learners, id)
+		case 3:
+			c.Voters[0] = append(c.Voters[0], id)
+			c.Voters[1] = append(c.Voters[1], id)
+		case 4:
+			c.Voters[1] = append(c.Voters[1], id)
+		case 5:
+			c.Voters[1] = append(c.Voters[1], id)
+			c.LearnersNext = append(c.LearnersNext, id)
+		}
+		switch code % 3 {
+		case 1:
+			t.Voters = append(t.Voters, id)
+		case 2:
+			t.Learners = append(t.Learners, id)
+		}
+	}
+	for _, ids := range [][]uint64{c.Voters[0], c.Voters[1], c.Learners, c.LearnersNext} {
+		slices.Sort(ids)
+	}
+	c.AutoLeave = auto && c.Joint()
+	fits := len(c.Voters[0]) <= 5 && len(c.Voters[1]) <= 5 && len(c.Learners)+len(c.LearnersNext) <= 2 &&
+		len(t.Voters) >= 1 && len(t.Voters) <= 5 && len(t.Learners) <= 2 && auto == c.AutoLeave
+	return c, t, fits && len(c.Voters[0]) > 0 && c.Check() == nil
+}
+
+// From every configuration of up to five voters and two learners to every other, whoever leads, the plan gets to the
+// target in at most maxSteps steps. On the way quorums meet (§4.1 figure 4.3, §4.3), one voter alone changes
+// without a joint configuration and at most one is entered, nobody votes who has not caught up as a learner (§4.2.1), and
+// the leader is never removed but hands over before (§4.2.2). All pairs up to the names of nodes, each with four
+// ways to name them.
+func TestPlanReachesEveryTarget(t *testing.T) {
+	rnd := rand.New(rand.NewSource(1))
+	runs := 0
+	eachPair(7, 3, func(codes []int) {
+		names := []int{0, 1, 2, 3, 4, 5, 6}
+		for range 4 {
+			c, target, ok := pairOf(codes, names, false)
+			if !ok {
+				return
+			}
+			for _, leader := range append([]uint64{0}, c.Voters[0]...) {
+				drive(c, target, leader, nil).require(t, leader)
+				runs++
+			}
+			rnd.Shuffle(len(names), func(i, j int) { names[i], names[j] = names[j], names[i] })
+		}
+	})
+	require.Greater(t, runs, 20_000)
+}
+
+// The same from joint configurations, which somebody made by hand or another target left behind (§4.3): all of five nodes,
+// and some of seven.
+func TestPlanFromJoint(t *testing.T) {
+	rnd := rand.New(rand.NewSource(2))
+	runs := 0
+	try := func(codes, names []int) {
+		for _, auto := range []bool{false, true} {
+			c, target, ok := pairOf(codes, names, auto)
+			if !ok || !c.Joint() {
+				continue
+			}
+			for _, leader := range append([]uint64{0}, c.Voters.IDs()...) {
+				drive(c, target, leader, nil).require(t, leader)
+				runs++
+			}
+		}
+	}
+	eachPair(5, 6, func(codes []int) { try(codes, rnd.Perm(5)) })
+	codes := make([]int, 7)
+	for range 20_000 {
+		for i := range codes {
+			codes[i] = rnd.Intn(18)
+		}
+		try(codes, rnd.Perm(7))
+	}
+	require.Greater(t, runs, 50_000)
+}
+
+// Whoever finds a group half way goes on from there: another leader with the same target, or with another one that took
+// its place. The plan has no memory to lose.
+func TestPlanResumes(t *testing.T) {
+	rnd := rand.New(rand.NewSource(3))
+	codes := make([]int, 7)
+	resumed := 0
+	for range 20_000 {
+		for i := range codes {
+			codes[i] = rnd.Intn(9)
+		}
+		c, target, ok := pairOf(codes, rnd.Perm(7), false)
+		if !ok {
+			continue
+		}
+		for i := range codes {
+			codes[i] = rnd.Intn(9)
+		}
+		_, another, ok := pairOf(codes, rnd.Perm(7), false)
+		if !ok {
+			another = target
+		}
+		leader := c.Voters[0][rnd.Intn(len(c.Voters[0]))]
+		drive(c, target, leader, func(c Config, _ uint64) {
+			c.Target, c.Outcome = nil, nil
+			voters := c.Voters.IDs()
+			leader := voters[rnd.Intn(len(voters))]
+			drive(c, target, leader, nil).require(t, leader)
+			drive(c, another, leader, nil).require(t, leader)
+			resumed++
+		}).require(t, leader)
+	}
+	require.Greater(t, resumed, 10_000)
+}
