@@ -180,9 +180,12 @@ func (d *driver) take(step Step) {
 		}
 	case StepHandOver:
 		d.handOvers++
-		if len(step.IDs) == 0 {
-			d.fail("nobody to hand over to")
+		if len(step.IDs) == 0 || !d.c.IsVoter(d.leader) {
+			d.fail("%d does not lead, or has nobody to hand over to", d.leader)
 			return
+		}
+		if contains(d.target.Voters, d.leader) && !d.c.Joint() {
+			d.fail("%d is to vote and hands over", d.leader)
 		}
 		to := step.IDs[int(d.index)%len(step.IDs)]
 		if !d.c.IsVoter(to) || to == d.leader {
@@ -218,6 +221,17 @@ func (d *driver) became(step Step, next Config, err error) {
 	d.c = next
 	if next.Joint() && !was.Joint() {
 		d.joint++
+		if !next.AutoLeave {
+			d.fail("%v would stand without a leader that knows of the target", next)
+		}
+	}
+	if was.Joint() && was.AutoLeave != (step.Kind == StepAwaitLeave) {
+		d.fail("%v in %v", step, was)
+	}
+	for _, id := range append(slices.Clone(d.target.Voters), d.target.Learners...) {
+		if was.Contains(id) && !next.Contains(id) && !was.Joint() {
+			d.fail("from %v to %v: %d is to stay", was, next, id)
+		}
 	}
 	if !slices.Equal(was.Voters[0], next.Voters[0]) {
 		d.switched++
@@ -295,7 +309,7 @@ func (d *driver) finish() {
 	if differ <= 1 && d.joint > 0 {
 		d.fail("joint for %d voters", differ)
 	}
-	if d.handOvers > 2 || !d.start.Joint() && d.handOvers > 1 {
+	if d.handOvers > 2 || d.handOvers > 1 && (!d.start.Joint() || overlap) {
 		d.fail("%d times handed over", d.handOvers)
 	}
 }

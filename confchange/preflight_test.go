@@ -78,6 +78,10 @@ func TestPreflight(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, []int{1, 1, 2}, []int{r.Before.Failures, r.During.Failures, r.After.Failures})
 
+	r, err = Preflight(parse(t, "1 2 3 4 5"), parseTarget(t, "1 6"))
+	require.NoError(t, err)
+	require.Equal(t, Resilience{Quorums: [2]int{2, 3}, Failures: 0}, r.During)
+
 	r, err = Preflight(parse(t, "1 2 3"), parseTarget(t, "1 2"))
 	require.NoError(t, err)
 	require.Len(t, r.Steps, 1)
@@ -122,6 +126,13 @@ func TestPreflightIsThePlan(t *testing.T) {
 		runs++
 		r, err := Preflight(c, target)
 		require.NoError(t, err)
+		if n := len(r.Steps); n > 1 {
+			least := 8
+			for _, s := range r.Steps[:n-1] {
+				least = min(least, naiveFailures(s.Config))
+			}
+			require.Equal(t, least, r.During.Failures, "from %v to %v", c, &target)
+		}
 		leader := c.Voters[0][rnd.Intn(len(c.Voters[0]))]
 		d := drive(c, target, leader, func(c Config, _ uint64) {
 			if least := min(r.Before.Failures, r.During.Failures, r.After.Failures); ResilienceOf(c).Failures < least {
