@@ -1,6 +1,7 @@
 package confchange
 
 import (
+	"math/rand"
 	"slices"
 	"testing"
 
@@ -269,69 +270,114 @@ func TestCheckExpected(t *testing.T) {
 // configuration stays consistent, quorums of consecutive ones meet (§4.1, §4.3), and each target ends once.
 func FuzzApplyAt(f *testing.F) {
 	f.Add([]byte{0x04, 0x08, 0xff, 0x03, 0x07, 0x04, 0x10, 0xfe, 1, 0xfd, 1})
-	f.Add([]byte{0x04, 0x08, 0xff, 0x02, 0x00, 0xfd, 0, 0xfe, 0})
-	f.Fuzz(func(t *testing.T, data []byte) {
-		var c Config
-		ended := make(map[uint64]bool)
-		for index := uint64(1); len(data) > 0; index++ {
-			var cc raftpb.ConfChangeV2
-			switch kind := data[0]; {
-			case kind < 0xfc || len(data) < 3:
-				cc, data = readChange(data)
-			case kind == 0xff:
-				var target raftpb.MembershipTarget
-				for id := range uint64(fuzzNodes + 1) {
-					if data[1]>>id&1 != 0 {
-						target.Voters = append(target.Voters, id)
-					}
-					if data[2]>>id&1 != 0 {
-						target.Learners = append(target.Learners, id)
-					}
-				}
-				cc, data = TargetChange(target), data[3:]
-			case kind == 0xfc:
-				version := uint64(data[1])
-				cc, data = readChange(data[2:])
-				cc.Membership = &raftpb.MembershipChange{Version: version}
-			default:
-				cc = OutcomeChange(raftpb.MembershipOutcome{
-					Version: uint64(data[1]), Result: raftpb.MembershipResult(kind&1 + 1), Reason: raftpb.MembershipReason(kind >> 1 & 1),
-				})
-				data = data[2:]
+	f.Add([]byte{0x04, 0x08, 0xff, 0x02, 0x00, 0xfd, 2, 0xfe, 2})
+	f.Fuzz(func(t *testing.T, data []byte) { applyLog(t, data) })
+}
+
+// The same for logs that are likely to set and end targets; each way to end is taken.
+func TestApplyAtRandom(t *testing.T) {
+	rnd := rand.New(rand.NewSource(5))
+	results := make(map[raftpb.MembershipResult]int)
+	for range 2500 {
+		data := []byte{0x04, 0x08} // makes 1 a voter
+		for index := 2; index < 40; index++ {
+			change := []byte{byte(1+rnd.Intn(2)) << 2, byte(rnd.Intn(256)), byte(rnd.Intn(256))}
+			switch version := byte(index - 1 - rnd.Intn(3)); rnd.Intn(4) {
+			case 0:
+				data = append(data, 0xff, []byte{2, 2, 6, 14}[rnd.Intn(4)], []byte{0, 0, 8, 16}[rnd.Intn(4)])
+			case 1:
+				data = append(append(data, 0xfc, version), change[:1+change[0]>>2]...)
+			case 2:
+				data = append(data, byte(0xfd+rnd.Intn(2)), version)
+			case 3:
+				data = append(data, change[:1+change[0]>>2]...)
 			}
-			argument := spacious(c)
-			next, err := ApplyAt(argument, cc, index)
-			if Validate(argument, cc) == nil && err != nil {
-				t.Fatalf("%v by %v: valid, but %v", c, cc, err)
-			}
-			if !untouched(argument, c) {
-				t.Fatalf("%v by %v: argument became %v", c, cc, argument)
-			}
-			if err != nil {
-				if !next.Equal(Config{}) {
-					t.Fatalf("%v by %v: %v together with %v", c, cc, next, err)
-				}
-				continue
-			}
-			if err := next.Check(); err != nil {
-				t.Fatalf("%v by %v: %v", c, cc, err)
-			}
-			if restored, err := Restore(next.ConfState()); err != nil || !restored.Equal(next) {
-				t.Fatalf("%v restored as %v, %v", next, restored, err)
-			}
-			if len(c.Voters[0]) > 0 && disjointQuorums(c, next, fuzzNodes) {
-				t.Fatalf("%v by %v: %v has a quorum without one of before", c, cc, next)
-			}
-			if c.Target != nil && !c.Target.Equal(next.Target) {
-				if ended[c.Target.Version] || next.Outcome.Version != c.Target.Version || next.Outcome.Index != index {
-					t.Fatalf("%v by %v: %v does not say how the target ended", c, cc, next)
-				}
-				ended[c.Target.Version] = true
-			}
-			if next.Outcome != nil && next.Outcome.Index < index && !next.Outcome.Equal(c.Outcome) {
-				t.Fatalf("%v by %v: %v has another outcome", c, cc, next)
-			}
-			c = next
 		}
-	})
+		for _, result := range applyLog(t, data) {
+			results[result]++
+		}
+	}
+	for _, result := range []raftpb.MembershipResult{
+		raftpb.MembershipReached, raftpb.MembershipAborted, raftpb.MembershipSuperseded,
+	} {
+		require.Greater(t, results[result], 40, result)
+	}
+}
+
+// readAnyChange takes a change from data: 0xff sets a target, 0xfe and 0xfd end one, 0xfc is a step; else a change by
+// hand.
+func readAnyChange(data []byte) (raftpb.ConfChangeV2, []byte) {
+	switch kind := data[0]; {
+	case kind < 0xfc || len(data) < 3:
+		return readChange(data)
+	case kind == 0xff:
+		var target raftpb.MembershipTarget
+		for id := range uint64(fuzzNodes + 1) {
+			if data[1]>>id&1 != 0 {
+				target.Voters = append(target.Voters, id)
+			}
+			if data[2]>>id&1 != 0 {
+				target.Learners = append(target.Learners, id)
+			}
+		}
+		return TargetChange(target), data[3:]
+	case kind == 0xfc:
+		cc, rest := readChange(data[2:])
+		cc.Membership = &raftpb.MembershipChange{Version: uint64(data[1])}
+		return cc, rest
+	default:
+		o := raftpb.MembershipOutcome{Version: uint64(data[1]), Result: raftpb.MembershipReached}
+		if kind == 0xfd {
+			o.Result, o.Reason = raftpb.MembershipAborted, raftpb.MembershipNoAnswer
+		}
+		return OutcomeChange(o), data[2:]
+	}
+}
+
+// applyLog applies the changes of a log from the first index on, and returns how targets ended.
+func applyLog(t *testing.T, data []byte) map[uint64]raftpb.MembershipResult {
+	var c Config
+	ended := make(map[uint64]raftpb.MembershipResult)
+	for index := uint64(1); len(data) > 0; index++ {
+		var cc raftpb.ConfChangeV2
+		cc, data = readAnyChange(data)
+		argument := spacious(c)
+		next, err := ApplyAt(argument, cc, index)
+		if Validate(argument, cc) == nil && err != nil {
+			t.Fatalf("%v by %v: valid, but %v", c, cc, err)
+		}
+		if !untouched(argument, c) {
+			t.Fatalf("%v by %v: argument became %v", c, cc, argument)
+		}
+		if err != nil {
+			if !next.Equal(Config{}) {
+				t.Fatalf("%v by %v: %v together with %v", c, cc, next, err)
+			}
+			continue
+		}
+		if err := next.Check(); err != nil {
+			t.Fatalf("%v by %v: %v", c, cc, err)
+		}
+		if restored, err := Restore(next.ConfState()); err != nil || !restored.Equal(next) {
+			t.Fatalf("%v restored as %v, %v", next, restored, err)
+		}
+		if len(c.Voters[0]) > 0 && disjointQuorums(c, next, fuzzNodes) {
+			t.Fatalf("%v by %v: %v has a quorum without one of before", c, cc, next)
+		}
+		switch {
+		case c.Target != nil && !c.Target.Equal(next.Target):
+			o := next.Outcome
+			if _, twice := ended[c.Target.Version]; twice || o == nil || o.Version != c.Target.Version || o.Index != index {
+				t.Fatalf("%v by %v: %v does not say how the target ended", c, cc, next)
+			}
+			if o.Result == raftpb.MembershipReached && !c.Reached(*c.Target) {
+				t.Fatalf("%v by %v: %v is not the target", c, cc, next)
+			}
+			ended[o.Version] = o.Result
+		case !next.Outcome.Equal(c.Outcome):
+			t.Fatalf("%v by %v: %v has another outcome", c, cc, next)
+		}
+		c = next
+	}
+	return ended
 }
