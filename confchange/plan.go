@@ -121,6 +121,9 @@ func (s Step) String() string {
 // t is the target that stands in c, or one that is not set yet, whose steps then
 // name no version.
 //
+// It ends: each member of t is added at most once and given a context once, each
+// learner of c removed once, and beside these there are at most seven steps.
+//
 // ready reports whether a learner has the log, and is asked about those who are
 // to vote; nil means that all have. leader is the ID of the leader, 0 if it does
 // not matter. Each change meets c with [ApplyAt] and keeps quorums intersecting.
