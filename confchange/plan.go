@@ -103,8 +103,8 @@ func (s Step) String() string {
 //  2. give members the contexts of the target, since they may be addresses under
 //     which a member is reached;
 //  3. add who is missing as a learner, one at a time, and wait until those who
-//     are to vote have the log (§4.2.1: a server that does not would take the
-//     group's failures to bear away);
+//     are to vote have the log (§4.2.1: until a new voter has it, the group may
+//     be unable to commit although nobody else fails);
 //  4. change the voters, all at once: by a change of one voter where only one
 //     differs (§4.1), and otherwise by a joint configuration that is left
 //     automatically (§4.3);
@@ -126,7 +126,8 @@ func (s Step) String() string {
 //
 // ready reports whether a learner has the log, and is asked about those who are
 // to vote; nil means that all have. leader is the ID of the leader, 0 if it does
-// not matter. Each change meets c with [ApplyAt] and keeps quorums intersecting.
+// not matter. Each Change is valid in c, if t stands in it or no target does, and
+// leaves no two quorums, of before and after, that do not meet.
 func Plan(c Config, t raftpb.MembershipTarget, ready func(id uint64) bool, leader uint64) Step {
 	t, err := ValidateTarget(t)
 	if err != nil {
