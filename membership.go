@@ -295,7 +295,7 @@ func (r *raft) appendLog(ents []pb.Entry) error {
 // changed returns cfg after the change in the entry at index. One that is
 // impossible changes nothing: every node finds the same, so all skip it alike.
 func (r *raft) changed(cfg confchange.Config, cc pb.ConfChangeV2, index uint64) confchange.Config {
-	next, err := confchange.Apply(cfg, cc)
+	next, err := confchange.ApplyAt(cfg, cc, index)
 	if err != nil {
 		r.logger.Error("change of configuration in the log is impossible; skipped",
 			zap.Uint64("id", r.id), zap.Uint64("index", index), zap.Error(err))

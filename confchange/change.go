@@ -15,8 +15,25 @@ import (
 // effect: removing a node that is not a member, adding one as what it is,
 // updating one, and a change of node 0, which is how a host rejects a committed
 // change. What cannot be done is an error: [ErrUnknownChange], or those of
-// [Simple], [EnterJoint] and [LeaveJoint].
+// [Simple], [EnterJoint] and [LeaveJoint]. A step towards a target that does not
+// stand is [ErrStaleStep]; a change that is no step is carried out also while a
+// target stands, as it is by nodes that know of none.
+//
+// What sets or ends a target needs the index of its entry and is [ErrNoIndex]
+// here: see [ApplyAt], which does all that Apply does.
 func Apply(c Config, cc raftpb.ConfChangeV2) (Config, error) {
+	if m := cc.Membership; m != nil {
+		if err := checkMembership(c, cc); err != nil {
+			return Config{}, err
+		}
+		if m.Target != nil || m.Outcome != nil {
+			return Config{}, fmt.Errorf("change of a target: %w", ErrNoIndex)
+		}
+	}
+	return apply(c, cc)
+}
+
+func apply(c Config, cc raftpb.ConfChangeV2) (Config, error) {
 	if err := checkTransition(cc); err != nil {
 		return Config{}, err
 	}

@@ -1,6 +1,11 @@
 package confchange
 
-import "fmt"
+import (
+	"fmt"
+	"slices"
+
+	"github.com/quorate-raft/raft/raftpb"
+)
 
 // Check returns nil if c is consistent, and otherwise an error that wraps
 // [ErrInvalidConfig] and names the first fault found:
@@ -12,7 +17,12 @@ import "fmt"
 //   - learners vote in neither half;
 //   - LearnersNext vote in the outgoing half and not in the incoming one;
 //   - without an outgoing half there is no LearnersNext and no AutoLeave;
-//   - contexts are of members, ascending by ID, and not empty.
+//   - contexts are of members, ascending by ID, and not empty;
+//   - the effect is a known one;
+//   - a target has a version, is in the normal form of [ValidateTarget], and
+//     stands only where there are voters;
+//   - an outcome is of an earlier entry than the one that decided it, and that
+//     is not later than the one that set the target, if one stands.
 func (c Config) Check() error {
 	in, out := c.Voters[0], c.Voters[1]
 	for _, set := range []struct {
@@ -49,7 +59,42 @@ func (c Config) Check() error {
 			return fmt.Errorf("%w: next learner %d is not an outgoing voter", ErrInvalidConfig, id)
 		}
 	}
-	return c.checkContexts()
+	if err := c.checkContexts(); err != nil {
+		return err
+	}
+	return c.checkTarget()
+}
+
+func (c Config) checkTarget() error {
+	if _, known := raftpb.ConfChangeEffect_name[int32(c.Effect)]; !known {
+		return fmt.Errorf("%w: effect %d", ErrInvalidConfig, c.Effect)
+	}
+	if t := c.Target; t != nil {
+		normal, err := ValidateTarget(*t)
+		switch {
+		case err != nil:
+			return fmt.Errorf("%w: %w", ErrInvalidConfig, err)
+		case t.Version == 0:
+			return fmt.Errorf("%w: target without a version", ErrInvalidConfig)
+		case len(c.Voters[0]) == 0:
+			return fmt.Errorf("%w: target at version %d and %w", ErrInvalidConfig, t.Version, ErrNoVoters)
+		case !slices.Equal(normal.Voters, t.Voters) || !slices.Equal(normal.Learners, t.Learners) ||
+			!slices.EqualFunc(normal.Members, t.Members, raftpb.Member.Equal):
+			return fmt.Errorf("%w: target <%v> is not in order", ErrInvalidConfig, t)
+		}
+	}
+	if o := c.Outcome; o != nil {
+		if err := o.Validate(); err != nil {
+			return fmt.Errorf("%w: %w", ErrInvalidConfig, err)
+		}
+		if o.Index <= o.Version {
+			return fmt.Errorf("%w: outcome by entry %d of the target that entry %d set", ErrInvalidConfig, o.Index, o.Version)
+		}
+		if c.Target != nil && c.Target.Version < o.Index {
+			return fmt.Errorf("%w: target of entry %d stands before the outcome of entry %d", ErrInvalidConfig, c.Target.Version, o.Index)
+		}
+	}
+	return nil
 }
 
 func (c Config) checkContexts() error {

@@ -1,6 +1,7 @@
 package confchange
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 
@@ -38,6 +39,18 @@ type Config struct {
 	// Contexts are the contexts of the members that have one, ascending by ID.
 	// What a context says, such as an address, is the host's own affair.
 	Contexts []raftpb.Member
+
+	// Effect says when a change takes effect on a node. It is the group's, and
+	// no change of members alters it.
+	Effect raftpb.ConfChangeEffect
+
+	// Target is the membership that the group works towards, in the normal form
+	// of [ValidateTarget]; nil if none. [ApplyAt] sets and clears it.
+	Target *raftpb.MembershipTarget
+
+	// Outcome is how the last target that stands no more has ended, nil if there
+	// was none.
+	Outcome *raftpb.MembershipOutcome
 }
 
 // Joint reports whether c is between two configurations, so that decisions need
@@ -83,22 +96,30 @@ func (c Config) ConfState() raftpb.ConfState {
 		LearnersNext:   slices.Clone(c.LearnersNext),
 		AutoLeave:      c.AutoLeave,
 		Members:        slices.Clone(c.Contexts),
+
+		ConfChangeEffect: c.Effect,
+		Target:           cloneTarget(c.Target),
+		LastOutcome:      cloneOutcome(c.Outcome),
 	}
 }
 
 // Equal reports whether c and other have the same members in the same
-// capacities with the same contexts, and the same AutoLeave.
+// capacities with the same contexts, and the same AutoLeave, Effect, Target and
+// Outcome.
 func (c Config) Equal(other Config) bool {
 	return slices.Equal(c.Voters[0], other.Voters[0]) &&
 		slices.Equal(c.Voters[1], other.Voters[1]) &&
 		slices.Equal(c.Learners, other.Learners) &&
 		slices.Equal(c.LearnersNext, other.LearnersNext) &&
 		c.AutoLeave == other.AutoLeave &&
-		slices.EqualFunc(c.Contexts, other.Contexts, raftpb.Member.Equal)
+		slices.EqualFunc(c.Contexts, other.Contexts, raftpb.Member.Equal) &&
+		c.Effect == other.Effect && c.Target.Equal(other.Target) && c.Outcome.Equal(other.Outcome)
 }
 
 // String returns what is set in c, but for contexts, as in
-// "voters=(1 2 3)&&(2 3 4) learners=(5) learners_next=(4) autoleave".
+// "voters=(1 2 3)&&(2 3 4) learners=(5) learners_next=(4) autoleave", then
+// "on_append", "target@7=(2 3 4) target_learners=(5)", where 7 is the version,
+// and "outcome@4=MembershipAborted(MembershipTooSlow,5)".
 func (c Config) String() string {
 	var b strings.Builder
 	b.WriteString("voters=" + c.Voters.String())
@@ -110,6 +131,25 @@ func (c Config) String() string {
 	}
 	if c.AutoLeave {
 		b.WriteString(" autoleave")
+	}
+	switch c.Effect {
+	case raftpb.ConfChangeOnApply:
+	case raftpb.ConfChangeOnAppend:
+		b.WriteString(" on_append")
+	default:
+		fmt.Fprintf(&b, " effect=%d", c.Effect)
+	}
+	if t := c.Target; t != nil {
+		fmt.Fprintf(&b, " target@%d=%v", t.Version, quorum.MajorityConfig(t.Voters))
+		if len(t.Learners) > 0 {
+			fmt.Fprintf(&b, " target_learners=%v", quorum.MajorityConfig(t.Learners))
+		}
+	}
+	if o := c.Outcome; o != nil {
+		fmt.Fprintf(&b, " outcome@%d=%v", o.Version, o.Result)
+		if o.Reason != raftpb.MembershipReasonNone {
+			fmt.Fprintf(&b, "(%v,%d)", o.Reason, o.Node)
+		}
 	}
 	return b.String()
 }

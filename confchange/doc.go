@@ -4,8 +4,14 @@
 // other through a configuration in which both must agree (§4.3).
 //
 // [Apply] carries out a change that is committed, or in effect from its append.
-// [Validate] judges a proposal and is stricter. Every function here is pure: it
-// reads nothing but its arguments, modifies none of them, never panics, and
-// returns an error together with the zero Config. All may be called
-// concurrently.
+// [Validate] judges a proposal and is stricter.
+//
+// A target is a membership that a group is to reach by whatever changes it takes.
+// It is set and ended by changes, which [ApplyAt] carries out, and stands in the
+// configuration meanwhile; [Plan] says what to do next, and [Preflight]
+// beforehand what lies on the way.
+//
+// Every function here is pure: it reads nothing but its arguments, modifies none
+// of them, never panics, and returns an error together with the zero value. All
+// may be called concurrently.
 package confchange

@@ -35,6 +35,30 @@ var (
 	// ErrNoChange: every node already is what the change would make it.
 	ErrNoChange = errors.New("change has no effect")
 
+	// ErrTargetStands: members are changed by hand while a target stands.
+	// Another target may be set, or the one that stands cancelled.
+	ErrTargetStands = errors.New("a membership target stands")
+
+	// ErrStaleStep: a step towards a target, or its outcome, that is not the one
+	// that stands.
+	ErrStaleStep = errors.New("the membership target does not stand")
+
+	// ErrNotReached: a target is to end as reached, and the configuration is
+	// another.
+	ErrNotReached = errors.New("the membership target is not reached")
+
+	// ErrNoIndex: what sets or ends a target needs the index of its entry, which
+	// is higher than those of targets before.
+	ErrNoIndex = errors.New("index of the entry is missing or too low")
+
+	// ErrInvalidTarget: no group could ever reach the target; see
+	// [ValidateTarget].
+	ErrInvalidTarget = errors.New("invalid membership target")
+
+	// ErrUnexpectedVersion: the configuration is not the one that the proposer
+	// expected; see [CheckExpected].
+	ErrUnexpectedVersion = errors.New("configuration is not the expected one")
+
 	// ErrInvalidConfig: a configuration contradicts itself; see [Config.Check].
 	ErrInvalidConfig = errors.New("invalid configuration")
 )

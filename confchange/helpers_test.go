@@ -82,6 +82,10 @@ func spacious(c Config) Config {
 		Learners:     room(c.Learners),
 		LearnersNext: room(c.LearnersNext),
 		AutoLeave:    c.AutoLeave,
+		Contexts:     c.Contexts,
+		Effect:       c.Effect,
+		Target:       cloneTarget(c.Target),
+		Outcome:      cloneOutcome(c.Outcome),
 	}
 }
 

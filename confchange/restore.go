@@ -9,7 +9,8 @@ import (
 )
 
 // Restore returns the configuration that cs describes, sharing no memory with
-// it but the bytes of contexts; the inverse of [Config.ConfState]. The IDs of cs may come in any order.
+// it but the bytes of contexts; the inverse of [Config.ConfState]. The IDs of cs
+// and of its target may come in any order.
 // An empty cs gives the zero Config. What fails [Config.Check], such as an ID
 // that is repeated or in two sets that exclude each other, is an error that
 // wraps [ErrInvalidConfig].
@@ -20,6 +21,9 @@ func Restore(cs raftpb.ConfState) (Config, error) {
 		LearnersNext: sorted(cs.LearnersNext),
 		AutoLeave:    cs.AutoLeave,
 		Contexts:     sortedMembers(cs.Members),
+		Effect:       cs.ConfChangeEffect,
+		Target:       cloneTarget(cs.Target),
+		Outcome:      cloneOutcome(cs.LastOutcome),
 	}
 	if err := c.Check(); err != nil {
 		return Config{}, err

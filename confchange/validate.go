@@ -2,6 +2,7 @@ package confchange
 
 import (
 	"fmt"
+	"math"
 	"slices"
 
 	"github.com/quorate-raft/raft/raftpb"
@@ -18,9 +19,22 @@ import (
 //   - a change after which everybody is what they were ([ErrNoChange]), unless
 //     it updates a node, whose effect is elsewhere.
 //
-// From a joint configuration the only valid change is to leave it
-// ([ErrAlreadyJoint]), and only from one ([ErrNotJoint]).
+// From a joint configuration the only valid change of members is to leave it
+// ([ErrAlreadyJoint]), and only from one ([ErrNotJoint]). While a target stands
+// no other is valid either unless it is a step towards it ([ErrTargetStands]):
+// two who change the members would undo each other's work.
+//
+// A target may be set and ended in any configuration that has voters, joint or
+// not. It is the caller's to compare the version that the proposer expects, see
+// [CheckExpected].
 func Validate(c Config, cc raftpb.ConfChangeV2) error {
+	if m := cc.Membership; m != nil && (m.Target != nil || m.Outcome != nil) {
+		_, err := ApplyAt(c, cc, math.MaxUint64) // whichever index it gets, it is higher than those before
+		return err
+	}
+	if c.Target != nil && cc.Membership == nil && !cc.LeaveJoint() {
+		return fmt.Errorf("%q from %v: %w", raftpb.ConfChangesToString(cc.Changes), c, ErrTargetStands)
+	}
 	next, err := Apply(c, cc)
 	if err != nil {
 		return err

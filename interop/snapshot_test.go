@@ -18,6 +18,8 @@ var ours = pb.Snapshot{
 		ConfState: pb.ConfState{
 			Voters: []uint64{1, 2, 4}, Learners: []uint64{5}, VotersOutgoing: []uint64{1, 2, 3}, LearnersNext: []uint64{3},
 			AutoLeave: true, Index: 17, Members: []pb.Member{{ID: 1, Context: []byte("a:1")}, {ID: 2, Context: []byte("a:2")}},
+			ConfChangeEffect: pb.ConfChangeOnAppend, Target: &pb.MembershipTarget{Version: 16, Voters: []uint64{1, 2, 4}},
+			LastOutcome: &pb.MembershipOutcome{Version: 12, Result: pb.MembershipSuperseded, Index: 16},
 		},
 	},
 }

@@ -62,7 +62,7 @@ func (c ConfChangeV2) EnterJoint() (autoLeave, ok bool) {
 
 // LeaveJoint reports whether the change leaves a joint configuration (§4.3): it is empty but for its Context.
 func (c ConfChangeV2) LeaveJoint() bool {
-	return c.Transition == ConfChangeTransitionAuto && len(c.Changes) == 0
+	return c.Transition == ConfChangeTransitionAuto && len(c.Changes) == 0 && c.Membership == nil
 }
 
 // Validate returns an error that wraps [ErrInvalidConfChange] if the change has a type that is none of the
@@ -72,7 +72,8 @@ func (c ConfChange) Validate() error {
 }
 
 // Validate returns an error that wraps [ErrInvalidConfChange] if the transition, or the type of any change, is none
-// of the declared ones. Whether the change fits the current configuration is another question.
+// of the declared ones, or if Membership contradicts itself or the changes: what sets or ends a target has one void
+// change and no other. Whether the change fits the current configuration is another question.
 func (c ConfChangeV2) Validate() error {
 	if _, known := ConfChangeTransition_name[int32(c.Transition)]; !known {
 		return fmt.Errorf("%w: unknown transition %d", ErrInvalidConfChange, int32(c.Transition))
@@ -82,7 +83,7 @@ func (c ConfChangeV2) Validate() error {
 			return err
 		}
 	}
-	return nil
+	return c.validateMembership()
 }
 
 func validateType(t ConfChangeType, node uint64) error {

@@ -136,6 +136,7 @@ func TestConfStateEquivalent(t *testing.T) {
 		return ConfState{
 			Voters: []uint64{1, 2, 3}, Learners: []uint64{5, 6},
 			VotersOutgoing: []uint64{1, 2, 4}, LearnersNext: []uint64{4, 7}, AutoLeave: true, Index: 8,
+			Target: &MembershipTarget{Version: 6, Voters: []uint64{1, 2}, Learners: []uint64{3, 4}},
 		}
 	}
 	for name, test := range map[string]struct {
@@ -151,6 +152,31 @@ func TestConfStateEquivalent(t *testing.T) {
 		"outgoing":   {func(c *ConfState) { c.VotersOutgoing = nil }, "outgoing voters [1 2 4] and []"},
 		"next":       {func(c *ConfState) { c.LearnersNext[0] = 9 }, "next learners [4 7] and [7 9]"},
 		"auto leave": {func(c *ConfState) { c.AutoLeave = false }, "auto leave true and false"},
+		"effect": {
+			func(c *ConfState) { c.ConfChangeEffect = ConfChangeOnAppend }, "effect ConfChangeOnApply and ConfChangeOnAppend",
+		},
+		"target order": {func(c *ConfState) { c.Target.Voters = []uint64{2, 1}; c.Target.Learners = []uint64{4, 3} }, ""},
+		"no target": {
+			func(c *ConfState) { c.Target = nil },
+			"target version:6 voters:1 voters:2 learners:3 learners:4 and <nil>",
+		},
+		"target's version": {
+			func(c *ConfState) { c.Target = &MembershipTarget{Version: 7} },
+			"target version:6 voters:1 voters:2 learners:3 learners:4 and version:7",
+		},
+		"target's learners": {
+			func(c *ConfState) { c.Target.Learners = nil },
+			"target version:6 voters:1 voters:2 learners:3 learners:4 and version:6 voters:1 voters:2",
+		},
+		"target's contexts": {
+			func(c *ConfState) { c.Target.Members = []Member{{ID: 1}} },
+			"target version:6 voters:1 voters:2 learners:3 learners:4 and " +
+				"version:6 voters:1 voters:2 learners:3 learners:4 members:<id:1 >",
+		},
+		"outcome": {
+			func(c *ConfState) { c.LastOutcome = &MembershipOutcome{Version: 3, Result: MembershipReached} },
+			"last outcome <nil> and version:3 result:MembershipReached",
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			other := base()
@@ -166,4 +192,89 @@ func TestConfStateEquivalent(t *testing.T) {
 		})
 	}
 	require.NoError(t, ConfState{}.Equivalent(ConfState{Voters: []uint64{}, Index: 3}))
+}
+
+// What sets or ends a target is in the log of nodes that may not know what a target is: they skip the field and must find a
+// void change, not an empty one, by which a joint configuration is left (§4.3). And what contradicts itself is
+// refused, since it comes from a peer or a disk.
+func TestMembershipChanges(t *testing.T) {
+	void := []ConfChangeSingle{{}}
+	target := func() *MembershipTarget { return &MembershipTarget{Voters: []uint64{1, 2}, Learners: []uint64{3}} }
+	outcome := func() *MembershipOutcome {
+		return &MembershipOutcome{Version: 4, Result: MembershipAborted, Reason: MembershipNoAnswer, Node: 3}
+	}
+	aborted := MembershipOutcome{Version: 4, Result: MembershipAborted, Reason: MembershipCancelled}
+	require.NoError(t, aborted.Validate())
+	const declared = "invalid configuration change: "
+	for name, test := range map[string]struct {
+		change ConfChangeV2
+		text   string
+	}{
+		"target":            {ConfChangeV2{Changes: void, Membership: &MembershipChange{Target: target()}}, ""},
+		"expected":          {ConfChangeV2{Changes: void, Membership: &MembershipChange{Target: target(), HasExpected: true}}, ""},
+		"outcome":           {ConfChangeV2{Changes: void, Membership: &MembershipChange{Outcome: outcome()}}, ""},
+		"cancelled":         {ConfChangeV2{Changes: void, Membership: &MembershipChange{Outcome: &aborted}}, ""},
+		"step":              {ConfChangeV2{Changes: []ConfChangeSingle{{NodeID: 4}}, Membership: &MembershipChange{Version: 4}}, ""},
+		"step made void":    {ConfChangeV2{Changes: void, Membership: &MembershipChange{Version: 4}}, ""},
+		"joint step":        {ConfChangeV2{Transition: 1, Changes: []ConfChangeSingle{{NodeID: 4}, {NodeID: 5}}, Membership: &MembershipChange{Version: 4}}, ""},
+		"target alone":      {ConfChangeV2{Membership: &MembershipChange{Target: target()}}, "change of a target without a void change"},
+		"outcome alone":     {ConfChangeV2{Membership: &MembershipChange{Outcome: outcome()}}, "without a void change"},
+		"step alone":        {ConfChangeV2{Membership: &MembershipChange{Version: 4}}, "without a void change"},
+		"nothing":           {ConfChangeV2{Membership: &MembershipChange{}}, "without a void change"},
+		"both":              {ConfChangeV2{Changes: void, Membership: &MembershipChange{Target: target(), Outcome: outcome()}}, "sets a target and ends one"},
+		"no version":        {ConfChangeV2{Changes: void, Membership: &MembershipChange{}}, "step towards a target of version 0"},
+		"version too":       {ConfChangeV2{Changes: void, Membership: &MembershipChange{Target: target(), Version: 4}}, "a step towards version 4"},
+		"not to compare":    {ConfChangeV2{Changes: void, Membership: &MembershipChange{Target: target(), Expected: 4}}, "version 4 expected and not to be compared"},
+		"other changes":     {ConfChangeV2{Changes: []ConfChangeSingle{{NodeID: 4}}, Membership: &MembershipChange{Target: target()}}, `"v4" instead of one void change`},
+		"two void ones":     {ConfChangeV2{Changes: []ConfChangeSingle{{}, {}}, Membership: &MembershipChange{Target: target()}}, `"v0 v0" instead of one`},
+		"joint":             {ConfChangeV2{Transition: 2, Changes: void, Membership: &MembershipChange{Outcome: outcome()}}, `"v0" instead of one`},
+		"transition":        {ConfChangeV2{Transition: 3, Changes: void, Membership: &MembershipChange{Target: target()}}, "unknown transition 3"},
+		"target's version":  {ConfChangeV2{Changes: void, Membership: &MembershipChange{Target: &MembershipTarget{Version: 3, Voters: []uint64{1}}}}, "names its version 3"},
+		"outcome's index":   {ConfChangeV2{Changes: void, Membership: &MembershipChange{Outcome: &MembershipOutcome{Version: 4, Result: MembershipReached, Index: 9}}}, "names its own index 9"},
+		"superseded":        {ConfChangeV2{Changes: void, Membership: &MembershipChange{Outcome: &MembershipOutcome{Version: 4, Result: MembershipSuperseded}}}, "superseded sets none"},
+		"pending":           {ConfChangeV2{Changes: void, Membership: &MembershipChange{Outcome: &MembershipOutcome{Version: 4}}}, "result MembershipPending"},
+		"unknown result":    {ConfChangeV2{Changes: void, Membership: &MembershipChange{Outcome: &MembershipOutcome{Version: 4, Result: 4}}}, "result 4"},
+		"unknown reason":    {ConfChangeV2{Changes: void, Membership: &MembershipChange{Outcome: &MembershipOutcome{Version: 4, Result: MembershipAborted, Reason: -1}}}, "unknown reason -1"},
+		"outcome of none":   {ConfChangeV2{Changes: void, Membership: &MembershipChange{Outcome: &MembershipOutcome{Result: MembershipReached}}}, "version 0"},
+		"no reason":         {ConfChangeV2{Changes: void, Membership: &MembershipChange{Outcome: &MembershipOutcome{Version: 4, Result: MembershipAborted}}}, "with reason MembershipReasonNone"},
+		"reached, reason":   {ConfChangeV2{Changes: void, Membership: &MembershipChange{Outcome: &MembershipOutcome{Version: 4, Result: MembershipReached, Reason: MembershipCancelled}}}, "with reason MembershipCancelled"},
+		"reached, node":     {ConfChangeV2{Changes: void, Membership: &MembershipChange{Outcome: &MembershipOutcome{Version: 4, Result: MembershipReached, Node: 3}}}, "because of node 3"},
+		"no voters":         {ConfChangeV2{Changes: void, Membership: &MembershipChange{Target: &MembershipTarget{Learners: []uint64{1}}}}, "target without voters"},
+		"voter 0":           {ConfChangeV2{Changes: void, Membership: &MembershipChange{Target: &MembershipTarget{Voters: []uint64{0}}}}, "node of ID 0"},
+		"learner 0":         {ConfChangeV2{Changes: void, Membership: &MembershipChange{Target: &MembershipTarget{Voters: []uint64{1}, Learners: []uint64{0}}}}, "node of ID 0"},
+		"voter and learner": {ConfChangeV2{Changes: void, Membership: &MembershipChange{Target: &MembershipTarget{Voters: []uint64{1}, Learners: []uint64{2, 1}}}}, "node 1 as voter and learner"},
+		"empty context":     {ConfChangeV2{Changes: void, Membership: &MembershipChange{Target: &MembershipTarget{Voters: []uint64{1}, Members: []Member{{ID: 1}}}}}, "empty context of node 1"},
+		"stranger's":        {ConfChangeV2{Changes: void, Membership: &MembershipChange{Target: &MembershipTarget{Voters: []uint64{1}, Members: []Member{{ID: 2, Context: []byte("b")}}}}}, "context of node 2, which is no member"},
+		"two contexts": {ConfChangeV2{Changes: void, Membership: &MembershipChange{Target: &MembershipTarget{Voters: []uint64{1},
+			Members: []Member{{ID: 1, Context: []byte("b")}, {ID: 1, Context: []byte("b")}}}}}, "two contexts of node 1"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			require.False(t, test.change.LeaveJoint())
+			entryType, data, err := MarshalConfChange(test.change)
+			require.NoError(t, err)
+			require.Equal(t, EntryConfChangeV2, entryType)
+			change, err := UnmarshalConfChange(Entry{Type: entryType, Data: data})
+			if test.text == "" {
+				require.NoError(t, err)
+				require.Equal(t, test.change, change)
+				elsewhere := test.change
+				elsewhere.Membership = nil
+				require.False(t, elsewhere.LeaveJoint(), "to a node that does not know the field")
+				if test.change.Membership.Version == 0 {
+					_, joint := elsewhere.EnterJoint()
+					require.False(t, joint, "to a node that does not know the field")
+				}
+				return
+			}
+			require.ErrorIs(t, err, ErrInvalidConfChange)
+			require.ErrorContains(t, err, declared)
+			require.ErrorContains(t, err, test.text)
+			require.Nil(t, change)
+		})
+	}
+	require.True(t, (*MembershipTarget)(nil).Equal(nil))
+	require.False(t, target().Equal(nil))
+	require.True(t, (*MembershipOutcome)(nil).Equal(nil))
+	require.True(t, outcome().Equal(outcome()))
+	require.False(t, outcome().Equal(&aborted))
 }

@@ -5,11 +5,12 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"strings"
 )
 
 // Equivalent returns nil if both are the same configuration, and otherwise an error that names the first field that
 // differs with both its values. The order of members does not count, nor does Index: it says where a configuration
-// comes from, not what it is.
+// comes from, not what it is. The target and the last outcome are part of a configuration, since who leads acts by them.
 func (c ConfState) Equivalent(other ConfState) error {
 	sets := []struct {
 		name     string
@@ -31,6 +32,15 @@ func (c ConfState) Equivalent(other ConfState) error {
 	if one, two := byID(c.Members), byID(other.Members); !slices.EqualFunc(one, two, Member.Equal) {
 		return fmt.Errorf("configurations differ: contexts %v and %v", one, two)
 	}
+	if c.ConfChangeEffect != other.ConfChangeEffect {
+		return fmt.Errorf("configurations differ: effect %v and %v", c.ConfChangeEffect, other.ConfChangeEffect)
+	}
+	if !c.Target.Equal(other.Target) {
+		return fmt.Errorf("configurations differ: target %s and %s", text(c.Target), text(other.Target))
+	}
+	if !c.LastOutcome.Equal(other.LastOutcome) {
+		return fmt.Errorf("configurations differ: last outcome %s and %s", text(c.LastOutcome), text(other.LastOutcome))
+	}
 	return nil
 }
 
@@ -38,6 +48,9 @@ func (c ConfState) Equivalent(other ConfState) error {
 func (m Member) Equal(other Member) bool {
 	return m.ID == other.ID && bytes.Equal(m.Context, other.Context)
 }
+
+// text returns a record, which may be nil, without the space at its end.
+func text(record fmt.Stringer) string { return strings.TrimSpace(record.String()) }
 
 func byID(members []Member) []Member {
 	members = slices.Clone(members)

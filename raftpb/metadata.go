@@ -16,11 +16,17 @@ const snapshotConfNumber = 100
 // apart returns m as etcd knows it, and what else there is of its configuration, nil if nothing.
 func (m *SnapshotMetadata) apart() (SnapshotMetadata, *SnapshotConf) {
 	bare, conf := *m, m.ConfState
-	if conf.Index == 0 && len(conf.Members) == 0 {
+	if conf.Index == 0 && len(conf.Members) == 0 && conf.ConfChangeEffect == 0 && conf.Target == nil && conf.LastOutcome == nil {
 		return bare, nil
 	}
-	bare.ConfState.Index, bare.ConfState.Members = 0, nil
-	return bare, &SnapshotConf{SnapshotIndex: m.Index, Index: conf.Index, Members: conf.Members}
+	bare.ConfState = ConfState{
+		Voters: conf.Voters, Learners: conf.Learners, VotersOutgoing: conf.VotersOutgoing,
+		LearnersNext: conf.LearnersNext, AutoLeave: conf.AutoLeave,
+	}
+	return bare, &SnapshotConf{
+		SnapshotIndex: m.Index, Index: conf.Index, Members: conf.Members,
+		ConfChangeEffect: conf.ConfChangeEffect, Target: conf.Target, LastOutcome: conf.LastOutcome,
+	}
 }
 
 // Size returns the number of bytes that Marshal returns.
@@ -93,6 +99,15 @@ func (m *SnapshotMetadata) Unmarshal(encoded []byte) error {
 			m.ConfState.Index = conf.Index
 		}
 		m.ConfState.Members = append(m.ConfState.Members, conf.Members...)
+		if conf.ConfChangeEffect != 0 {
+			m.ConfState.ConfChangeEffect = conf.ConfChangeEffect
+		}
+		if conf.Target != nil {
+			m.ConfState.Target = conf.Target
+		}
+		if conf.LastOutcome != nil {
+			m.ConfState.LastOutcome = conf.LastOutcome
+		}
 	}
 	return nil
 }

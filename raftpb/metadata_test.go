@@ -1,6 +1,10 @@
 package raftpb
 
 import (
+	"bytes"
+	"reflect"
+	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/gogo/protobuf/proto"
@@ -11,7 +15,11 @@ import (
 func TestSnapshotHasEtcdsConfState(t *testing.T) {
 	meta := SnapshotMetadata{
 		Index: 20, Term: 6,
-		ConfState: ConfState{Voters: []uint64{1, 2}, Index: 17, Members: []Member{{ID: 1, Context: []byte("a:1")}}},
+		ConfState: ConfState{
+			Voters: []uint64{1, 2}, Index: 17, Members: []Member{{ID: 1, Context: []byte("a:1")}},
+			ConfChangeEffect: ConfChangeOnAppend, Target: &MembershipTarget{Version: 9, Voters: []uint64{1}},
+			LastOutcome: &MembershipOutcome{Version: 7, Result: MembershipSuperseded, Index: 9},
+		},
 	}
 	before := *proto.Clone(&meta).(*SnapshotMetadata)
 	encoded, err := (&Message{Type: MsgSnap, Snapshot: &Snapshot{Metadata: meta}}).Marshal()
@@ -50,6 +58,41 @@ func TestSnapshotConfOfAnotherSnapshot(t *testing.T) {
 			require.Equal(t, found, len(got.ConfState.Members) == 1)
 		}
 	}
+}
+
+// Each field of a configuration that etcd does not know is beside the others in a snapshot, also if it is the only one: one
+// that a later version adds must not be forgotten in apart or Unmarshal.
+func TestSnapshotKeepsEachOwnField(t *testing.T) {
+	bare, err := (&SnapshotMetadata{Index: 20, ConfState: ConfState{Voters: []uint64{1}}}).Marshal()
+	require.NoError(t, err)
+	own := 0
+	for field := range reflect.TypeFor[ConfState]().Fields() {
+		number, err := strconv.Atoi(strings.Split(field.Tag.Get("protobuf"), ",")[1])
+		require.NoError(t, err)
+		if number < 100 {
+			continue
+		}
+		own++
+		meta := SnapshotMetadata{Index: 20, ConfState: ConfState{Voters: []uint64{1}}}
+		switch v := reflect.ValueOf(&meta.ConfState).Elem().FieldByIndex(field.Index); v.Kind() {
+		case reflect.Uint64:
+			v.SetUint(3)
+		case reflect.Int32:
+			v.SetInt(1)
+		case reflect.Pointer:
+			v.Set(reflect.New(v.Type().Elem()))
+		default:
+			v.Set(reflect.MakeSlice(v.Type(), 1, 1))
+		}
+		encoded, err := meta.Marshal()
+		require.NoError(t, err)
+		require.True(t, bytes.HasPrefix(encoded, bare), "%s is within the configuration", field.Name)
+		require.Len(t, encoded, meta.Size())
+		var got SnapshotMetadata
+		require.NoError(t, got.Unmarshal(encoded))
+		require.Equal(t, meta, got, field.Name)
+	}
+	require.Equal(t, 5, own)
 }
 
 func TestMalformedSnapshotConf(t *testing.T) {

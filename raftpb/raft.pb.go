@@ -176,6 +176,114 @@ func (MessageType) EnumDescriptor() ([]byte, []int) {
 	return fileDescriptor_4e99bc21ee8074f8, []int{1}
 }
 
+// ConfChangeEffect says when a change of configuration takes effect on a node (§4.1).
+type ConfChangeEffect int32
+
+const (
+	// ConfChangeOnApply is when the host applies the committed entry.
+	ConfChangeOnApply ConfChangeEffect = 0
+	// ConfChangeOnAppend is when the entry is in the node's log, committed or not, as in the dissertation.
+	ConfChangeOnAppend ConfChangeEffect = 1
+)
+
+var ConfChangeEffect_name = map[int32]string{
+	0: "ConfChangeOnApply",
+	1: "ConfChangeOnAppend",
+}
+
+var ConfChangeEffect_value = map[string]int32{
+	"ConfChangeOnApply":  0,
+	"ConfChangeOnAppend": 1,
+}
+
+func (x ConfChangeEffect) String() string {
+	return proto.EnumName(ConfChangeEffect_name, int32(x))
+}
+
+func (ConfChangeEffect) EnumDescriptor() ([]byte, []int) {
+	return fileDescriptor_4e99bc21ee8074f8, []int{2}
+}
+
+// MembershipResult is how a target ends.
+type MembershipResult int32
+
+const (
+	// MembershipPending is of a target that stands: it has no outcome yet.
+	MembershipPending MembershipResult = 0
+	// MembershipReached: the configuration became the target.
+	MembershipReached MembershipResult = 1
+	// MembershipAborted: the target was given up; MembershipReason says why. The configuration stays as far as it had come.
+	MembershipAborted MembershipResult = 2
+	// MembershipSuperseded: another target was set.
+	MembershipSuperseded MembershipResult = 3
+)
+
+var MembershipResult_name = map[int32]string{
+	0: "MembershipPending",
+	1: "MembershipReached",
+	2: "MembershipAborted",
+	3: "MembershipSuperseded",
+}
+
+var MembershipResult_value = map[string]int32{
+	"MembershipPending":    0,
+	"MembershipReached":    1,
+	"MembershipAborted":    2,
+	"MembershipSuperseded": 3,
+}
+
+func (x MembershipResult) String() string {
+	return proto.EnumName(MembershipResult_name, int32(x))
+}
+
+func (MembershipResult) EnumDescriptor() ([]byte, []int) {
+	return fileDescriptor_4e99bc21ee8074f8, []int{3}
+}
+
+// MembershipReason is why a target was given up.
+type MembershipReason int32
+
+const (
+	// MembershipReasonNone is of a target that was not given up.
+	MembershipReasonNone MembershipReason = 0
+	// MembershipCancelled: somebody asked for it.
+	MembershipCancelled MembershipReason = 1
+	// MembershipTooSlow: a server that catches up was not done after as many rounds as it gets (§4.2.1).
+	MembershipTooSlow MembershipReason = 2
+	// MembershipNoAnswer: a server that catches up acknowledged nothing for an election timeout (§4.2.1).
+	MembershipNoAnswer MembershipReason = 3
+	// MembershipRefused: the server refused to become a member.
+	MembershipRefused MembershipReason = 4
+	// MembershipImpossible: no change leads to the target from the configuration.
+	MembershipImpossible MembershipReason = 5
+)
+
+var MembershipReason_name = map[int32]string{
+	0: "MembershipReasonNone",
+	1: "MembershipCancelled",
+	2: "MembershipTooSlow",
+	3: "MembershipNoAnswer",
+	4: "MembershipRefused",
+	5: "MembershipImpossible",
+}
+
+var MembershipReason_value = map[string]int32{
+	"MembershipReasonNone": 0,
+	"MembershipCancelled":  1,
+	"MembershipTooSlow":    2,
+	"MembershipNoAnswer":   3,
+	"MembershipRefused":    4,
+	"MembershipImpossible": 5,
+}
+
+func (x MembershipReason) String() string {
+	return proto.EnumName(MembershipReason_name, int32(x))
+}
+
+func (MembershipReason) EnumDescriptor() ([]byte, []int) {
+	return fileDescriptor_4e99bc21ee8074f8, []int{4}
+}
+
 // ConfChangeTransition says whether a ConfChangeV2 takes the simple way or joint consensus (§4.2, §4.3).
 type ConfChangeTransition int32
 
@@ -207,7 +315,7 @@ func (x ConfChangeTransition) String() string {
 }
 
 func (ConfChangeTransition) EnumDescriptor() ([]byte, []int) {
-	return fileDescriptor_4e99bc21ee8074f8, []int{2}
+	return fileDescriptor_4e99bc21ee8074f8, []int{5}
 }
 
 // ConfChangeType is what happens to one member (§4.1).
@@ -243,7 +351,7 @@ func (x ConfChangeType) String() string {
 }
 
 func (ConfChangeType) EnumDescriptor() ([]byte, []int) {
-	return fileDescriptor_4e99bc21ee8074f8, []int{3}
+	return fileDescriptor_4e99bc21ee8074f8, []int{6}
 }
 
 // Entry is one entry of the replicated log (§3.5). An entry and its data are immutable once made.
@@ -334,7 +442,7 @@ func (m *SnapshotMetadata) XXX_DiscardUnknown() {
 
 var xxx_messageInfo_SnapshotMetadata proto.InternalMessageInfo
 
-// SnapshotConf is how ConfState.Index and ConfState.Members are encoded in a SnapshotMetadata: beside the ConfState, since
+// SnapshotConf is how the fields of ConfState from 100 up are encoded in a SnapshotMetadata: beside the ConfState, since
 // etcd v3.7 compares a received configuration with the one that it makes of it, unknown fields included, and panics.
 type SnapshotConf struct {
 	// SnapshotIndex is SnapshotMetadata.index. If it is another, the rest is of another snapshot and is ignored: a peer that
@@ -344,6 +452,12 @@ type SnapshotConf struct {
 	Index uint64 `protobuf:"varint,2,opt,name=index,proto3" json:"index,omitempty"`
 	// Members are ConfState.Members.
 	Members []Member `protobuf:"bytes,3,rep,name=members,proto3" json:"members"`
+	// ConfChangeEffect is ConfState.ConfChangeEffect.
+	ConfChangeEffect ConfChangeEffect `protobuf:"varint,4,opt,name=conf_change_effect,json=confChangeEffect,proto3,enum=quorate.raftpb.ConfChangeEffect" json:"conf_change_effect,omitempty"`
+	// Target is ConfState.Target.
+	Target *MembershipTarget `protobuf:"bytes,5,opt,name=target,proto3" json:"target,omitempty"`
+	// LastOutcome is ConfState.LastOutcome.
+	LastOutcome *MembershipOutcome `protobuf:"bytes,6,opt,name=last_outcome,json=lastOutcome,proto3" json:"last_outcome,omitempty"`
 }
 
 func (m *SnapshotConf) Reset()         { *m = SnapshotConf{} }
@@ -554,12 +668,18 @@ type ConfState struct {
 	LearnersNext []uint64 `protobuf:"varint,4,rep,name=learners_next,json=learnersNext,proto3" json:"learners_next,omitempty"`
 	// AutoLeave says that the leader leaves the joint configuration by itself as soon as it may.
 	AutoLeave bool `protobuf:"varint,5,opt,name=auto_leave,json=autoLeave,proto3" json:"auto_leave,omitempty"`
-	// Index is the log index of the entry that made this configuration. Absent: unknown. In a snapshot this field and the
-	// next are encoded as SnapshotConf.
+	// Index is the log index of the entry that made this configuration. Absent: unknown. In a snapshot this field and those
+	// below are encoded as SnapshotConf.
 	Index uint64 `protobuf:"varint,100,opt,name=index,proto3" json:"index,omitempty"`
 	// Members are those of the above that have a context, in no particular order. Absent: the sender keeps
 	// no contexts.
 	Members []Member `protobuf:"bytes,101,rep,name=members,proto3" json:"members"`
+	// ConfChangeEffect says when the group's changes take effect.
+	ConfChangeEffect ConfChangeEffect `protobuf:"varint,102,opt,name=conf_change_effect,json=confChangeEffect,proto3,enum=quorate.raftpb.ConfChangeEffect" json:"conf_change_effect,omitempty"`
+	// Target is the membership that the group works towards. Absent: none.
+	Target *MembershipTarget `protobuf:"bytes,103,opt,name=target,proto3" json:"target,omitempty"`
+	// LastOutcome is how the last target that stands no more has ended. Absent: there was none, or the sender keeps none.
+	LastOutcome *MembershipOutcome `protobuf:"bytes,104,opt,name=last_outcome,json=lastOutcome,proto3" json:"last_outcome,omitempty"`
 }
 
 func (m *ConfState) Reset()         { *m = ConfState{} }
@@ -595,6 +715,149 @@ func (m *ConfState) XXX_DiscardUnknown() {
 
 var xxx_messageInfo_ConfState proto.InternalMessageInfo
 
+// MembershipTarget is a membership that a group is to reach, by as many changes as it takes. A member of the target that
+// the group has not got yet is added; a member that is not of the target is removed.
+//
+// The repeated fields are in no particular order.
+type MembershipTarget struct {
+	// Version names the target: the index of the entry that set it. It is 0 within that entry.
+	Version uint64 `protobuf:"varint,1,opt,name=version,proto3" json:"version,omitempty"`
+	// Voters are to vote.
+	Voters []uint64 `protobuf:"varint,2,rep,name=voters,proto3" json:"voters,omitempty"`
+	// Learners are to receive the log and not to vote (§4.2.1).
+	Learners []uint64 `protobuf:"varint,3,rep,name=learners,proto3" json:"learners,omitempty"`
+	// Members are the contexts that members are to have. One that is not among them keeps the context that it has.
+	Members []Member `protobuf:"bytes,4,rep,name=members,proto3" json:"members"`
+}
+
+func (m *MembershipTarget) Reset()         { *m = MembershipTarget{} }
+func (m *MembershipTarget) String() string { return proto.CompactTextString(m) }
+func (*MembershipTarget) ProtoMessage()    {}
+func (*MembershipTarget) Descriptor() ([]byte, []int) {
+	return fileDescriptor_4e99bc21ee8074f8, []int{7}
+}
+func (m *MembershipTarget) XXX_Unmarshal(b []byte) error {
+	return m.Unmarshal(b)
+}
+func (m *MembershipTarget) XXX_Marshal(b []byte, deterministic bool) ([]byte, error) {
+	if deterministic {
+		return xxx_messageInfo_MembershipTarget.Marshal(b, m, deterministic)
+	} else {
+		b = b[:cap(b)]
+		n, err := m.MarshalToSizedBuffer(b)
+		if err != nil {
+			return nil, err
+		}
+		return b[:n], nil
+	}
+}
+func (m *MembershipTarget) XXX_Merge(src proto.Message) {
+	xxx_messageInfo_MembershipTarget.Merge(m, src)
+}
+func (m *MembershipTarget) XXX_Size() int {
+	return m.Size()
+}
+func (m *MembershipTarget) XXX_DiscardUnknown() {
+	xxx_messageInfo_MembershipTarget.DiscardUnknown(m)
+}
+
+var xxx_messageInfo_MembershipTarget proto.InternalMessageInfo
+
+// MembershipOutcome is how a target ended. Each ends once: the first committed entry that ends it counts.
+type MembershipOutcome struct {
+	// Version is that of the target.
+	Version uint64 `protobuf:"varint,1,opt,name=version,proto3" json:"version,omitempty"`
+	// Result is how it ended.
+	Result MembershipResult `protobuf:"varint,2,opt,name=result,proto3,enum=quorate.raftpb.MembershipResult" json:"result,omitempty"`
+	// Reason is why it was given up.
+	Reason MembershipReason `protobuf:"varint,3,opt,name=reason,proto3,enum=quorate.raftpb.MembershipReason" json:"reason,omitempty"`
+	// Node is whom the reason is about; 0 for nobody.
+	Node uint64 `protobuf:"varint,4,opt,name=node,proto3" json:"node,omitempty"`
+	// Index is that of the entry that ended the target. It is 0 within that entry.
+	Index uint64 `protobuf:"varint,5,opt,name=index,proto3" json:"index,omitempty"`
+}
+
+func (m *MembershipOutcome) Reset()         { *m = MembershipOutcome{} }
+func (m *MembershipOutcome) String() string { return proto.CompactTextString(m) }
+func (*MembershipOutcome) ProtoMessage()    {}
+func (*MembershipOutcome) Descriptor() ([]byte, []int) {
+	return fileDescriptor_4e99bc21ee8074f8, []int{8}
+}
+func (m *MembershipOutcome) XXX_Unmarshal(b []byte) error {
+	return m.Unmarshal(b)
+}
+func (m *MembershipOutcome) XXX_Marshal(b []byte, deterministic bool) ([]byte, error) {
+	if deterministic {
+		return xxx_messageInfo_MembershipOutcome.Marshal(b, m, deterministic)
+	} else {
+		b = b[:cap(b)]
+		n, err := m.MarshalToSizedBuffer(b)
+		if err != nil {
+			return nil, err
+		}
+		return b[:n], nil
+	}
+}
+func (m *MembershipOutcome) XXX_Merge(src proto.Message) {
+	xxx_messageInfo_MembershipOutcome.Merge(m, src)
+}
+func (m *MembershipOutcome) XXX_Size() int {
+	return m.Size()
+}
+func (m *MembershipOutcome) XXX_DiscardUnknown() {
+	xxx_messageInfo_MembershipOutcome.DiscardUnknown(m)
+}
+
+var xxx_messageInfo_MembershipOutcome proto.InternalMessageInfo
+
+// MembershipChange is what a ConfChangeV2 has to do with a target: it sets one, ends one, or is a step towards one.
+type MembershipChange struct {
+	// Target is set by this entry, in the place of one that stands.
+	Target *MembershipTarget `protobuf:"bytes,1,opt,name=target,proto3" json:"target,omitempty"`
+	// Outcome is that of the target that stands.
+	Outcome *MembershipOutcome `protobuf:"bytes,2,opt,name=outcome,proto3" json:"outcome,omitempty"`
+	// Version is that of the target towards which the changes are a step: if another stands, or none, they are void.
+	Version uint64 `protobuf:"varint,3,opt,name=version,proto3" json:"version,omitempty"`
+	// Expected is the ConfState.Index that the proposer expects the change to be applied to, if HasExpected is set. The
+	// leader compares when it takes the proposal.
+	Expected uint64 `protobuf:"varint,4,opt,name=expected,proto3" json:"expected,omitempty"`
+	// HasExpected says that Expected counts.
+	HasExpected bool `protobuf:"varint,5,opt,name=has_expected,json=hasExpected,proto3" json:"has_expected,omitempty"`
+}
+
+func (m *MembershipChange) Reset()         { *m = MembershipChange{} }
+func (m *MembershipChange) String() string { return proto.CompactTextString(m) }
+func (*MembershipChange) ProtoMessage()    {}
+func (*MembershipChange) Descriptor() ([]byte, []int) {
+	return fileDescriptor_4e99bc21ee8074f8, []int{9}
+}
+func (m *MembershipChange) XXX_Unmarshal(b []byte) error {
+	return m.Unmarshal(b)
+}
+func (m *MembershipChange) XXX_Marshal(b []byte, deterministic bool) ([]byte, error) {
+	if deterministic {
+		return xxx_messageInfo_MembershipChange.Marshal(b, m, deterministic)
+	} else {
+		b = b[:cap(b)]
+		n, err := m.MarshalToSizedBuffer(b)
+		if err != nil {
+			return nil, err
+		}
+		return b[:n], nil
+	}
+}
+func (m *MembershipChange) XXX_Merge(src proto.Message) {
+	xxx_messageInfo_MembershipChange.Merge(m, src)
+}
+func (m *MembershipChange) XXX_Size() int {
+	return m.Size()
+}
+func (m *MembershipChange) XXX_DiscardUnknown() {
+	xxx_messageInfo_MembershipChange.DiscardUnknown(m)
+}
+
+var xxx_messageInfo_MembershipChange proto.InternalMessageInfo
+
 // Member is what a configuration says of one of its members beside its vote.
 type Member struct {
 	// ID is the member's.
@@ -608,7 +871,7 @@ func (m *Member) Reset()         { *m = Member{} }
 func (m *Member) String() string { return proto.CompactTextString(m) }
 func (*Member) ProtoMessage()    {}
 func (*Member) Descriptor() ([]byte, []int) {
-	return fileDescriptor_4e99bc21ee8074f8, []int{7}
+	return fileDescriptor_4e99bc21ee8074f8, []int{10}
 }
 func (m *Member) XXX_Unmarshal(b []byte) error {
 	return m.Unmarshal(b)
@@ -654,7 +917,7 @@ func (m *ConfChange) Reset()         { *m = ConfChange{} }
 func (m *ConfChange) String() string { return proto.CompactTextString(m) }
 func (*ConfChange) ProtoMessage()    {}
 func (*ConfChange) Descriptor() ([]byte, []int) {
-	return fileDescriptor_4e99bc21ee8074f8, []int{8}
+	return fileDescriptor_4e99bc21ee8074f8, []int{11}
 }
 func (m *ConfChange) XXX_Unmarshal(b []byte) error {
 	return m.Unmarshal(b)
@@ -697,7 +960,7 @@ func (m *ConfChangeSingle) Reset()         { *m = ConfChangeSingle{} }
 func (m *ConfChangeSingle) String() string { return proto.CompactTextString(m) }
 func (*ConfChangeSingle) ProtoMessage()    {}
 func (*ConfChangeSingle) Descriptor() ([]byte, []int) {
-	return fileDescriptor_4e99bc21ee8074f8, []int{9}
+	return fileDescriptor_4e99bc21ee8074f8, []int{12}
 }
 func (m *ConfChangeSingle) XXX_Unmarshal(b []byte) error {
 	return m.Unmarshal(b)
@@ -735,13 +998,16 @@ type ConfChangeV2 struct {
 	Changes []ConfChangeSingle `protobuf:"bytes,2,rep,name=changes,proto3" json:"changes"`
 	// Context is the host's own. It belongs to the change, not to a member.
 	Context []byte `protobuf:"bytes,3,opt,name=context,proto3" json:"context,omitempty"`
+	// Membership says what the change has to do with a target. A change that sets or ends one has one void change, so that it
+	// is void and does not leave a joint configuration where nobody knows this field. Absent: nothing.
+	Membership *MembershipChange `protobuf:"bytes,100,opt,name=membership,proto3" json:"membership,omitempty"`
 }
 
 func (m *ConfChangeV2) Reset()         { *m = ConfChangeV2{} }
 func (m *ConfChangeV2) String() string { return proto.CompactTextString(m) }
 func (*ConfChangeV2) ProtoMessage()    {}
 func (*ConfChangeV2) Descriptor() ([]byte, []int) {
-	return fileDescriptor_4e99bc21ee8074f8, []int{10}
+	return fileDescriptor_4e99bc21ee8074f8, []int{13}
 }
 func (m *ConfChangeV2) XXX_Unmarshal(b []byte) error {
 	return m.Unmarshal(b)
@@ -773,6 +1039,9 @@ var xxx_messageInfo_ConfChangeV2 proto.InternalMessageInfo
 func init() {
 	proto.RegisterEnum("quorate.raftpb.EntryType", EntryType_name, EntryType_value)
 	proto.RegisterEnum("quorate.raftpb.MessageType", MessageType_name, MessageType_value)
+	proto.RegisterEnum("quorate.raftpb.ConfChangeEffect", ConfChangeEffect_name, ConfChangeEffect_value)
+	proto.RegisterEnum("quorate.raftpb.MembershipResult", MembershipResult_name, MembershipResult_value)
+	proto.RegisterEnum("quorate.raftpb.MembershipReason", MembershipReason_name, MembershipReason_value)
 	proto.RegisterEnum("quorate.raftpb.ConfChangeTransition", ConfChangeTransition_name, ConfChangeTransition_value)
 	proto.RegisterEnum("quorate.raftpb.ConfChangeType", ConfChangeType_name, ConfChangeType_value)
 	proto.RegisterType((*Entry)(nil), "quorate.raftpb.Entry")
@@ -782,6 +1051,9 @@ func init() {
 	proto.RegisterType((*Message)(nil), "quorate.raftpb.Message")
 	proto.RegisterType((*HardState)(nil), "quorate.raftpb.HardState")
 	proto.RegisterType((*ConfState)(nil), "quorate.raftpb.ConfState")
+	proto.RegisterType((*MembershipTarget)(nil), "quorate.raftpb.MembershipTarget")
+	proto.RegisterType((*MembershipOutcome)(nil), "quorate.raftpb.MembershipOutcome")
+	proto.RegisterType((*MembershipChange)(nil), "quorate.raftpb.MembershipChange")
 	proto.RegisterType((*Member)(nil), "quorate.raftpb.Member")
 	proto.RegisterType((*ConfChange)(nil), "quorate.raftpb.ConfChange")
 	proto.RegisterType((*ConfChangeSingle)(nil), "quorate.raftpb.ConfChangeSingle")
@@ -791,85 +1063,109 @@ func init() {
 func init() { proto.RegisterFile("quorate/raftpb/raft.proto", fileDescriptor_4e99bc21ee8074f8) }
 
 var fileDescriptor_4e99bc21ee8074f8 = []byte{
-	// 1243 bytes of a gzipped FileDescriptorProto
-	0x1f, 0x8b, 0x08, 0x00, 0x00, 0x00, 0x00, 0x00, 0x02, 0xff, 0x9c, 0x56, 0xcd, 0x72, 0x1b, 0x45,
-	0x10, 0xd6, 0xae, 0xd6, 0xfa, 0x69, 0xc9, 0xf2, 0x64, 0xe2, 0x38, 0x9b, 0x04, 0x64, 0xa1, 0x90,
-	0xc2, 0x65, 0x2a, 0x76, 0x95, 0xf9, 0x39, 0x70, 0xa0, 0xb0, 0xe2, 0x50, 0x76, 0x88, 0x4c, 0x58,
-	0x3b, 0x39, 0x70, 0x51, 0x8d, 0xb4, 0xe3, 0xf5, 0x12, 0x69, 0x66, 0x99, 0x1d, 0x25, 0xf1, 0x35,
-	0x14, 0x17, 0x4e, 0xdc, 0x78, 0x0d, 0x9e, 0x82, 0xca, 0x31, 0x47, 0x4e, 0x29, 0xe2, 0xbc, 0x01,
-	0x4f, 0x40, 0xcd, 0xcf, 0xae, 0x7e, 0x22, 0xa7, 0x80, 0x8b, 0x3d, 0xdd, 0xfd, 0x4d, 0xf7, 0x37,
-	0x5f, 0x4f, 0xcf, 0x0a, 0xae, 0xfd, 0x38, 0xe6, 0x82, 0x48, 0xba, 0x2d, 0xc8, 0x89, 0x4c, 0xfa,
-	0xfa, 0xdf, 0x56, 0x22, 0xb8, 0xe4, 0xb8, 0x61, 0x43, 0x5b, 0x26, 0x74, 0x7d, 0x35, 0xe2, 0x11,
-	0xd7, 0xa1, 0x6d, 0xb5, 0x32, 0xa8, 0xb6, 0x84, 0xa5, 0xbb, 0x4c, 0x8a, 0x33, 0x7c, 0x1b, 0xbc,
-	0xe3, 0xb3, 0x84, 0xfa, 0x4e, 0xcb, 0xd9, 0x68, 0xec, 0x5c, 0xdb, 0x9a, 0xdd, 0xbd, 0xa5, 0x41,
-	0x0a, 0x10, 0x68, 0x18, 0xc6, 0xe0, 0x1d, 0x53, 0x31, 0xf2, 0xdd, 0x96, 0xb3, 0xe1, 0x05, 0x7a,
-	0x8d, 0x57, 0x61, 0xe9, 0x80, 0x85, 0xf4, 0x99, 0x5f, 0xd4, 0x4e, 0x63, 0x28, 0xe4, 0x1e, 0x91,
-	0xc4, 0xf7, 0x5a, 0xce, 0x46, 0x3d, 0xd0, 0xeb, 0xf6, 0x73, 0x07, 0xd0, 0x11, 0x23, 0x49, 0x7a,
-	0xca, 0x65, 0x97, 0x4a, 0x12, 0x12, 0x49, 0xf0, 0x97, 0x00, 0x03, 0xce, 0x4e, 0x7a, 0xa9, 0x24,
-	0xd2, 0xf0, 0xa8, 0xbd, 0xcd, 0xe3, 0x0e, 0x67, 0x27, 0x47, 0x0a, 0xd0, 0xf1, 0x5e, 0xbc, 0x5a,
-	0x2f, 0x04, 0xd5, 0x41, 0xe6, 0x50, 0xe5, 0x63, 0x5d, 0xde, 0x70, 0x32, 0x86, 0x2a, 0x2f, 0x15,
-	0x51, 0xc3, 0x49, 0xaf, 0xef, 0x79, 0x95, 0x10, 0xd1, 0xf6, 0x4f, 0x0e, 0xd4, 0x33, 0x12, 0x2a,
-	0x2d, 0xbe, 0x05, 0x8d, 0xd4, 0xda, 0x3d, 0x93, 0xc9, 0xd1, 0x9b, 0x96, 0x33, 0xaf, 0x39, 0xd0,
-	0xe2, 0x3a, 0x9f, 0x43, 0x79, 0x44, 0x47, 0x7d, 0x2a, 0x52, 0xbf, 0xd8, 0x2a, 0x6e, 0xd4, 0x76,
-	0xd6, 0xe6, 0xa9, 0x77, 0x75, 0xd8, 0xf2, 0xce, 0xc0, 0xed, 0x3e, 0x54, 0x32, 0x12, 0x8a, 0xab,
-	0x52, 0x42, 0x97, 0xad, 0x07, 0x7a, 0x8d, 0x3b, 0x50, 0x19, 0x59, 0x85, 0x74, 0xc1, 0xda, 0x4e,
-	0x6b, 0x3e, 0xf1, 0xbc, 0x92, 0xb6, 0x44, 0xbe, 0xaf, 0xfd, 0x77, 0x11, 0xca, 0x5d, 0x9a, 0xa6,
-	0x24, 0xa2, 0x78, 0x1b, 0x3c, 0x39, 0xe9, 0xf3, 0x8d, 0xb7, 0x49, 0x6a, 0x98, 0xe9, 0xb4, 0x02,
-	0xe2, 0x06, 0xb8, 0x92, 0xdb, 0xb3, 0xba, 0x92, 0x2b, 0x92, 0x27, 0x82, 0xe7, 0x82, 0xaa, 0x75,
-	0x2e, 0xb2, 0x37, 0x11, 0x19, 0xfb, 0x50, 0x1e, 0xf2, 0x48, 0x5f, 0x92, 0x25, 0xed, 0xce, 0xcc,
-	0x89, 0x80, 0xa5, 0x69, 0x01, 0x3f, 0x83, 0x32, 0x65, 0x52, 0xc4, 0x34, 0xf5, 0xcb, 0x5a, 0xc0,
-	0x2b, 0x0b, 0xef, 0x60, 0xa6, 0x9f, 0xc5, 0xe2, 0x35, 0x28, 0x0d, 0xf8, 0x68, 0x14, 0x4b, 0xbf,
-	0xa2, 0xb3, 0x59, 0x0b, 0x7f, 0x0a, 0x95, 0xac, 0x6d, 0x7e, 0x55, 0xeb, 0xe6, 0x5f, 0xa4, 0x5b,
-	0x90, 0x23, 0x55, 0x36, 0x41, 0x7f, 0xa0, 0x03, 0xe9, 0x43, 0xcb, 0xd9, 0xa8, 0x04, 0xd6, 0xc2,
-	0x4d, 0x00, 0xb3, 0xda, 0x8f, 0x99, 0xf4, 0x6b, 0xba, 0xd2, 0x94, 0x47, 0x1d, 0x76, 0xc0, 0x99,
-	0xa4, 0xcf, 0xa4, 0x5f, 0xd7, 0xcd, 0xcb, 0x4c, 0x25, 0xcd, 0x13, 0x2e, 0xa9, 0xbf, 0x6c, 0xa4,
-	0x51, 0x6b, 0x7c, 0x03, 0xaa, 0x8c, 0xf7, 0x08, 0x4b, 0x9f, 0x52, 0xe1, 0x87, 0xba, 0x50, 0x85,
-	0xf1, 0x5d, 0x6d, 0x2b, 0x75, 0x04, 0x1f, 0xb3, 0xd0, 0xa7, 0x46, 0x1d, 0x6d, 0xe0, 0x75, 0xa8,
-	0x0d, 0x29, 0x49, 0x69, 0x4f, 0xc6, 0x83, 0xc7, 0xa9, 0x7f, 0x62, 0x18, 0x68, 0xd7, 0xb1, 0xf2,
-	0xdc, 0xf3, 0x2a, 0x0d, 0xb4, 0x12, 0x54, 0x05, 0x4d, 0x13, 0xce, 0x52, 0x9a, 0xb6, 0xbf, 0x81,
-	0xea, 0x3e, 0x11, 0xa1, 0x99, 0x8d, 0xac, 0x41, 0xce, 0x54, 0x83, 0x32, 0x66, 0xee, 0x14, 0xb3,
-	0x89, 0x9a, 0xc5, 0x69, 0x35, 0xdb, 0xbf, 0xb8, 0x50, 0xcd, 0x47, 0x0f, 0x5f, 0x87, 0x92, 0x42,
-	0x8b, 0xd4, 0x77, 0x5a, 0xc5, 0x0d, 0xaf, 0xe3, 0xa2, 0x42, 0x60, 0x3d, 0xb8, 0x09, 0x95, 0x21,
-	0x25, 0x82, 0xa9, 0xa8, 0x9b, 0x47, 0x73, 0x1f, 0xfe, 0x18, 0x56, 0x0c, 0xb2, 0xc7, 0xc7, 0x32,
-	0xe2, 0x31, 0x8b, 0xf4, 0xbc, 0x18, 0x58, 0xc3, 0x84, 0xbe, 0xb5, 0x11, 0xfc, 0x11, 0x2c, 0x67,
-	0x1b, 0x7b, 0x4c, 0x89, 0xeb, 0xe5, 0xd0, 0x7a, 0x16, 0x38, 0x54, 0x2a, 0xbf, 0x0f, 0x40, 0xc6,
-	0x92, 0xf7, 0x86, 0x94, 0x3c, 0xa1, 0xfa, 0xbe, 0x55, 0x82, 0xaa, 0xf2, 0xdc, 0x57, 0x8e, 0xc9,
-	0x8d, 0x0b, 0x2f, 0x18, 0x59, 0xfa, 0x5f, 0x46, 0xf6, 0x0b, 0x28, 0x99, 0x00, 0x5e, 0x03, 0x37,
-	0x0e, 0x8d, 0xa8, 0x9d, 0xd2, 0xf9, 0xab, 0x75, 0xf7, 0x60, 0x2f, 0x70, 0xe3, 0x70, 0xfa, 0x3a,
-	0xb8, 0x33, 0xd7, 0xa1, 0xfd, 0x9b, 0x03, 0xa0, 0x84, 0xbc, 0x73, 0x4a, 0x58, 0x44, 0x2f, 0x4c,
-	0xb0, 0x63, 0xa7, 0xd4, 0xd5, 0x53, 0xda, 0x5c, 0xf4, 0x0a, 0x9a, 0x0c, 0x53, 0x83, 0x7a, 0x13,
-	0xca, 0x8c, 0x87, 0xb4, 0x17, 0x87, 0xa6, 0x79, 0x1d, 0x38, 0x7f, 0xb5, 0x5e, 0x3a, 0xe4, 0x21,
-	0x3d, 0xd8, 0x0b, 0x4a, 0x2a, 0x74, 0x30, 0xc3, 0xcc, 0x9b, 0x65, 0xf6, 0xb3, 0x03, 0x68, 0x92,
-	0xf7, 0x28, 0x66, 0xd1, 0x90, 0xe6, 0x3c, 0x9c, 0xff, 0xc7, 0xc3, 0xfd, 0x37, 0x3c, 0xc2, 0x59,
-	0x1e, 0xbf, 0x3b, 0x50, 0x9f, 0xe4, 0x7d, 0xb4, 0x83, 0xf7, 0x00, 0xa4, 0x20, 0x2c, 0x8d, 0x65,
-	0xcc, 0x99, 0x65, 0xf2, 0xe1, 0x3b, 0x98, 0xe4, 0xd8, 0x60, 0x6a, 0x1f, 0xfe, 0x0a, 0xca, 0x03,
-	0x1d, 0x37, 0xd7, 0x72, 0xc1, 0x33, 0x3a, 0x7f, 0xf8, 0xac, 0xed, 0x76, 0xdb, 0x34, 0xe5, 0xe2,
-	0x0c, 0xe5, 0xcd, 0x7d, 0xa8, 0xe6, 0xdf, 0x47, 0xbc, 0x02, 0x35, 0x6d, 0x1c, 0x72, 0x31, 0x22,
-	0x43, 0x54, 0xc0, 0x97, 0x61, 0x45, 0x3b, 0x26, 0xf9, 0x91, 0x83, 0xaf, 0xc0, 0xa5, 0x39, 0xe7,
-	0xa3, 0x1d, 0xe4, 0x6e, 0xfe, 0x51, 0x84, 0xda, 0xd4, 0x13, 0x8c, 0x01, 0x4a, 0xdd, 0x34, 0xda,
-	0x1f, 0x27, 0xa8, 0x80, 0x6b, 0x50, 0xee, 0xa6, 0x51, 0x87, 0x12, 0x89, 0x1c, 0x6b, 0x3c, 0x10,
-	0x3c, 0x41, 0xae, 0x45, 0xed, 0x26, 0x09, 0x2a, 0xe2, 0x06, 0x80, 0x59, 0x07, 0x34, 0x4d, 0x90,
-	0x67, 0x81, 0x8f, 0xb8, 0xa4, 0x68, 0x49, 0x71, 0xb3, 0x86, 0x8e, 0x96, 0x6c, 0x54, 0x3d, 0x84,
-	0xa8, 0x8c, 0x11, 0xd4, 0x55, 0x31, 0x4a, 0x84, 0xec, 0xab, 0x2a, 0x15, 0xbc, 0x0a, 0x68, 0xda,
-	0xa3, 0x37, 0x55, 0x31, 0x86, 0x46, 0x37, 0x8d, 0x1e, 0x32, 0x41, 0xc9, 0xe0, 0x94, 0xf4, 0x87,
-	0x14, 0x01, 0xbe, 0x04, 0xcb, 0x36, 0x91, 0x7a, 0x22, 0xc6, 0x29, 0xaa, 0x59, 0xd8, 0x9d, 0x53,
-	0x3a, 0x78, 0xfc, 0xdd, 0x98, 0x8b, 0xf1, 0x08, 0xd5, 0xd5, 0xb1, 0xbb, 0x69, 0xa4, 0x5b, 0x74,
-	0x42, 0xc5, 0x7d, 0x4a, 0x42, 0x2a, 0xd0, 0xb2, 0xdd, 0x7d, 0x1c, 0x8f, 0x28, 0x1f, 0xcb, 0x43,
-	0xfe, 0x14, 0x35, 0x2c, 0x99, 0x80, 0x92, 0x50, 0x7f, 0x75, 0xd1, 0x8a, 0x25, 0x93, 0x7b, 0x34,
-	0x19, 0x64, 0xcf, 0xfb, 0x40, 0x50, 0x7d, 0xc4, 0x4b, 0xb6, 0xaa, 0xb5, 0x35, 0x06, 0xdb, 0x9d,
-	0x47, 0x92, 0x0b, 0x12, 0xd1, 0xdd, 0x24, 0xa1, 0x2c, 0x44, 0x97, 0xb1, 0x0f, 0xab, 0xf3, 0x5e,
-	0x8d, 0x5f, 0x55, 0x1d, 0x9b, 0x89, 0x0c, 0xcf, 0xd0, 0x15, 0x7c, 0x15, 0x2e, 0xcf, 0x39, 0x35,
-	0x7a, 0xcd, 0xa2, 0xbf, 0xe6, 0x22, 0xa2, 0xd2, 0x9e, 0xe8, 0xea, 0xe6, 0x73, 0x07, 0x56, 0x17,
-	0xdd, 0x49, 0xfc, 0x1e, 0xf8, 0x8b, 0xfc, 0xbb, 0x63, 0xc9, 0x51, 0x01, 0xdf, 0x82, 0x0f, 0x16,
-	0x45, 0xef, 0xf1, 0x98, 0xc9, 0x83, 0x51, 0x32, 0x8c, 0x07, 0xb1, 0xea, 0xfe, 0xbb, 0x60, 0x77,
-	0x9f, 0x59, 0x98, 0xbb, 0x79, 0x06, 0x8d, 0xd9, 0x09, 0x55, 0xfa, 0x4f, 0x3c, 0xbb, 0x61, 0xa8,
-	0xa6, 0x12, 0x15, 0x94, 0x14, 0x13, 0x77, 0x40, 0x47, 0xfc, 0x09, 0xd5, 0x11, 0x67, 0x36, 0xf2,
-	0x30, 0x09, 0x89, 0x34, 0x11, 0x77, 0xf6, 0x20, 0xbb, 0x61, 0x78, 0xdf, 0xbc, 0xc7, 0x3a, 0x5a,
-	0xec, 0xdc, 0x7d, 0xf1, 0xba, 0x59, 0x78, 0xf9, 0xba, 0x59, 0x78, 0x71, 0xde, 0x74, 0x5e, 0x9e,
-	0x37, 0x9d, 0xbf, 0xce, 0x9b, 0xce, 0xaf, 0x6f, 0x9a, 0x85, 0x97, 0x6f, 0x9a, 0x85, 0x3f, 0xdf,
-	0x34, 0x0b, 0xdf, 0xdf, 0x8c, 0x62, 0x79, 0x3a, 0xee, 0x6f, 0x0d, 0xf8, 0x68, 0xdb, 0x4e, 0xe2,
-	0x6d, 0x35, 0x89, 0xdb, 0xf9, 0x9f, 0xa4, 0xdf, 0x2f, 0xe9, 0x5f, 0xa9, 0x9f, 0xfc, 0x13, 0x00,
-	0x00, 0xff, 0xff, 0x45, 0xbe, 0xa9, 0x30, 0xe8, 0x0a, 0x00, 0x00,
+	// 1625 bytes of a gzipped FileDescriptorProto
+	0x1f, 0x8b, 0x08, 0x00, 0x00, 0x00, 0x00, 0x00, 0x02, 0xff, 0xac, 0x58, 0x4b, 0x6f, 0x1b, 0xc9,
+	0x11, 0xe6, 0x0c, 0x29, 0x3e, 0x8a, 0x14, 0xd5, 0x6a, 0x4b, 0xda, 0xd9, 0xdd, 0x84, 0xa2, 0xb9,
+	0x59, 0x44, 0x50, 0xb0, 0x12, 0xa0, 0x3c, 0xb0, 0x48, 0x80, 0x60, 0x29, 0x4b, 0x81, 0xe4, 0x58,
+	0xb2, 0x33, 0xd2, 0xfa, 0x90, 0x0b, 0xd1, 0xe4, 0x34, 0x87, 0x93, 0x25, 0xa7, 0x67, 0xa7, 0x9b,
+	0xb2, 0x74, 0x35, 0x90, 0x7b, 0x6e, 0xb9, 0xe6, 0x92, 0xbf, 0x12, 0x18, 0xc8, 0xc5, 0x40, 0x2e,
+	0x41, 0x0e, 0x46, 0x2c, 0xff, 0x03, 0xff, 0x82, 0xa0, 0x1f, 0x33, 0x9c, 0xa1, 0x28, 0xc5, 0x8f,
+	0xbd, 0xd8, 0x5d, 0x55, 0x5f, 0x75, 0x7f, 0xf5, 0x1c, 0x42, 0xf0, 0xe9, 0xf7, 0x53, 0x16, 0x13,
+	0x41, 0x77, 0x63, 0x32, 0x14, 0x51, 0x5f, 0xfd, 0xb7, 0x13, 0xc5, 0x4c, 0x30, 0xdc, 0x34, 0xa6,
+	0x1d, 0x6d, 0xfa, 0x6c, 0xcd, 0x67, 0x3e, 0x53, 0xa6, 0x5d, 0x79, 0xd2, 0xa8, 0x8e, 0x80, 0xa5,
+	0xc3, 0x50, 0xc4, 0x57, 0xf8, 0x2b, 0x28, 0x9d, 0x5f, 0x45, 0xd4, 0xb1, 0xda, 0xd6, 0x56, 0x73,
+	0xef, 0xd3, 0x9d, 0xbc, 0xf7, 0x8e, 0x02, 0x49, 0x80, 0xab, 0x60, 0x18, 0x43, 0xe9, 0x9c, 0xc6,
+	0x13, 0xc7, 0x6e, 0x5b, 0x5b, 0x25, 0x57, 0x9d, 0xf1, 0x1a, 0x2c, 0x1d, 0x87, 0x1e, 0xbd, 0x74,
+	0x8a, 0x4a, 0xa9, 0x05, 0x89, 0x3c, 0x20, 0x82, 0x38, 0xa5, 0xb6, 0xb5, 0xd5, 0x70, 0xd5, 0xb9,
+	0xf3, 0xdc, 0x02, 0x74, 0x16, 0x92, 0x88, 0x8f, 0x98, 0x38, 0xa1, 0x82, 0x78, 0x44, 0x10, 0xfc,
+	0x5b, 0x80, 0x01, 0x0b, 0x87, 0x3d, 0x2e, 0x88, 0xd0, 0x3c, 0xea, 0x37, 0x79, 0x3c, 0x60, 0xe1,
+	0xf0, 0x4c, 0x02, 0xf6, 0x4b, 0x2f, 0x5e, 0x6d, 0x16, 0xdc, 0xda, 0x20, 0x51, 0xc8, 0xe7, 0x03,
+	0xf5, 0xbc, 0xe6, 0xa4, 0x05, 0xf9, 0xbc, 0x90, 0x44, 0x35, 0x27, 0x75, 0x7e, 0x58, 0xaa, 0x7a,
+	0x88, 0x76, 0xfe, 0x65, 0x43, 0x23, 0x21, 0x21, 0xaf, 0xc5, 0x5f, 0x42, 0x93, 0x1b, 0xb9, 0xa7,
+	0x6f, 0xb2, 0x94, 0xd3, 0x72, 0xa2, 0xd5, 0x01, 0x2d, 0x7e, 0xe7, 0x57, 0x50, 0x99, 0xd0, 0x49,
+	0x9f, 0xc6, 0xdc, 0x29, 0xb6, 0x8b, 0x5b, 0xf5, 0xbd, 0x8d, 0x79, 0xea, 0x27, 0xca, 0x6c, 0x78,
+	0x27, 0x60, 0x7c, 0x0a, 0x58, 0x45, 0x3d, 0x18, 0x91, 0xd0, 0xa7, 0x3d, 0x3a, 0x1c, 0xd2, 0x81,
+	0x50, 0xc9, 0x6a, 0xee, 0xb5, 0x17, 0x45, 0xff, 0x40, 0x01, 0x0f, 0x15, 0xce, 0x45, 0x83, 0x39,
+	0x0d, 0xfe, 0x1a, 0xca, 0x82, 0xc4, 0x3e, 0x15, 0xce, 0x92, 0xca, 0x60, 0x7b, 0x31, 0x0d, 0x3e,
+	0x0a, 0xa2, 0x73, 0x85, 0x73, 0x0d, 0x1e, 0x1f, 0x40, 0x63, 0x4c, 0xb8, 0xe8, 0xb1, 0xa9, 0x18,
+	0xb0, 0x09, 0x75, 0xca, 0xca, 0xff, 0xfe, 0xed, 0xfe, 0x8f, 0x35, 0xd0, 0xad, 0x4b, 0x37, 0x23,
+	0x74, 0xfa, 0x50, 0x4d, 0x92, 0x2a, 0x73, 0x2f, 0x2b, 0xab, 0xd2, 0xd8, 0x70, 0xd5, 0x19, 0xef,
+	0x43, 0x75, 0x62, 0x2a, 0xae, 0x12, 0xb8, 0x80, 0xe1, 0x7c, 0x67, 0x98, 0x94, 0xa5, 0x7e, 0x9d,
+	0xb7, 0x45, 0xa8, 0x9c, 0x50, 0xce, 0x89, 0x4f, 0xf1, 0x2e, 0x94, 0xc4, 0xac, 0x6f, 0x3f, 0xbf,
+	0xc9, 0x56, 0xc1, 0x74, 0xe7, 0x4a, 0x20, 0x6e, 0x82, 0x2d, 0x98, 0xa9, 0x9d, 0x2d, 0x98, 0x24,
+	0x39, 0x8c, 0x59, 0xda, 0x20, 0xf2, 0x9c, 0x36, 0x4d, 0x69, 0xd6, 0x34, 0xd8, 0x81, 0xca, 0x98,
+	0xf9, 0xaa, 0xe9, 0x97, 0x94, 0x3a, 0x11, 0x67, 0x0d, 0x51, 0xce, 0x36, 0xc4, 0x2f, 0xa1, 0x42,
+	0x43, 0x11, 0x07, 0x94, 0x3b, 0x15, 0xd5, 0x10, 0xeb, 0x0b, 0x67, 0x2a, 0xe9, 0x07, 0x83, 0xc5,
+	0x1b, 0x50, 0x1e, 0xb0, 0xc9, 0x24, 0x10, 0x4e, 0x55, 0xdd, 0x66, 0x24, 0xfc, 0x0b, 0xa8, 0x26,
+	0x6d, 0xe8, 0xd4, 0x54, 0xde, 0x9c, 0xdb, 0xf2, 0xe6, 0xa6, 0x48, 0x79, 0x5b, 0x4c, 0xff, 0x24,
+	0x3b, 0x0a, 0xda, 0xd6, 0x56, 0xd5, 0x35, 0x12, 0x6e, 0x01, 0xe8, 0xd3, 0x51, 0x10, 0x0a, 0xa7,
+	0xae, 0x5e, 0xca, 0x68, 0x64, 0xb0, 0x03, 0x16, 0x0a, 0x7a, 0x29, 0x9c, 0x86, 0x2a, 0x5e, 0x22,
+	0xca, 0xd4, 0x5c, 0x30, 0x41, 0x9d, 0x65, 0x9d, 0x1a, 0x79, 0xc6, 0x9f, 0x43, 0x2d, 0x64, 0x3d,
+	0x12, 0xf2, 0x67, 0x34, 0x76, 0x3c, 0xf5, 0x50, 0x35, 0x64, 0x5d, 0x25, 0xcb, 0xec, 0xc4, 0x6c,
+	0x1a, 0x7a, 0x0e, 0xd5, 0xd9, 0x51, 0x02, 0xde, 0x84, 0xfa, 0x98, 0x12, 0x4e, 0x7b, 0x22, 0x18,
+	0x7c, 0xc7, 0x9d, 0xa1, 0x66, 0xa0, 0x54, 0xe7, 0x52, 0xf3, 0xb0, 0x54, 0x6d, 0xa2, 0x15, 0xb7,
+	0x16, 0x53, 0x1e, 0xb1, 0x90, 0x53, 0xde, 0xf9, 0x3d, 0xd4, 0x8e, 0x48, 0xec, 0xe9, 0x59, 0x4f,
+	0x0a, 0x64, 0x65, 0x0a, 0x94, 0x30, 0xb3, 0x33, 0xcc, 0x66, 0xd9, 0x2c, 0x66, 0xb3, 0xd9, 0xf9,
+	0x4f, 0x11, 0x6a, 0xe9, 0x2a, 0xc1, 0x9f, 0x41, 0x59, 0xa2, 0x63, 0xee, 0x58, 0xed, 0xe2, 0x56,
+	0x69, 0xdf, 0x46, 0x05, 0xd7, 0x68, 0x70, 0x0b, 0xaa, 0x63, 0x4a, 0xe2, 0x50, 0x5a, 0xed, 0xd4,
+	0x9a, 0xea, 0xf0, 0xcf, 0x60, 0x45, 0x23, 0xe5, 0xdc, 0xf8, 0x2c, 0x08, 0x7d, 0x35, 0xff, 0x1a,
+	0xd6, 0xd4, 0xa6, 0xc7, 0xc6, 0x82, 0x7f, 0x0a, 0xcb, 0x89, 0x63, 0x2f, 0x94, 0xc9, 0x2d, 0xa5,
+	0xd0, 0x46, 0x62, 0x38, 0x95, 0x59, 0xfe, 0x31, 0x00, 0x99, 0x0a, 0xd6, 0x1b, 0x53, 0x72, 0x41,
+	0x55, 0xbf, 0x55, 0xdd, 0x9a, 0xd4, 0x3c, 0x92, 0x8a, 0x59, 0xc7, 0x79, 0xb7, 0xac, 0x20, 0xfa,
+	0xf1, 0x2b, 0x68, 0xf8, 0x03, 0xac, 0x20, 0xff, 0x23, 0x57, 0xd0, 0xe8, 0x83, 0x56, 0xd0, 0xdf,
+	0x2c, 0x40, 0xf3, 0x4f, 0xc8, 0x8e, 0xbe, 0xa0, 0x31, 0x0f, 0x58, 0x68, 0x9a, 0x26, 0x11, 0x33,
+	0xd5, 0xb7, 0xef, 0xac, 0x7e, 0x71, 0x41, 0xf5, 0x33, 0x29, 0x2f, 0xbd, 0x47, 0xca, 0x3b, 0xff,
+	0xb4, 0x60, 0xf5, 0x46, 0x14, 0x77, 0x70, 0xfc, 0x5a, 0xce, 0x31, 0x9f, 0x8e, 0x85, 0xea, 0xee,
+	0xe6, 0x5d, 0x29, 0x75, 0x15, 0xce, 0x35, 0x78, 0xed, 0x49, 0x38, 0x0b, 0xd5, 0x04, 0xfc, 0x1f,
+	0x4f, 0x89, 0x73, 0x0d, 0x5e, 0xce, 0x53, 0xc8, 0x3c, 0x9a, 0x2c, 0x41, 0x79, 0x9e, 0x35, 0xde,
+	0x52, 0xa6, 0xf1, 0x3a, 0xd7, 0xb9, 0x84, 0xeb, 0x5e, 0xc8, 0x74, 0x81, 0xf5, 0x9e, 0x5d, 0xf0,
+	0x1b, 0xa8, 0x24, 0x0d, 0x60, 0xbf, 0x6b, 0x03, 0x24, 0x1e, 0xd9, 0x1c, 0x16, 0xe7, 0xeb, 0x5c,
+	0xa5, 0x97, 0x11, 0x1d, 0x08, 0xea, 0x99, 0x98, 0x52, 0x19, 0xdf, 0x87, 0xc6, 0x88, 0xf0, 0x5e,
+	0x6a, 0xd7, 0x13, 0x57, 0x1f, 0x11, 0x7e, 0x68, 0x54, 0x9d, 0x5f, 0x43, 0x59, 0x3f, 0x8b, 0x37,
+	0xc0, 0x0e, 0x3c, 0x5d, 0xa1, 0xfd, 0xf2, 0xf5, 0xab, 0x4d, 0xfb, 0xf8, 0xc0, 0xb5, 0x03, 0x2f,
+	0xbb, 0x34, 0xed, 0xdc, 0xd2, 0xec, 0xfc, 0xd5, 0x02, 0x98, 0x0d, 0xce, 0xad, 0x17, 0xec, 0x99,
+	0x6f, 0x99, 0xae, 0x71, 0xeb, 0xf6, 0xd1, 0xcb, 0x7c, 0xce, 0xbe, 0x80, 0x8a, 0xac, 0x4c, 0x2f,
+	0xf0, 0x74, 0xbc, 0xfb, 0x70, 0xfd, 0x6a, 0xb3, 0x7c, 0xca, 0x3c, 0x7a, 0x7c, 0xe0, 0x96, 0xa5,
+	0xe9, 0x38, 0xc7, 0xac, 0x94, 0x67, 0xf6, 0x67, 0x0b, 0xd0, 0xec, 0xde, 0xb3, 0x20, 0xf4, 0xc7,
+	0x34, 0xe5, 0x61, 0x7d, 0x18, 0x0f, 0xfb, 0x5d, 0x78, 0x78, 0x79, 0x1e, 0x6f, 0x2d, 0x68, 0xcc,
+	0xee, 0x7d, 0xba, 0x87, 0x0f, 0x00, 0x44, 0x4c, 0x42, 0x1e, 0x88, 0x64, 0x1c, 0x9a, 0x7b, 0x3f,
+	0xb9, 0x83, 0x49, 0x8a, 0x75, 0x33, 0x7e, 0xf8, 0x1b, 0xa8, 0xe8, 0xad, 0xa6, 0x87, 0xbb, 0x7e,
+	0xd7, 0x3e, 0xd3, 0xc1, 0x27, 0x93, 0x6a, 0xdc, 0xb2, 0x94, 0x8b, 0xf9, 0x2f, 0xe1, 0x37, 0x00,
+	0x93, 0xb4, 0x0f, 0x55, 0x3c, 0x77, 0x36, 0xb9, 0x7e, 0xc4, 0xcd, 0xf8, 0x6c, 0x1f, 0x41, 0x2d,
+	0xfd, 0x5d, 0x8d, 0x57, 0xa0, 0xae, 0x84, 0x53, 0x16, 0x4f, 0xc8, 0x18, 0x15, 0xf0, 0x3d, 0x58,
+	0x51, 0x8a, 0x19, 0x43, 0x64, 0xe1, 0x75, 0x58, 0x9d, 0x53, 0x3e, 0xdd, 0x43, 0xf6, 0xf6, 0x3f,
+	0x8a, 0x50, 0xcf, 0xfc, 0xd4, 0xc1, 0x00, 0xe5, 0x13, 0xee, 0x1f, 0x4d, 0x23, 0x54, 0xc0, 0x75,
+	0xa8, 0x9c, 0x70, 0x7f, 0x9f, 0x12, 0x81, 0x2c, 0x23, 0x3c, 0x89, 0x59, 0x84, 0x6c, 0x83, 0xea,
+	0x46, 0x11, 0x2a, 0xe2, 0x26, 0x80, 0x3e, 0xbb, 0x94, 0x47, 0xa8, 0x64, 0x80, 0x4f, 0x99, 0xa0,
+	0x68, 0x49, 0x72, 0x33, 0x82, 0xb2, 0x96, 0x8d, 0x55, 0xfe, 0xe0, 0x40, 0x15, 0x8c, 0xa0, 0x21,
+	0x1f, 0xa3, 0x24, 0x16, 0x7d, 0xf9, 0x4a, 0x15, 0xaf, 0x01, 0xca, 0x6a, 0x94, 0x53, 0x0d, 0x63,
+	0x68, 0x9e, 0x70, 0xff, 0xdb, 0x30, 0xa6, 0x64, 0x30, 0x22, 0xfd, 0x31, 0x45, 0x80, 0x57, 0x61,
+	0xd9, 0x5c, 0x24, 0x3f, 0xc5, 0x53, 0x8e, 0xea, 0x06, 0xf6, 0x60, 0x44, 0x07, 0xdf, 0xfd, 0x61,
+	0xca, 0xe2, 0xe9, 0x04, 0x35, 0x64, 0xd8, 0x27, 0xdc, 0x57, 0x45, 0x1e, 0xd2, 0xf8, 0x11, 0x25,
+	0x1e, 0x8d, 0xd1, 0xb2, 0xf1, 0x3e, 0x0f, 0x26, 0x94, 0x4d, 0xc5, 0x29, 0x7b, 0x86, 0x9a, 0x86,
+	0x8c, 0x4b, 0x89, 0xa7, 0x7e, 0xad, 0xa3, 0x15, 0x43, 0x26, 0xd5, 0x28, 0x32, 0xc8, 0xc4, 0xfb,
+	0x24, 0xa6, 0x2a, 0xc4, 0x55, 0xf3, 0xaa, 0x91, 0x15, 0x06, 0x1b, 0xcf, 0x33, 0xc1, 0x62, 0xe2,
+	0xd3, 0x6e, 0x14, 0xd1, 0xd0, 0x43, 0xf7, 0xb0, 0x03, 0x6b, 0xf3, 0x5a, 0x85, 0x5f, 0x93, 0x15,
+	0xcb, 0x59, 0xc6, 0x57, 0x68, 0x1d, 0x7f, 0x02, 0xf7, 0xe6, 0x94, 0x0a, 0xbd, 0x61, 0xd0, 0xbf,
+	0x63, 0x72, 0xe7, 0x99, 0x88, 0x3e, 0xd9, 0xee, 0x66, 0xc7, 0xd1, 0x7c, 0x4f, 0xd7, 0x61, 0x75,
+	0xa6, 0x7b, 0x1c, 0xea, 0x8b, 0x0b, 0x78, 0x03, 0xf0, 0x9c, 0x5a, 0xf2, 0xb3, 0xb6, 0xbf, 0xcf,
+	0x2e, 0x63, 0xfd, 0x35, 0x50, 0xf9, 0x4b, 0x75, 0x4f, 0x68, 0xe8, 0x05, 0xa1, 0x8f, 0x0a, 0x79,
+	0xb5, 0x2b, 0xcb, 0x42, 0x3d, 0xdd, 0x64, 0x33, 0x75, 0xb7, 0xcf, 0x62, 0x41, 0x3d, 0x64, 0xab,
+	0xc0, 0x53, 0xf5, 0xd9, 0x34, 0xa2, 0x31, 0xa7, 0x1e, 0xf5, 0x50, 0x71, 0xfb, 0xef, 0x56, 0xfe,
+	0x4d, 0xf5, 0xfd, 0xc8, 0xc1, 0xb5, 0xee, 0x94, 0x85, 0x14, 0x15, 0x54, 0x4a, 0x66, 0x73, 0x41,
+	0xc2, 0x01, 0x1d, 0x8f, 0x6f, 0x3e, 0x7c, 0xce, 0xd8, 0xd9, 0x98, 0x3d, 0x43, 0xb6, 0x8c, 0x74,
+	0xa6, 0x3e, 0x35, 0x3f, 0x2c, 0x51, 0x71, 0x9e, 0xfe, 0x70, 0xca, 0xa9, 0x87, 0x4a, 0xf9, 0x87,
+	0x8f, 0x27, 0x11, 0xe3, 0x3c, 0x90, 0xdd, 0xb6, 0xb4, 0xfd, 0xdc, 0x82, 0xb5, 0x45, 0x3b, 0x03,
+	0xff, 0x08, 0x9c, 0x45, 0xfa, 0xee, 0x54, 0x30, 0x54, 0xc0, 0x5f, 0xc2, 0xfd, 0x45, 0xd6, 0x87,
+	0x2c, 0x08, 0xc5, 0xf1, 0x24, 0x1a, 0x07, 0x83, 0x40, 0xce, 0xd6, 0x5d, 0xb0, 0xc3, 0x4b, 0x03,
+	0xb3, 0xb7, 0xaf, 0xa0, 0x99, 0xdf, 0xa0, 0xf9, 0x02, 0x77, 0x3d, 0x4f, 0x6e, 0x4d, 0x54, 0x90,
+	0x71, 0xcc, 0xd4, 0x2e, 0x9d, 0xb0, 0x0b, 0xaa, 0x2c, 0x56, 0xde, 0xf2, 0x6d, 0xe4, 0x11, 0xa1,
+	0x2d, 0x76, 0x3e, 0x90, 0xae, 0xe7, 0x3d, 0xd2, 0xbf, 0x54, 0x94, 0xb5, 0xb8, 0x7f, 0xf8, 0xe2,
+	0x75, 0xab, 0xf0, 0xf2, 0x75, 0xab, 0xf0, 0xe2, 0xba, 0x65, 0xbd, 0xbc, 0x6e, 0x59, 0xff, 0xbd,
+	0x6e, 0x59, 0x7f, 0x79, 0xd3, 0x2a, 0xbc, 0x7c, 0xd3, 0x2a, 0xfc, 0xfb, 0x4d, 0xab, 0xf0, 0xc7,
+	0x2f, 0xfc, 0x40, 0x8c, 0xa6, 0xfd, 0x9d, 0x01, 0x9b, 0xec, 0x9a, 0x55, 0xf6, 0x95, 0x5c, 0x65,
+	0xbb, 0xe9, 0x3f, 0x51, 0xbf, 0x5f, 0x56, 0x7f, 0x3b, 0xf8, 0xf9, 0xff, 0x02, 0x00, 0x00, 0xff,
+	0xff, 0x9b, 0x0f, 0xc2, 0xf1, 0x7e, 0x10, 0x00, 0x00,
 }
 
 func (m *Entry) Marshal() (dAtA []byte, err error) {
@@ -980,6 +1276,35 @@ func (m *SnapshotConf) MarshalToSizedBuffer(dAtA []byte) (int, error) {
 	_ = i
 	var l int
 	_ = l
+	if m.LastOutcome != nil {
+		{
+			size, err := m.LastOutcome.MarshalToSizedBuffer(dAtA[:i])
+			if err != nil {
+				return 0, err
+			}
+			i -= size
+			i = encodeVarintRaft(dAtA, i, uint64(size))
+		}
+		i--
+		dAtA[i] = 0x32
+	}
+	if m.Target != nil {
+		{
+			size, err := m.Target.MarshalToSizedBuffer(dAtA[:i])
+			if err != nil {
+				return 0, err
+			}
+			i -= size
+			i = encodeVarintRaft(dAtA, i, uint64(size))
+		}
+		i--
+		dAtA[i] = 0x2a
+	}
+	if m.ConfChangeEffect != 0 {
+		i = encodeVarintRaft(dAtA, i, uint64(m.ConfChangeEffect))
+		i--
+		dAtA[i] = 0x20
+	}
 	if len(m.Members) > 0 {
 		for iNdEx := len(m.Members) - 1; iNdEx >= 0; iNdEx-- {
 			{
@@ -1242,6 +1567,41 @@ func (m *ConfState) MarshalToSizedBuffer(dAtA []byte) (int, error) {
 	_ = i
 	var l int
 	_ = l
+	if m.LastOutcome != nil {
+		{
+			size, err := m.LastOutcome.MarshalToSizedBuffer(dAtA[:i])
+			if err != nil {
+				return 0, err
+			}
+			i -= size
+			i = encodeVarintRaft(dAtA, i, uint64(size))
+		}
+		i--
+		dAtA[i] = 0x6
+		i--
+		dAtA[i] = 0xc2
+	}
+	if m.Target != nil {
+		{
+			size, err := m.Target.MarshalToSizedBuffer(dAtA[:i])
+			if err != nil {
+				return 0, err
+			}
+			i -= size
+			i = encodeVarintRaft(dAtA, i, uint64(size))
+		}
+		i--
+		dAtA[i] = 0x6
+		i--
+		dAtA[i] = 0xba
+	}
+	if m.ConfChangeEffect != 0 {
+		i = encodeVarintRaft(dAtA, i, uint64(m.ConfChangeEffect))
+		i--
+		dAtA[i] = 0x6
+		i--
+		dAtA[i] = 0xb0
+	}
 	if len(m.Members) > 0 {
 		for iNdEx := len(m.Members) - 1; iNdEx >= 0; iNdEx-- {
 			{
@@ -1302,6 +1662,177 @@ func (m *ConfState) MarshalToSizedBuffer(dAtA []byte) (int, error) {
 			i--
 			dAtA[i] = 0x8
 		}
+	}
+	return len(dAtA) - i, nil
+}
+
+func (m *MembershipTarget) Marshal() (dAtA []byte, err error) {
+	size := m.Size()
+	dAtA = make([]byte, size)
+	n, err := m.MarshalToSizedBuffer(dAtA[:size])
+	if err != nil {
+		return nil, err
+	}
+	return dAtA[:n], nil
+}
+
+func (m *MembershipTarget) MarshalTo(dAtA []byte) (int, error) {
+	size := m.Size()
+	return m.MarshalToSizedBuffer(dAtA[:size])
+}
+
+func (m *MembershipTarget) MarshalToSizedBuffer(dAtA []byte) (int, error) {
+	i := len(dAtA)
+	_ = i
+	var l int
+	_ = l
+	if len(m.Members) > 0 {
+		for iNdEx := len(m.Members) - 1; iNdEx >= 0; iNdEx-- {
+			{
+				size, err := m.Members[iNdEx].MarshalToSizedBuffer(dAtA[:i])
+				if err != nil {
+					return 0, err
+				}
+				i -= size
+				i = encodeVarintRaft(dAtA, i, uint64(size))
+			}
+			i--
+			dAtA[i] = 0x22
+		}
+	}
+	if len(m.Learners) > 0 {
+		for iNdEx := len(m.Learners) - 1; iNdEx >= 0; iNdEx-- {
+			i = encodeVarintRaft(dAtA, i, uint64(m.Learners[iNdEx]))
+			i--
+			dAtA[i] = 0x18
+		}
+	}
+	if len(m.Voters) > 0 {
+		for iNdEx := len(m.Voters) - 1; iNdEx >= 0; iNdEx-- {
+			i = encodeVarintRaft(dAtA, i, uint64(m.Voters[iNdEx]))
+			i--
+			dAtA[i] = 0x10
+		}
+	}
+	if m.Version != 0 {
+		i = encodeVarintRaft(dAtA, i, uint64(m.Version))
+		i--
+		dAtA[i] = 0x8
+	}
+	return len(dAtA) - i, nil
+}
+
+func (m *MembershipOutcome) Marshal() (dAtA []byte, err error) {
+	size := m.Size()
+	dAtA = make([]byte, size)
+	n, err := m.MarshalToSizedBuffer(dAtA[:size])
+	if err != nil {
+		return nil, err
+	}
+	return dAtA[:n], nil
+}
+
+func (m *MembershipOutcome) MarshalTo(dAtA []byte) (int, error) {
+	size := m.Size()
+	return m.MarshalToSizedBuffer(dAtA[:size])
+}
+
+func (m *MembershipOutcome) MarshalToSizedBuffer(dAtA []byte) (int, error) {
+	i := len(dAtA)
+	_ = i
+	var l int
+	_ = l
+	if m.Index != 0 {
+		i = encodeVarintRaft(dAtA, i, uint64(m.Index))
+		i--
+		dAtA[i] = 0x28
+	}
+	if m.Node != 0 {
+		i = encodeVarintRaft(dAtA, i, uint64(m.Node))
+		i--
+		dAtA[i] = 0x20
+	}
+	if m.Reason != 0 {
+		i = encodeVarintRaft(dAtA, i, uint64(m.Reason))
+		i--
+		dAtA[i] = 0x18
+	}
+	if m.Result != 0 {
+		i = encodeVarintRaft(dAtA, i, uint64(m.Result))
+		i--
+		dAtA[i] = 0x10
+	}
+	if m.Version != 0 {
+		i = encodeVarintRaft(dAtA, i, uint64(m.Version))
+		i--
+		dAtA[i] = 0x8
+	}
+	return len(dAtA) - i, nil
+}
+
+func (m *MembershipChange) Marshal() (dAtA []byte, err error) {
+	size := m.Size()
+	dAtA = make([]byte, size)
+	n, err := m.MarshalToSizedBuffer(dAtA[:size])
+	if err != nil {
+		return nil, err
+	}
+	return dAtA[:n], nil
+}
+
+func (m *MembershipChange) MarshalTo(dAtA []byte) (int, error) {
+	size := m.Size()
+	return m.MarshalToSizedBuffer(dAtA[:size])
+}
+
+func (m *MembershipChange) MarshalToSizedBuffer(dAtA []byte) (int, error) {
+	i := len(dAtA)
+	_ = i
+	var l int
+	_ = l
+	if m.HasExpected {
+		i--
+		if m.HasExpected {
+			dAtA[i] = 1
+		} else {
+			dAtA[i] = 0
+		}
+		i--
+		dAtA[i] = 0x28
+	}
+	if m.Expected != 0 {
+		i = encodeVarintRaft(dAtA, i, uint64(m.Expected))
+		i--
+		dAtA[i] = 0x20
+	}
+	if m.Version != 0 {
+		i = encodeVarintRaft(dAtA, i, uint64(m.Version))
+		i--
+		dAtA[i] = 0x18
+	}
+	if m.Outcome != nil {
+		{
+			size, err := m.Outcome.MarshalToSizedBuffer(dAtA[:i])
+			if err != nil {
+				return 0, err
+			}
+			i -= size
+			i = encodeVarintRaft(dAtA, i, uint64(size))
+		}
+		i--
+		dAtA[i] = 0x12
+	}
+	if m.Target != nil {
+		{
+			size, err := m.Target.MarshalToSizedBuffer(dAtA[:i])
+			if err != nil {
+				return 0, err
+			}
+			i -= size
+			i = encodeVarintRaft(dAtA, i, uint64(size))
+		}
+		i--
+		dAtA[i] = 0xa
 	}
 	return len(dAtA) - i, nil
 }
@@ -1448,6 +1979,20 @@ func (m *ConfChangeV2) MarshalToSizedBuffer(dAtA []byte) (int, error) {
 	_ = i
 	var l int
 	_ = l
+	if m.Membership != nil {
+		{
+			size, err := m.Membership.MarshalToSizedBuffer(dAtA[:i])
+			if err != nil {
+				return 0, err
+			}
+			i -= size
+			i = encodeVarintRaft(dAtA, i, uint64(size))
+		}
+		i--
+		dAtA[i] = 0x6
+		i--
+		dAtA[i] = 0xa2
+	}
 	if len(m.Context) > 0 {
 		i -= len(m.Context)
 		copy(dAtA[i:], m.Context)
@@ -1544,6 +2089,17 @@ func (m *SnapshotConf) Size() (n int) {
 			l = e.Size()
 			n += 1 + l + sovRaft(uint64(l))
 		}
+	}
+	if m.ConfChangeEffect != 0 {
+		n += 1 + sovRaft(uint64(m.ConfChangeEffect))
+	}
+	if m.Target != nil {
+		l = m.Target.Size()
+		n += 1 + l + sovRaft(uint64(l))
+	}
+	if m.LastOutcome != nil {
+		l = m.LastOutcome.Size()
+		n += 1 + l + sovRaft(uint64(l))
 	}
 	return n
 }
@@ -1681,6 +2237,95 @@ func (m *ConfState) Size() (n int) {
 			n += 2 + l + sovRaft(uint64(l))
 		}
 	}
+	if m.ConfChangeEffect != 0 {
+		n += 2 + sovRaft(uint64(m.ConfChangeEffect))
+	}
+	if m.Target != nil {
+		l = m.Target.Size()
+		n += 2 + l + sovRaft(uint64(l))
+	}
+	if m.LastOutcome != nil {
+		l = m.LastOutcome.Size()
+		n += 2 + l + sovRaft(uint64(l))
+	}
+	return n
+}
+
+func (m *MembershipTarget) Size() (n int) {
+	if m == nil {
+		return 0
+	}
+	var l int
+	_ = l
+	if m.Version != 0 {
+		n += 1 + sovRaft(uint64(m.Version))
+	}
+	if len(m.Voters) > 0 {
+		for _, e := range m.Voters {
+			n += 1 + sovRaft(uint64(e))
+		}
+	}
+	if len(m.Learners) > 0 {
+		for _, e := range m.Learners {
+			n += 1 + sovRaft(uint64(e))
+		}
+	}
+	if len(m.Members) > 0 {
+		for _, e := range m.Members {
+			l = e.Size()
+			n += 1 + l + sovRaft(uint64(l))
+		}
+	}
+	return n
+}
+
+func (m *MembershipOutcome) Size() (n int) {
+	if m == nil {
+		return 0
+	}
+	var l int
+	_ = l
+	if m.Version != 0 {
+		n += 1 + sovRaft(uint64(m.Version))
+	}
+	if m.Result != 0 {
+		n += 1 + sovRaft(uint64(m.Result))
+	}
+	if m.Reason != 0 {
+		n += 1 + sovRaft(uint64(m.Reason))
+	}
+	if m.Node != 0 {
+		n += 1 + sovRaft(uint64(m.Node))
+	}
+	if m.Index != 0 {
+		n += 1 + sovRaft(uint64(m.Index))
+	}
+	return n
+}
+
+func (m *MembershipChange) Size() (n int) {
+	if m == nil {
+		return 0
+	}
+	var l int
+	_ = l
+	if m.Target != nil {
+		l = m.Target.Size()
+		n += 1 + l + sovRaft(uint64(l))
+	}
+	if m.Outcome != nil {
+		l = m.Outcome.Size()
+		n += 1 + l + sovRaft(uint64(l))
+	}
+	if m.Version != 0 {
+		n += 1 + sovRaft(uint64(m.Version))
+	}
+	if m.Expected != 0 {
+		n += 1 + sovRaft(uint64(m.Expected))
+	}
+	if m.HasExpected {
+		n += 2
+	}
 	return n
 }
 
@@ -1759,6 +2404,10 @@ func (m *ConfChangeV2) Size() (n int) {
 	l = len(m.Context)
 	if l > 0 {
 		n += 1 + l + sovRaft(uint64(l))
+	}
+	if m.Membership != nil {
+		l = m.Membership.Size()
+		n += 2 + l + sovRaft(uint64(l))
 	}
 	return n
 }
@@ -2129,6 +2778,97 @@ func (m *SnapshotConf) Unmarshal(dAtA []byte) error {
 			}
 			m.Members = append(m.Members, Member{})
 			if err := m.Members[len(m.Members)-1].Unmarshal(dAtA[iNdEx:postIndex]); err != nil {
+				return err
+			}
+			iNdEx = postIndex
+		case 4:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field ConfChangeEffect", wireType)
+			}
+			m.ConfChangeEffect = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowRaft
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.ConfChangeEffect |= ConfChangeEffect(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 5:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Target", wireType)
+			}
+			var msglen int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowRaft
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				msglen |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			if msglen < 0 {
+				return ErrInvalidLengthRaft
+			}
+			postIndex := iNdEx + msglen
+			if postIndex < 0 {
+				return ErrInvalidLengthRaft
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			if m.Target == nil {
+				m.Target = &MembershipTarget{}
+			}
+			if err := m.Target.Unmarshal(dAtA[iNdEx:postIndex]); err != nil {
+				return err
+			}
+			iNdEx = postIndex
+		case 6:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field LastOutcome", wireType)
+			}
+			var msglen int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowRaft
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				msglen |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			if msglen < 0 {
+				return ErrInvalidLengthRaft
+			}
+			postIndex := iNdEx + msglen
+			if postIndex < 0 {
+				return ErrInvalidLengthRaft
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			if m.LastOutcome == nil {
+				m.LastOutcome = &MembershipOutcome{}
+			}
+			if err := m.LastOutcome.Unmarshal(dAtA[iNdEx:postIndex]); err != nil {
 				return err
 			}
 			iNdEx = postIndex
@@ -3186,6 +3926,677 @@ func (m *ConfState) Unmarshal(dAtA []byte) error {
 				return err
 			}
 			iNdEx = postIndex
+		case 102:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field ConfChangeEffect", wireType)
+			}
+			m.ConfChangeEffect = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowRaft
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.ConfChangeEffect |= ConfChangeEffect(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 103:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Target", wireType)
+			}
+			var msglen int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowRaft
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				msglen |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			if msglen < 0 {
+				return ErrInvalidLengthRaft
+			}
+			postIndex := iNdEx + msglen
+			if postIndex < 0 {
+				return ErrInvalidLengthRaft
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			if m.Target == nil {
+				m.Target = &MembershipTarget{}
+			}
+			if err := m.Target.Unmarshal(dAtA[iNdEx:postIndex]); err != nil {
+				return err
+			}
+			iNdEx = postIndex
+		case 104:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field LastOutcome", wireType)
+			}
+			var msglen int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowRaft
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				msglen |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			if msglen < 0 {
+				return ErrInvalidLengthRaft
+			}
+			postIndex := iNdEx + msglen
+			if postIndex < 0 {
+				return ErrInvalidLengthRaft
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			if m.LastOutcome == nil {
+				m.LastOutcome = &MembershipOutcome{}
+			}
+			if err := m.LastOutcome.Unmarshal(dAtA[iNdEx:postIndex]); err != nil {
+				return err
+			}
+			iNdEx = postIndex
+		default:
+			iNdEx = preIndex
+			skippy, err := skipRaft(dAtA[iNdEx:])
+			if err != nil {
+				return err
+			}
+			if (skippy < 0) || (iNdEx+skippy) < 0 {
+				return ErrInvalidLengthRaft
+			}
+			if (iNdEx + skippy) > l {
+				return io.ErrUnexpectedEOF
+			}
+			iNdEx += skippy
+		}
+	}
+
+	if iNdEx > l {
+		return io.ErrUnexpectedEOF
+	}
+	return nil
+}
+func (m *MembershipTarget) Unmarshal(dAtA []byte) error {
+	l := len(dAtA)
+	iNdEx := 0
+	for iNdEx < l {
+		preIndex := iNdEx
+		var wire uint64
+		for shift := uint(0); ; shift += 7 {
+			if shift >= 64 {
+				return ErrIntOverflowRaft
+			}
+			if iNdEx >= l {
+				return io.ErrUnexpectedEOF
+			}
+			b := dAtA[iNdEx]
+			iNdEx++
+			wire |= uint64(b&0x7F) << shift
+			if b < 0x80 {
+				break
+			}
+		}
+		fieldNum := int32(wire >> 3)
+		wireType := int(wire & 0x7)
+		if wireType == 4 {
+			return fmt.Errorf("proto: MembershipTarget: wiretype end group for non-group")
+		}
+		if fieldNum <= 0 {
+			return fmt.Errorf("proto: MembershipTarget: illegal tag %d (wire type %d)", fieldNum, wire)
+		}
+		switch fieldNum {
+		case 1:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Version", wireType)
+			}
+			m.Version = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowRaft
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.Version |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 2:
+			if wireType == 0 {
+				var v uint64
+				for shift := uint(0); ; shift += 7 {
+					if shift >= 64 {
+						return ErrIntOverflowRaft
+					}
+					if iNdEx >= l {
+						return io.ErrUnexpectedEOF
+					}
+					b := dAtA[iNdEx]
+					iNdEx++
+					v |= uint64(b&0x7F) << shift
+					if b < 0x80 {
+						break
+					}
+				}
+				m.Voters = append(m.Voters, v)
+			} else if wireType == 2 {
+				var packedLen int
+				for shift := uint(0); ; shift += 7 {
+					if shift >= 64 {
+						return ErrIntOverflowRaft
+					}
+					if iNdEx >= l {
+						return io.ErrUnexpectedEOF
+					}
+					b := dAtA[iNdEx]
+					iNdEx++
+					packedLen |= int(b&0x7F) << shift
+					if b < 0x80 {
+						break
+					}
+				}
+				if packedLen < 0 {
+					return ErrInvalidLengthRaft
+				}
+				postIndex := iNdEx + packedLen
+				if postIndex < 0 {
+					return ErrInvalidLengthRaft
+				}
+				if postIndex > l {
+					return io.ErrUnexpectedEOF
+				}
+				var elementCount int
+				var count int
+				for _, integer := range dAtA[iNdEx:postIndex] {
+					if integer < 128 {
+						count++
+					}
+				}
+				elementCount = count
+				if elementCount != 0 && len(m.Voters) == 0 {
+					m.Voters = make([]uint64, 0, elementCount)
+				}
+				for iNdEx < postIndex {
+					var v uint64
+					for shift := uint(0); ; shift += 7 {
+						if shift >= 64 {
+							return ErrIntOverflowRaft
+						}
+						if iNdEx >= l {
+							return io.ErrUnexpectedEOF
+						}
+						b := dAtA[iNdEx]
+						iNdEx++
+						v |= uint64(b&0x7F) << shift
+						if b < 0x80 {
+							break
+						}
+					}
+					m.Voters = append(m.Voters, v)
+				}
+			} else {
+				return fmt.Errorf("proto: wrong wireType = %d for field Voters", wireType)
+			}
+		case 3:
+			if wireType == 0 {
+				var v uint64
+				for shift := uint(0); ; shift += 7 {
+					if shift >= 64 {
+						return ErrIntOverflowRaft
+					}
+					if iNdEx >= l {
+						return io.ErrUnexpectedEOF
+					}
+					b := dAtA[iNdEx]
+					iNdEx++
+					v |= uint64(b&0x7F) << shift
+					if b < 0x80 {
+						break
+					}
+				}
+				m.Learners = append(m.Learners, v)
+			} else if wireType == 2 {
+				var packedLen int
+				for shift := uint(0); ; shift += 7 {
+					if shift >= 64 {
+						return ErrIntOverflowRaft
+					}
+					if iNdEx >= l {
+						return io.ErrUnexpectedEOF
+					}
+					b := dAtA[iNdEx]
+					iNdEx++
+					packedLen |= int(b&0x7F) << shift
+					if b < 0x80 {
+						break
+					}
+				}
+				if packedLen < 0 {
+					return ErrInvalidLengthRaft
+				}
+				postIndex := iNdEx + packedLen
+				if postIndex < 0 {
+					return ErrInvalidLengthRaft
+				}
+				if postIndex > l {
+					return io.ErrUnexpectedEOF
+				}
+				var elementCount int
+				var count int
+				for _, integer := range dAtA[iNdEx:postIndex] {
+					if integer < 128 {
+						count++
+					}
+				}
+				elementCount = count
+				if elementCount != 0 && len(m.Learners) == 0 {
+					m.Learners = make([]uint64, 0, elementCount)
+				}
+				for iNdEx < postIndex {
+					var v uint64
+					for shift := uint(0); ; shift += 7 {
+						if shift >= 64 {
+							return ErrIntOverflowRaft
+						}
+						if iNdEx >= l {
+							return io.ErrUnexpectedEOF
+						}
+						b := dAtA[iNdEx]
+						iNdEx++
+						v |= uint64(b&0x7F) << shift
+						if b < 0x80 {
+							break
+						}
+					}
+					m.Learners = append(m.Learners, v)
+				}
+			} else {
+				return fmt.Errorf("proto: wrong wireType = %d for field Learners", wireType)
+			}
+		case 4:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Members", wireType)
+			}
+			var msglen int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowRaft
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				msglen |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			if msglen < 0 {
+				return ErrInvalidLengthRaft
+			}
+			postIndex := iNdEx + msglen
+			if postIndex < 0 {
+				return ErrInvalidLengthRaft
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.Members = append(m.Members, Member{})
+			if err := m.Members[len(m.Members)-1].Unmarshal(dAtA[iNdEx:postIndex]); err != nil {
+				return err
+			}
+			iNdEx = postIndex
+		default:
+			iNdEx = preIndex
+			skippy, err := skipRaft(dAtA[iNdEx:])
+			if err != nil {
+				return err
+			}
+			if (skippy < 0) || (iNdEx+skippy) < 0 {
+				return ErrInvalidLengthRaft
+			}
+			if (iNdEx + skippy) > l {
+				return io.ErrUnexpectedEOF
+			}
+			iNdEx += skippy
+		}
+	}
+
+	if iNdEx > l {
+		return io.ErrUnexpectedEOF
+	}
+	return nil
+}
+func (m *MembershipOutcome) Unmarshal(dAtA []byte) error {
+	l := len(dAtA)
+	iNdEx := 0
+	for iNdEx < l {
+		preIndex := iNdEx
+		var wire uint64
+		for shift := uint(0); ; shift += 7 {
+			if shift >= 64 {
+				return ErrIntOverflowRaft
+			}
+			if iNdEx >= l {
+				return io.ErrUnexpectedEOF
+			}
+			b := dAtA[iNdEx]
+			iNdEx++
+			wire |= uint64(b&0x7F) << shift
+			if b < 0x80 {
+				break
+			}
+		}
+		fieldNum := int32(wire >> 3)
+		wireType := int(wire & 0x7)
+		if wireType == 4 {
+			return fmt.Errorf("proto: MembershipOutcome: wiretype end group for non-group")
+		}
+		if fieldNum <= 0 {
+			return fmt.Errorf("proto: MembershipOutcome: illegal tag %d (wire type %d)", fieldNum, wire)
+		}
+		switch fieldNum {
+		case 1:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Version", wireType)
+			}
+			m.Version = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowRaft
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.Version |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 2:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Result", wireType)
+			}
+			m.Result = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowRaft
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.Result |= MembershipResult(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 3:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Reason", wireType)
+			}
+			m.Reason = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowRaft
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.Reason |= MembershipReason(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 4:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Node", wireType)
+			}
+			m.Node = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowRaft
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.Node |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 5:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Index", wireType)
+			}
+			m.Index = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowRaft
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.Index |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		default:
+			iNdEx = preIndex
+			skippy, err := skipRaft(dAtA[iNdEx:])
+			if err != nil {
+				return err
+			}
+			if (skippy < 0) || (iNdEx+skippy) < 0 {
+				return ErrInvalidLengthRaft
+			}
+			if (iNdEx + skippy) > l {
+				return io.ErrUnexpectedEOF
+			}
+			iNdEx += skippy
+		}
+	}
+
+	if iNdEx > l {
+		return io.ErrUnexpectedEOF
+	}
+	return nil
+}
+func (m *MembershipChange) Unmarshal(dAtA []byte) error {
+	l := len(dAtA)
+	iNdEx := 0
+	for iNdEx < l {
+		preIndex := iNdEx
+		var wire uint64
+		for shift := uint(0); ; shift += 7 {
+			if shift >= 64 {
+				return ErrIntOverflowRaft
+			}
+			if iNdEx >= l {
+				return io.ErrUnexpectedEOF
+			}
+			b := dAtA[iNdEx]
+			iNdEx++
+			wire |= uint64(b&0x7F) << shift
+			if b < 0x80 {
+				break
+			}
+		}
+		fieldNum := int32(wire >> 3)
+		wireType := int(wire & 0x7)
+		if wireType == 4 {
+			return fmt.Errorf("proto: MembershipChange: wiretype end group for non-group")
+		}
+		if fieldNum <= 0 {
+			return fmt.Errorf("proto: MembershipChange: illegal tag %d (wire type %d)", fieldNum, wire)
+		}
+		switch fieldNum {
+		case 1:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Target", wireType)
+			}
+			var msglen int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowRaft
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				msglen |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			if msglen < 0 {
+				return ErrInvalidLengthRaft
+			}
+			postIndex := iNdEx + msglen
+			if postIndex < 0 {
+				return ErrInvalidLengthRaft
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			if m.Target == nil {
+				m.Target = &MembershipTarget{}
+			}
+			if err := m.Target.Unmarshal(dAtA[iNdEx:postIndex]); err != nil {
+				return err
+			}
+			iNdEx = postIndex
+		case 2:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Outcome", wireType)
+			}
+			var msglen int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowRaft
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				msglen |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			if msglen < 0 {
+				return ErrInvalidLengthRaft
+			}
+			postIndex := iNdEx + msglen
+			if postIndex < 0 {
+				return ErrInvalidLengthRaft
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			if m.Outcome == nil {
+				m.Outcome = &MembershipOutcome{}
+			}
+			if err := m.Outcome.Unmarshal(dAtA[iNdEx:postIndex]); err != nil {
+				return err
+			}
+			iNdEx = postIndex
+		case 3:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Version", wireType)
+			}
+			m.Version = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowRaft
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.Version |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 4:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Expected", wireType)
+			}
+			m.Expected = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowRaft
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.Expected |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 5:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field HasExpected", wireType)
+			}
+			var v int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowRaft
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				v |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			m.HasExpected = bool(v != 0)
 		default:
 			iNdEx = preIndex
 			skippy, err := skipRaft(dAtA[iNdEx:])
@@ -3687,6 +5098,42 @@ func (m *ConfChangeV2) Unmarshal(dAtA []byte) error {
 			m.Context = append(m.Context[:0], dAtA[iNdEx:postIndex]...)
 			if m.Context == nil {
 				m.Context = []byte{}
+			}
+			iNdEx = postIndex
+		case 100:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Membership", wireType)
+			}
+			var msglen int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return ErrIntOverflowRaft
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				msglen |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			if msglen < 0 {
+				return ErrInvalidLengthRaft
+			}
+			postIndex := iNdEx + msglen
+			if postIndex < 0 {
+				return ErrInvalidLengthRaft
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			if m.Membership == nil {
+				m.Membership = &MembershipChange{}
+			}
+			if err := m.Membership.Unmarshal(dAtA[iNdEx:postIndex]); err != nil {
+				return err
 			}
 			iNdEx = postIndex
 		default:

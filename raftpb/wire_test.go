@@ -109,6 +109,34 @@ var vectorMessages = map[string]record{
 	},
 	"confstate-members":  &ConfState{Voters: []uint64{1}, Members: []Member{{ID: 1, Context: []byte("a:1")}}},
 	"confchange-context": &ConfChangeV2{Changes: []ConfChangeSingle{{NodeID: 4, Context: []byte("x")}}},
+	"confstate-target": &ConfState{
+		Voters: []uint64{1}, ConfChangeEffect: ConfChangeOnAppend,
+		Target: &MembershipTarget{
+			Version: 8, Voters: []uint64{1, 2}, Learners: []uint64{300}, Members: []Member{{ID: 2, Context: []byte("b:2")}},
+		},
+		LastOutcome: &MembershipOutcome{Version: 5, Result: MembershipAborted, Reason: MembershipTooSlow, Node: 4, Index: 7},
+	},
+	"snapshot-target": &SnapshotMetadata{
+		Index: 20, Term: 6,
+		ConfState: ConfState{
+			Voters: []uint64{1}, ConfChangeEffect: ConfChangeOnAppend, Target: &MembershipTarget{Version: 8, Voters: []uint64{2}},
+			LastOutcome: &MembershipOutcome{Version: 5, Result: MembershipReached, Index: 7},
+		},
+	},
+	"confchange-set-target": &ConfChangeV2{
+		Changes: []ConfChangeSingle{{}},
+		Membership: &MembershipChange{
+			Target: &MembershipTarget{Voters: []uint64{1, 2}}, Expected: 3, HasExpected: true,
+		},
+	},
+	"confchange-outcome": &ConfChangeV2{
+		Changes:    []ConfChangeSingle{{}},
+		Membership: &MembershipChange{Outcome: &MembershipOutcome{Version: 8, Result: MembershipReached}},
+	},
+	"confchange-step": &ConfChangeV2{
+		Changes:    []ConfChangeSingle{{Type: ConfChangeAddLearnerNode, NodeID: 4}},
+		Membership: &MembershipChange{Version: 8},
+	},
 	"confstate":          &ConfState{Voters: []uint64{1, 300}},
 	"confstate-packed":   &ConfState{Voters: []uint64{1, 300}},
 	"confchange-learner": &ConfChange{ID: 7, Type: ConfChangeAddLearnerNode, NodeID: 4, Context: []byte("a")},
@@ -155,16 +183,20 @@ func TestFieldNumbers(t *testing.T) {
 	want := map[record]string{
 		&Entry{}:            "1 Type, 2 Term, 3 Index, 4 Data",
 		&SnapshotMetadata{}: "1 ConfState, 2 Index, 3 Term",
-		&SnapshotConf{}:     "1 SnapshotIndex, 2 Index, 3 Members",
+		&SnapshotConf{}:     "1 SnapshotIndex, 2 Index, 3 Members, 4 ConfChangeEffect, 5 Target, 6 LastOutcome",
 		&Snapshot{}:         "1 Data, 2 Metadata",
 		&Message{}: "1 Type, 2 To, 3 From, 4 Term, 5 LogTerm, 6 Index, 7 Entries, 8 Commit, 9 Snapshot, " +
 			"10 Reject, 11 RejectHint, 12 Context, 13 Vote, 100 NoAnswer, 101 Round, 102 LeaseTicks",
-		&HardState{}:        "1 Term, 2 Vote, 3 Commit",
-		&ConfState{}:        "1 Voters, 2 Learners, 3 VotersOutgoing, 4 LearnersNext, 5 AutoLeave, 100 Index, 101 Members",
-		&Member{}:           "1 ID, 2 Context",
-		&ConfChange{}:       "1 ID, 2 Type, 3 NodeID, 4 Context",
-		&ConfChangeSingle{}: "1 Type, 2 NodeID, 100 Context",
-		&ConfChangeV2{}:     "1 Transition, 2 Changes, 3 Context",
+		&HardState{}: "1 Term, 2 Vote, 3 Commit",
+		&ConfState{}: "1 Voters, 2 Learners, 3 VotersOutgoing, 4 LearnersNext, 5 AutoLeave, 100 Index, 101 Members, " +
+			"102 ConfChangeEffect, 103 Target, 104 LastOutcome",
+		&Member{}:            "1 ID, 2 Context",
+		&ConfChange{}:        "1 ID, 2 Type, 3 NodeID, 4 Context",
+		&ConfChangeSingle{}:  "1 Type, 2 NodeID, 100 Context",
+		&ConfChangeV2{}:      "1 Transition, 2 Changes, 3 Context, 100 Membership",
+		&MembershipTarget{}:  "1 Version, 2 Voters, 3 Learners, 4 Members",
+		&MembershipOutcome{}: "1 Version, 2 Result, 3 Reason, 4 Node, 5 Index",
+		&MembershipChange{}:  "1 Target, 2 Outcome, 3 Version, 4 Expected, 5 HasExpected",
 	}
 	for r, fields := range want {
 		var got []string
@@ -191,6 +223,10 @@ func TestEnumValues(t *testing.T) {
 		{ConfChangeTransition_name, "ConfChangeTransitionAuto ConfChangeTransitionJointImplicit " +
 			"ConfChangeTransitionJointExplicit"},
 		{ConfChangeType_name, "ConfChangeAddNode ConfChangeRemoveNode ConfChangeUpdateNode ConfChangeAddLearnerNode"},
+		{ConfChangeEffect_name, "ConfChangeOnApply ConfChangeOnAppend"},
+		{MembershipResult_name, "MembershipPending MembershipReached MembershipAborted MembershipSuperseded"},
+		{MembershipReason_name, "MembershipReasonNone MembershipCancelled MembershipTooSlow MembershipNoAnswer " +
+			"MembershipRefused MembershipImpossible"},
 	} {
 		values := strings.Fields(enum.values)
 		require.Len(t, enum.names, len(values))

@@ -75,6 +75,8 @@ func checkConfState(p *probe) {
 		{
 			Voters: []uint64{1, 2}, VotersOutgoing: []uint64{1, 3}, Learners: []uint64{5}, LearnersNext: []uint64{3},
 			AutoLeave: true, Index: 9, Members: []pb.Member{{ID: 5, Context: []byte("e:5")}},
+			ConfChangeEffect: pb.ConfChangeOnAppend, Target: &pb.MembershipTarget{Version: 7, Voters: []uint64{1, 2}},
+			LastOutcome: &pb.MembershipOutcome{Version: 5, Result: pb.MembershipReached, Index: 6},
 		},
 	} {
 		p.setConf(cs)

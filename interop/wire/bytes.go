@@ -132,11 +132,21 @@ func testMessageTypes(t *testing.T, p Peer) {
 // What only we have reaches us through a peer that keeps unknown fields, as when one forwards a message, and is gone
 // after one that does not: both have to be borne, so both are said here.
 func testOwnFields(t *testing.T, p Peer) {
+	target := &pb.MembershipTarget{Version: 9, Voters: []uint64{1}, Members: []pb.Member{{ID: 1, Context: []byte("a:1")}}}
 	for _, r := range []Record{
 		&pb.Message{Type: pb.MsgHeartbeatResp, To: 1, NoAnswer: true, Round: 7, LeaseTicks: 10},
 		&pb.ConfState{Voters: []uint64{1}, Index: 9, Members: []pb.Member{{ID: 1, Context: []byte("a:1")}}},
 		&pb.SnapshotMetadata{Index: 20, ConfState: pb.ConfState{Index: 9, Members: []pb.Member{{ID: 1, Context: []byte("a:1")}}}},
+		&pb.ConfState{
+			Voters: []uint64{1}, ConfChangeEffect: pb.ConfChangeOnAppend, Target: target,
+			LastOutcome: &pb.MembershipOutcome{Version: 4, Result: pb.MembershipReached, Index: 8},
+		},
+		&pb.SnapshotMetadata{Index: 20, ConfState: pb.ConfState{
+			Voters: []uint64{1}, ConfChangeEffect: pb.ConfChangeOnAppend, Target: target,
+			LastOutcome: &pb.MembershipOutcome{Version: 4, Result: pb.MembershipReached, Index: 8},
+		}},
 		&pb.ConfChangeSingle{NodeID: 3, Context: []byte("c:3")},
+		&pb.ConfChangeV2{Changes: []pb.ConfChangeSingle{{}}, Membership: &pb.MembershipChange{Target: target}},
 	} {
 		bare := proto.Clone(r).(Record)
 		clearFields(bare, isOwn)

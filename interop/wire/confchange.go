@@ -84,6 +84,19 @@ func testJoint(t *testing.T, p Peer) {
 		}
 	}
 	require.Greater(t, joint, rounds/10)
+
+	// A peer skips what sets or ends a target, and must neither enter nor leave a joint configuration by what is left.
+	for _, m := range []*pb.MembershipChange{
+		{Target: &pb.MembershipTarget{Voters: []uint64{1}}}, {Outcome: &pb.MembershipOutcome{Version: 9, Result: pb.MembershipReached}},
+	} {
+		c := &pb.ConfChangeV2{Changes: []pb.ConfChangeSingle{{}}, Membership: m}
+		require.NoError(t, c.Validate())
+		theirs := decodeTheirs(t, p, encode(t, c), c)
+		_, enters := p.EnterJoint(theirs)
+		require.False(t, enters)
+		require.False(t, p.LeaveJoint(theirs))
+		require.Equal(t, "v0", p.ConfChangesToString(theirs))
+	}
 }
 
 // The short notation is read and written alike, and what one side refuses the other does. White space is an

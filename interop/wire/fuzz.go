@@ -29,6 +29,7 @@ var malformedSeeds = []string{
 	"73" + "0005" + "74",     // field number zero within a group
 	"7200", "720208", "7001", // responses: empty, truncated, as a scalar
 	"a00601", "a20600", "aa0600", "aa060108", "a2060161", // our fields, well and not
+	"b00601", "ba06020801", "ba060108", "c206020801", "c20600", "a206040a020801", // those of targets
 	"0affffffff0f01", "2802", // lengths beyond the end, true as two
 	"0a0301808001", "0a0180", "0a018001", // packed numbers: whole, truncated, longer than their field
 }

@@ -36,6 +36,9 @@ var enums = map[string]int{
 	"MessageType":          len(pb.MessageType_name),
 	"ConfChangeType":       len(pb.ConfChangeType_name),
 	"ConfChangeTransition": len(pb.ConfChangeTransition_name),
+	"ConfChangeEffect":     len(pb.ConfChangeEffect_name),
+	"MembershipResult":     len(pb.MembershipResult_name),
+	"MembershipReason":     len(pb.MembershipReason_name),
 }
 
 // Fill gives every field of the record a value. Some records get nothing but zeros, some a value in each field, most

@@ -122,7 +122,7 @@ func TestCatchS11a(t *testing.T) {
 				})
 			}},
 		"quorums that can miss each other": {"S11a", "whose quorums need not meet", func(f *fixture) *Violation {
-			f.c.apply = func(confchange.Config, pb.ConfChangeV2) (confchange.Config, error) {
+			f.c.apply = func(confchange.Config, pb.ConfChangeV2, uint64) (confchange.Config, error) {
 				return confchange.Config{Voters: quorum.JointConfig{{4, 5}}}, nil
 			}
 			f.proposeConf(f.h1, learner)

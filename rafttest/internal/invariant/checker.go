@@ -30,8 +30,8 @@ type Checker struct {
 	leases      bool // some node promised to refuse votes
 	stats       Stats
 
-	// apply is confchange.Apply.
-	apply func(confchange.Config, pb.ConfChangeV2) (confchange.Config, error)
+	// apply is confchange.ApplyAt.
+	apply func(confchange.Config, pb.ConfChangeV2, uint64) (confchange.Config, error)
 
 	// What seePeer, called back by WithProgress, works on.
 	cur     *node
@@ -93,7 +93,7 @@ func New(o Options) *Checker {
 		segments: []segment{{o.Base, o.BaseTerm}},
 		history:  []*confAt{newConfAt(o.Base, cfg)},
 		reads:    map[uint64]readAsked{},
-		apply:    confchange.Apply,
+		apply:    confchange.ApplyAt,
 	}
 	c.seePeer = c.peer
 	return c

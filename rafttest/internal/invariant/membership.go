@@ -98,7 +98,7 @@ func (c *Checker) confCommitted(n *node, index, term uint64) *Violation {
 			if c.opt.Refused != nil && c.opt.Refused(e) {
 				change = refused(change)
 			}
-			if applied, err := c.apply(before.cfg, change); err == nil {
+			if applied, err := c.apply(before.cfg, change, index); err == nil {
 				next = applied
 			} else {
 				c.stats.Impossible++

@@ -79,7 +79,7 @@ func (c *Checker) made(n *node, e *pb.Entry) *confAt {
 	}
 	cfg := before.cfg
 	if cc, err := pb.UnmarshalConfChange(*e); err == nil {
-		if next, err := c.apply(cfg, cc.AsV2()); err == nil {
+		if next, err := c.apply(cfg, cc.AsV2(), e.Index); err == nil {
 			cfg = next
 		}
 	}
