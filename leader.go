@@ -233,7 +233,7 @@ func (r *raft) leaderHeartbeatResp(m *pb.Message) error {
 		return corrupt("answer of %d to heartbeat round %d, latest is %d", m.From, round, l.round)
 	}
 	p := &l.peers[r.conf.pos(m.From)]
-	p.EchoesRound = p.EchoesRound || m.Round != 0
+	p.EchoesRound = m.Round != 0 // it may restart as one that does not
 	p.Active = true
 	p.Answered(r.log.last.index)
 	l.sendDue = true

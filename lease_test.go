@@ -159,6 +159,25 @@ func TestLeaseNeedsEveryVotersPromise(t *testing.T) {
 	require.False(t, s.holds())
 }
 
+// A voter that promises no more, as one that restarted without leases or as another
+// implementation, ends the lease with the first heartbeat that it answers.
+func TestLeaseEndsWithAPromise(t *testing.T) {
+	s := newLeaseholder(t, nil)
+	s.Tick()
+	s.serve()
+	require.True(t, s.holds())
+	s.lease = 0
+	s.Tick()
+	for _, m := range to(ofType(s.sent(), pb.MsgHeartbeat), 3) {
+		s.recv(s.answer(m))
+	}
+	require.False(t, s.holds())
+	s.lease = 10
+	s.Tick()
+	s.serve()
+	require.True(t, s.holds())
+}
+
 // Once the leader told a peer to campaign voters may elect it at any time: there
 // is no lease for the rest of the term (dissertation §6.4.1).
 func TestNoLeaseAfterTimeoutNow(t *testing.T) {

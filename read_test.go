@@ -205,6 +205,23 @@ func TestPeersThatEchoOnlyTheContext(t *testing.T) {
 	}
 }
 
+// A peer may go back to an implementation that echoes only the context while the
+// leader stays: its answers count again from the second heartbeat on.
+func TestPeerThatGoesBackToTheContext(t *testing.T) {
+	s := newLeader(t, nil)
+	s.Tick()
+	s.recv(s.answer(to(ofType(s.sent(), pb.MsgHeartbeat), 2)[0])) // with its round
+	s.read("a")
+	for range 2 {
+		s.Tick()
+		m := to(ofType(s.sent(), pb.MsgHeartbeat), 2)
+		m[0] = m[len(m)-1]
+		s.recv(pb.Message{Type: pb.MsgHeartbeatResp, From: 2, Term: 2, Context: m[0].Context})
+	}
+	s.sent()
+	require.Len(t, s.Reads, 1)
+}
+
 // Followers and learners ask the leader; all reads until the next Ready travel
 // together (dissertation §6.4).
 func TestReadsAreForwarded(t *testing.T) {

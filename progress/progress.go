@@ -81,8 +81,8 @@ type Progress struct {
 	// NeedsSnapshot says that the peer needs a snapshot that the storage could
 	// not give when last asked.
 	NeedsSnapshot bool
-	// EchoesRound says that the peer answered with a heartbeat round number,
-	// so that it needs no copy of it in the message's context.
+	// EchoesRound says that the peer's last answer to a heartbeat had its round
+	// number, so that it needs no copy of it in the message's context.
 	EchoesRound bool
 	// AckedRound is the highest heartbeat round of this leader that the peer
 	// answered.

@@ -59,7 +59,7 @@ func watched(seed uint64) (sim.Result, *tally) {
 	}
 	r := sim.Run(o)
 	c.Stats = r.Stats
-	if v := r.Violation; v != nil && strings.HasPrefix(v.Rule, "L") {
+	if v := r.Violation; v != nil && stalls[v.Rule] {
 		c.stalls = append(c.stalls, fmt.Sprintf("seed %d with %v: %v", seed, kinds, v))
 	}
 	return r, c
@@ -119,7 +119,8 @@ func TestMixed(t *testing.T) {
 	t.Logf("lives %v, as another kind %v, led %v, by PreVote and CheckQuorum %v", all.lives, all.changed, all.led, all.settings)
 	t.Logf("%d steps, %d crashes, %d elections, %d commits, %d changes of configuration applied, %d snapshots, %d operations, %d stalled: %v",
 		all.Steps, all.Crashes, all.Elections, all.Commits, all.ConfChanges, all.Snapshots, all.Operations, len(all.stalls), all.stalls)
-	if count == 1 && t.Failed() {
+	if count == 1 && (t.Failed() || len(all.stalls) > 0) {
+		t.Errorf("%v", all.stalls)
 		lastEvents(t, first)
 	}
 	if count < 500 {
@@ -196,9 +197,9 @@ func TestBrokenHostIsCaught(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			for seed := range uint64(50) {
 				o := Options(seed, nil)
-				make := o.NewForeign
+				foreign := o.NewForeign
 				o.NewForeign = func(c *ours.Config) (sim.Foreign, error) {
-					f, err := make(c)
+					f, err := foreign(c)
 					if f == nil || err != nil {
 						return nil, err
 					}

@@ -94,9 +94,13 @@ func (s *simulation) readOfForeign(m *pb.Message) bool {
 	return s.o.NewForeign != nil && m.Type == pb.MsgReadIndexResp
 }
 
-// once reports whether a message must arrive once at most: other implementations
-// take a read that is forwarded twice for one, and answer others of it wrongly
-// (docs/differences.md).
+// once reports whether a message must arrive once at most, if a foreign node may get
+// it: one takes a read that is forwarded twice for one, and answers others of it
+// wrongly (docs/differences.md).
 func (s *simulation) once(m *pb.Message) bool {
-	return s.o.NewForeign != nil && m.Type == pb.MsgReadIndex
+	if s.o.NewForeign == nil || m.Type != pb.MsgReadIndex {
+		return false
+	}
+	to := s.byID(m.To)
+	return to == nil || !to.up || to.foreign != nil
 }

@@ -22,6 +22,7 @@ import (
 //	    PreVote and CheckQuorum
 //	L7  a leader that hears nobody steps down within two election timeouts,
 //	    with CheckQuorum
+//	L8  reads are answered, at the leader and at a follower
 
 type healPhase uint8
 
@@ -35,6 +36,8 @@ const (
 	returnFollower
 	cutLeader
 	waitForRestAgain
+	waitForLeaderRead
+	waitForFollowerRead
 	healed
 )
 
@@ -50,6 +53,9 @@ type healing struct {
 	write    uint64 // index of a proposal, and the term of the leader that took it
 	writeIn  uint64
 	who      *node
+	read     uint64 // key of the read that has to be answered, 0 before
+	askedAt  int64
+	answered bool
 	held     [maxNodes]held // by the nodes' places
 }
 
@@ -98,6 +104,8 @@ func (s *simulation) heal() bool {
 		s.watchReturn()
 	case cutLeader:
 		s.watchStepDown()
+	case waitForLeaderRead, waitForFollowerRead:
+		s.watchRead()
 	}
 	return h.phase != healed
 }
@@ -333,7 +341,7 @@ func (s *simulation) watchRest() {
 	}
 	s.set.loss = 0
 	if s.healing.phase == waitForRestAgain {
-		s.enter(healed)
+		s.enter(waitForLeaderRead)
 		return
 	}
 	s.beginTransfer(leader, cfg)
@@ -344,7 +352,7 @@ func (s *simulation) beginTransfer(leader *node, cfg confchange.Config) {
 	h := &s.healing
 	h.who = s.anyNode(&h.random, func(n *node) bool { return n.up && n != leader && cfg.Voters[0].Contains(n.id) })
 	if h.who == nil {
-		s.enter(healed)
+		s.enter(waitForLeaderRead)
 		return
 	}
 	s.before(leader, nil)
@@ -377,7 +385,7 @@ func (s *simulation) beginCut(leader *node, cfg confchange.Config) {
 	}
 	h.who = s.anyNode(&h.random, func(n *node) bool { return n.up && n != leader && cfg.Voters[0].Contains(n.id) })
 	if h.who == nil || alive-1 <= voters/2 {
-		s.enter(healed)
+		s.enter(waitForLeaderRead)
 		return
 	}
 	h.term = leader.term
@@ -433,6 +441,43 @@ func (s *simulation) watchStepDown() {
 	}
 	s.cutOff(h.who, -1)
 	s.enter(waitForRestAgain)
+}
+
+// watchRead asks for a read, again when leadership moved, and waits for the answer.
+func (s *simulation) watchRead() {
+	h := &s.healing
+	if h.answered {
+		h.answered, h.read = false, 0
+		s.mark(markReadInTheEnd)
+		if h.phase == waitForFollowerRead {
+			s.enter(healed)
+			return
+		}
+		s.enter(waitForFollowerRead)
+	}
+	if s.now > h.since+s.timeouts(moveWithin) {
+		s.fail("L8", 0, fmt.Sprintf("no read was answered for %d election timeouts: %s", moveWithin, s.describe()))
+		return
+	}
+	leader, _, agree := s.members()
+	if !agree || h.read != 0 && s.now < h.askedAt+s.timeouts(2) {
+		return
+	}
+	n := leader
+	if h.phase == waitForFollowerRead {
+		follower := s.anyNode(&h.random, func(n *node) bool { return n.up && n != leader && leader.conf.cfg.Contains(n.id) })
+		if follower == nil {
+			s.enter(healed)
+			return
+		}
+		n = follower
+	}
+	s.reads++
+	h.read, h.askedAt = s.reads, s.now
+	s.check.ReadAsked(n.id, h.read)
+	s.before(n, nil)
+	err := n.ReadIndex(readContext(h.read))
+	s.after(n, nil, err)
 }
 
 // describe shows what every node knows of the group.

@@ -178,6 +178,7 @@ func (s *simulation) pump(n *node) {
 	n.handed = append(n.handed, h)
 	n.reads = append(n.reads, rd.ReadStates...)
 	for i := range rd.ReadStates {
+		s.healing.answered = s.healing.answered || readKey(rd.ReadStates[i].RequestCtx) == s.healing.read
 		if !s.ok(s.check.ReadReady(n.id, readKey(rd.ReadStates[i].RequestCtx), rd.ReadStates[i].Index)) {
 			return
 		}

@@ -55,7 +55,8 @@ const (
 	markMisread     = markLies + Mark(numLies)
 	// The last is beside them.
 	markSnapshotAckLost = markMisread + 1
-	numMarks            = markSnapshotAckLost + 1
+	markReadInTheEnd    = markSnapshotAckLost + 1
+	numMarks            = markReadInTheEnd + 1
 )
 
 var markNames = func() (names [numMarks]string) {
@@ -105,6 +106,7 @@ var markNames = func() (names [numMarks]string) {
 		names[markLies+Mark(i)] = "no start: " + lies[i].name
 	}
 	names[markSnapshotAckLost] = "the acknowledgement of a snapshot was lost, and no report came"
+	names[markReadInTheEnd] = "a read was answered after recovery"
 	names[markMisread] = "a node stopped at a read of another place"
 	names[markUndecodable] = "mutated bytes could not be decoded"
 	names[markMutant] = "mutated bytes were decoded and refused"
@@ -120,8 +122,11 @@ func (m Mark) Expected(f Faults) bool {
 	if m == markPoints {
 		return false // no point at all
 	}
-	if m == markSnapshotAckLost {
+	switch m {
+	case markSnapshotAckLost:
 		return f.has(Snapshot)
+	case markReadInTheEnd:
+		return f&All == All
 	}
 	if m >= markLies {
 		return f.has(Disk)

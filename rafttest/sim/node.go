@@ -245,7 +245,7 @@ func (s *simulation) end(n *node, keep int) {
 	n.handed, n.written, n.captured = n.handed[:0], 0, capture{}
 	n.applying, n.reads, n.reports, n.deferred = nil, nil, nil, nil
 	n.pumpDue, n.ackDue, n.applyDue = false, false, false
-	n.missed, n.holdApply, n.snapshotDue = 0, 0, 0
+	n.missed, n.holdApply = 0, 0
 	s.check.Down(n.id)
 	s.mix(n.id<<8 | 0xdd)
 	down := s.crashes.spread(millisecond, 40*tickLength)
@@ -321,7 +321,10 @@ func (s *simulation) start(n *node) {
 		s.fail("start", n.id, fmt.Sprintf("a node does not start from what it persisted: %v", err))
 		return
 	}
-	n.up, n.conf.known = true, false
+	n.up, n.conf.known, n.snapshotDue = true, false, 0
+	if s.o.NewForeign != nil {
+		n.snapshotDue = n.disk.written.conf.Index
+	}
 	n.overlap = s.set.overlap
 	if n.overlap > 1 {
 		n.overlap = pick(&n.random, 1, n.overlap, n.overlap)

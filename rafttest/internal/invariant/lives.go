@@ -19,6 +19,8 @@ func (c *Checker) Start(id, life uint64, rn Node, disk Disk, applied uint64) *Vi
 //
 //   - when a Ready has to be synced, that it leaves nothing for the next, and in which
 //     term it was when it hands out a promise (S18, S8);
+//   - that a heartbeat of an earlier leadership, or to a member of before, which is
+//     still to leave, tells of no more than the peer holds (S10);
 //   - that what it sends was handed out to be written before (S3);
 //   - that a change of configuration waits for a commit in the leader's term,
 //     which matters only where changes take effect when they are appended (S11a);
