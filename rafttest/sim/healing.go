@@ -56,7 +56,9 @@ type healing struct {
 	read     uint64 // key of the read that has to be answered, 0 before
 	askedAt  int64
 	answered bool
-	held     [maxNodes]held // by the nodes' places
+	// restarted says that a follower was, before the reads.
+	restarted bool
+	held      [maxNodes]held // by the nodes' places
 }
 
 // Bounds in election timeouts.
@@ -463,9 +465,14 @@ func (s *simulation) watchRead() {
 	if !agree || h.read != 0 && s.now < h.askedAt+s.timeouts(2) {
 		return
 	}
+	follower := s.anyNode(&h.random, func(n *node) bool { return n.up && n != leader && leader.conf.cfg.Contains(n.id) })
+	if s.o.NewForeign != nil && h.phase == waitForLeaderRead && !h.restarted && follower != nil {
+		h.restarted = true // perhaps as another implementation, under the same leader
+		s.crash(follower, false, "to come back")
+		return
+	}
 	n := leader
 	if h.phase == waitForFollowerRead {
-		follower := s.anyNode(&h.random, func(n *node) bool { return n.up && n != leader && leader.conf.cfg.Contains(n.id) })
 		if follower == nil {
 			s.enter(healed)
 			return
