@@ -109,7 +109,7 @@ func (f *forger) localType() bool {
 func (f *forger) unknownType() bool {
 	f.real()
 	f.m.To = f.n.id
-	f.m.Type = pick[pb.MessageType](f.random, -1, 24, 100, math.MaxInt32, math.MinInt32)
+	f.m.Type = pick[pb.MessageType](f.random, -1, 24, 99, math.MaxInt32, math.MinInt32)
 	return true
 }
 

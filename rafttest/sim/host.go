@@ -176,6 +176,12 @@ func (s *simulation) pump(n *node) {
 		return
 	}
 	n.handed = append(n.handed, h)
+	if rd.Removed != nil {
+		s.mark(markTold)
+		if !s.ok(s.check.Told(n.id, rd.Removed.Index)) {
+			return
+		}
+	}
 	n.reads = append(n.reads, rd.ReadStates...)
 	for i := range rd.ReadStates {
 		if !s.ok(s.check.ReadReady(n.id, readKey(rd.ReadStates[i].RequestCtx), rd.ReadStates[i].Index)) {

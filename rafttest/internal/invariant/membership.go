@@ -188,6 +188,16 @@ func (c *Checker) confAppended(n *node, e *pb.Entry) *Violation {
 	return nil
 }
 
+// Told is called when a Ready of node id says that a configuration at index lacks it.
+func (c *Checker) Told(id, index uint64) *Violation {
+	n := c.node(id)
+	at := c.confAt(index)
+	if index > c.committed || at != nil && slices.Contains(at.ids, id) {
+		return n.violates("S11a", "is told that it was removed at %d; %d is committed, and the configuration there is %v", index, c.committed, at)
+	}
+	return nil
+}
+
 // ConfApplied is called right after ApplyConfChange for the entry at index
 // returned cs at node id, without Before and After.
 func (c *Checker) ConfApplied(id, index uint64, cs *pb.ConfState) *Violation {
