@@ -47,7 +47,7 @@ func (g *Generator) rewriteStruct(structType reflect.Type, encoded []byte) []byt
 		byNumber[f.number] = append(byNumber[f.number], g.rewriteField(types[f.number], f)...)
 	}
 	for range g.IntN(3) {
-		number := []protowire.Number{15, 99, 103, 2000, protowire.MaxValidNumber}[g.IntN(5)]
+		number := []protowire.Number{15, 99, 199, 2000, protowire.MaxValidNumber}[g.IntN(5)]
 		byNumber[number] = append(byNumber[number], g.unknown(number))
 	}
 	var rewritten []byte

@@ -15,8 +15,8 @@ import (
 	pb "github.com/quorate-raft/raft/raftpb"
 )
 
-// Both sides declare the same messages, fields and enum values, but for our fields from 100 up, our messages
-// Member and SnapshotConf, and etcd's Message.responses. Whatever a version adds has to be looked at before it passes here.
+// Both sides declare the same messages, fields and enum values, but for our fields and enum values from 100 up,
+// our messages Member and SnapshotConf, and etcd's Message.responses. Whatever a version adds has to be looked at before it passes here.
 func testSchema(t *testing.T, p Peer) {
 	theirs, mine := schema(t, p.Descriptor()), schema(t, ownDescriptor(t))
 	require.Greater(t, len(theirs), 70)
