@@ -68,24 +68,30 @@ func (w *world) checkRemovedTold() error {
 	if c.in != nil {
 		in = &c.in.o
 	}
+	s := m.o.BasicStatus()
+	through := s.Applied
+	if m.tailSnap != nil {
+		through = max(through, m.tailSnap.Index)
+	}
 	request := in.Type == opb.MsgVote || in.Type == opb.MsgPreVote
-	owed := request && c.oErr == nil && in.Session != 0 && m.oConf.Index != 0 && !contains(m.oConf, in.From) && contains(m.oConf, m.id)
+	owed := request && c.oErr == nil && in.Session != 0 && s.ConfigIndex != 0 && !contains(m.oConf, in.From) && contains(m.oConf, m.id)
 	for i := range m.out.messages {
 		o := &m.out.messages[i]
 		if o.Type != opb.MsgRemoved {
 			continue
 		}
-		if !owed || o.To != in.From || o.Term != 0 || o.Session != in.Session || o.Index != m.oConf.Index {
+		if !owed || o.To != in.From || o.Term != 0 || o.Session != in.Session ||
+			o.Index == 0 || o.Index > through || m.changeIn(o.Index, s.Applied) {
 			return w.fail("ours sends %s, the configuration is %+v", describe(o), m.oConf)
 		}
 		w.apply(removedTold)
 		owed = false
 	}
 	if owed {
-		return w.fail("ours does not tell %d that it was removed at %d", in.From, m.oConf.Index)
+		return w.fail("ours does not tell %d that it was removed at %d", in.From, s.ConfigIndex)
 	}
 	for _, r := range m.out.removed {
-		if in.Type != opb.MsgRemoved || r.By != in.From || r.Index != in.Index || r.Index <= m.oConf.Index {
+		if in.Type != opb.MsgRemoved || r.By != in.From || r.Index != in.Index || m.changeIn(r.Index-1, s.Applied) {
 			return w.fail("ours hands out %+v, the configuration is %+v", r, m.oConf)
 		}
 	}
