@@ -188,12 +188,22 @@ func (c *Checker) confAppended(n *node, e *pb.Entry) *Violation {
 	return nil
 }
 
-// Told is called when a Ready of node id says that a configuration at index lacks it.
+// Told is called when a Ready of node id says that it was removed, as a configuration
+// at index lacks it. No ID is used again, so a later one that has it says that the
+// node had not been added yet.
 func (c *Checker) Told(id, index uint64) *Violation {
 	n := c.node(id)
-	at := c.confAt(index)
-	if index > c.committed || at != nil && slices.Contains(at.ids, id) {
-		return n.violates("S11a", "is told that it was removed at %d; %d is committed, and the configuration there is %v", index, c.committed, at)
+	if index > c.committed {
+		return n.violates("S11a", "is told that it was removed at %d, and %d is committed", index, c.committed)
+	}
+	for k := len(c.history) - 1; k >= 0; k-- {
+		at := c.history[k]
+		if slices.Contains(at.ids, id) {
+			return n.violates("S11a", "is told that it was removed at %d, and is a member at %d: %v", index, at.index, at.cfg)
+		}
+		if at.index <= index {
+			break
+		}
 	}
 	return nil
 }
