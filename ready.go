@@ -64,8 +64,8 @@ type Ready struct {
 	// the index of their entry and need not be persisted.
 	ActiveConf, CommittedConf *pb.ConfState
 	// Removed, if not nil, says that a member answered a request for votes of this
-	// node with the word that it was removed. The node goes on as before; the host
-	// should make sure and shut it down.
+	// node with the word that it was removed (dissertation §4.2.3). The node goes on
+	// as before; the host should make sure and shut it down.
 	Removed *Removal
 	// MustSync says that the write has to reach the disk before it counts:
 	// term, vote or entries changed, or the commit index passed a change of
