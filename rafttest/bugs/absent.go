@@ -24,5 +24,8 @@ func NotApplicable() []Absent {
 		{39, "an acknowledgement from a node's former life moves its new progress",
 			"the simulator uses no ID again, by contract (Config.ID); answers echo sessions against it, which " +
 				"TestAnswersOfAFormerLifeMoveNothing shows"},
+		{50, "'you were removed' believed though older",
+			"the word moves nothing but the host; the simulator would see it (S11a), and no run met it: a new voter would " +
+				"have to ask a member that lags two changes behind. TestOldWordOfARemovalIsIgnored"},
 	}
 }
