@@ -27,10 +27,20 @@ func (r *raft) checkMessage(m *pb.Message) error {
 	if kind := kindOf(m.Type); kind == kindLead || kind == kindWord {
 		return r.checkFromLeader(m)
 	}
-	if m.Type == pb.MsgAppResp {
-		if r.role == StateLeader && m.Term == r.term && !m.Reject && m.Index > r.log.last.index {
-			return corrupt("%d acknowledges entry %d, the last is %d", m.From, m.Index, r.log.last.index)
-		}
+	if r.role == StateLeader && m.Term == r.term && (m.Type == pb.MsgAppResp || m.Type == pb.MsgHeartbeatResp) {
+		return r.checkResponse(m)
+	}
+	return nil
+}
+
+// checkResponse checks the answer of a peer in the leader's term.
+func (r *raft) checkResponse(m *pb.Message) error {
+	// A peer that knows no sessions may be one that went back to an older version.
+	if now := r.leader.peers[r.conf.pos(m.From)].Session; m.Session != 0 && m.Session != now {
+		return fmt.Errorf("%w: %v of %d in session %d, now it has %d", ErrStaleSession, m.Type, m.From, m.Session, now)
+	}
+	if m.Type == pb.MsgAppResp && !m.Reject && m.Index > r.log.last.index {
+		return corrupt("%d acknowledges entry %d, the last is %d", m.From, m.Index, r.log.last.index)
 	}
 	return nil
 }
@@ -59,7 +69,11 @@ func (r *raft) checkEnvelope(m *pb.Message) error {
 	if m.From == None || m.From == r.id {
 		return misrouted("it claims to come from %d, this is %d", m.From, r.id)
 	}
-	if m.Term == 0 {
+	if kind == kindNotice {
+		if m.Term != 0 {
+			return corrupt("%v with term %d", m.Type, m.Term)
+		}
+	} else if m.Term == 0 {
 		return corrupt("%v without a term", m.Type)
 	}
 	return nil
@@ -80,6 +94,10 @@ func checkContent(m *pb.Message) error {
 		return checkEntries(m)
 	case pb.MsgSnap:
 		return checkSnapshot(m)
+	case pb.MsgRemoved:
+		if m.Index == 0 || m.Session == 0 {
+			return corrupt("removed at index %d, session %d", m.Index, m.Session)
+		}
 	case pb.MsgReadIndexResp:
 		if len(m.Entries) != 1 || len(m.Entries[0].Data) != 16 {
 			return corrupt("answer to a read without this node's token")

@@ -72,7 +72,8 @@ type Rand interface {
 // each. Durations are in ticks: the host decides how long a tick is.
 type Config struct {
 	// ID is this node's identity, unique in the group and never used again
-	// after the node was removed. It cannot be 0.
+	// after the node was removed. It cannot be 0. Sessions keep answers of a
+	// former life from the leader (ErrStaleSession), not votes from being cast twice.
 	ID uint64
 
 	// ElectionTick is the election timeout in ticks: a follower that hears

@@ -25,7 +25,8 @@ func TestCampaignAsksEveryVoter(t *testing.T) {
 	require.Empty(t, rd.Messages)
 	require.Len(t, rd.MessagesAfterAppend, 2)
 	for i, m := range rd.MessagesAfterAppend {
-		require.Equal(t, pb.Message{Type: pb.MsgVote, From: 1, To: uint64(i + 2), Term: 5, Index: 3, LogTerm: 3}, m)
+		require.NotZero(t, m.Session)
+		require.Equal(t, pb.Message{Type: pb.MsgVote, From: 1, To: uint64(i + 2), Term: 5, Index: 3, LogTerm: 3, Session: m.Session}, m)
 	}
 }
 

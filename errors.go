@@ -16,6 +16,9 @@ var (
 	// ErrStepPeerNotFound is returned by Step for a response from a server
 	// that is not a member. Nothing moved.
 	ErrStepPeerNotFound = errors.New("raft: response from a server that is not a member")
+	// ErrStaleSession is returned by Step for an answer of a member's former life:
+	// it was removed and added again since it was asked. Nothing moved.
+	ErrStaleSession = errors.New("raft: answer from a former life of the member")
 	// ErrUnknownMessage is returned by Step for a message type that this
 	// version does not know.
 	ErrUnknownMessage = errors.New("raft: unknown message type")

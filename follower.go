@@ -74,7 +74,8 @@ func (r *raft) acceptAppend(m *pb.Message, last uint64) {
 	if m.Type == pb.MsgApp && m.NoAnswer && len(m.Entries) == 0 {
 		return
 	}
-	r.promise(pb.MsgAppResp, m.From).Index = last
+	resp := r.promise(pb.MsgAppResp, m.From)
+	resp.Index, resp.Session = last, m.Session
 }
 
 // rejectAppend tells the leader that the logs do not agree at m.Index, and where
@@ -87,7 +88,7 @@ func (r *raft) rejectAppend(m *pb.Message) error {
 	}
 	resp := r.promise(pb.MsgAppResp, m.From)
 	resp.Reject = true
-	resp.Index = m.Index
+	resp.Index, resp.Session = m.Index, m.Session
 	resp.RejectHint, resp.LogTerm = hint, term
 	return nil
 }
@@ -103,7 +104,7 @@ func (r *raft) followerHeartbeat(m *pb.Message) error {
 		respond = r.promise
 	}
 	resp := respond(pb.MsgHeartbeatResp, m.From)
-	resp.Round, resp.Context = m.Round, m.Context
+	resp.Round, resp.Context, resp.Session = m.Round, m.Context, m.Session
 	resp.LeaseTicks = r.promisedTicks()
 	return nil
 }

@@ -38,7 +38,9 @@ type leaderState struct {
 	// round numbers the rounds of heartbeats: the tick it was sent in, and a
 	// count within that tick. It only grows.
 	round uint64
-	reads readQueue
+	// sessions counts the sessions given to peers.
+	sessions uint64
+	reads    readQueue
 	// leaseOver is set by a TimeoutNow: from then on voters may elect another
 	// at any time.
 	leaseOver bool
@@ -52,10 +54,13 @@ type leaderState struct {
 
 func (l *leaderState) committedInTerm(log *raftLog) bool { return log.committed >= l.start }
 
-func (r *raft) newPeer() progress.Progress {
+// newPeer returns what l, this node's state as leader, begins with for a peer.
+func (r *raft) newPeer(l *leaderState) progress.Progress {
+	l.sessions++
 	return progress.Progress{
 		Next:     r.log.last.index + 1,
 		ProbeDue: true,
+		Session:  l.sessions,
 		Window:   progress.NewWindow(r.cfg.MaxInflightMsgs, r.cfg.MaxInflightBytes),
 	}
 }

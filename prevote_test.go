@@ -22,7 +22,8 @@ func TestPreVoteChangesNothing(t *testing.T) {
 	require.False(t, rd.MustSync)
 	require.Len(t, rd.Messages, 2)
 	for i, m := range rd.Messages {
-		require.Equal(t, pb.Message{Type: pb.MsgPreVote, From: 1, To: uint64(i + 2), Term: 5, Index: 3, LogTerm: 3}, m)
+		require.NotZero(t, m.Session)
+		require.Equal(t, pb.Message{Type: pb.MsgPreVote, From: 1, To: uint64(i + 2), Term: 5, Index: 3, LogTerm: 3, Session: m.Session}, m)
 	}
 	s.ticks(200) // it asks again and again and stays in its term
 	s.sent()

@@ -88,6 +88,10 @@ type raft struct {
 	leader    *leaderState    // while leader
 	candidate *candidateState // while (pre-)candidate
 	asked     forwardedReads  // reads sent to the leader
+	// session tells this life of the node from others in requests for votes;
+	// removed is what came back by it, until a Ready tells the host.
+	session uint64
+	removed *Removal
 
 	out *readyBuffers
 	one [1]pb.Entry // to append a single entry without allocating
@@ -127,6 +131,7 @@ func newRaft(c *Config) (*raft, error) {
 		r.promised = cfg.ElectionTick
 	}
 	r.asked.nonce = r.instance()
+	r.session = r.asked.nonce | 1 // not 0
 	r.startTimer()
 	r.logger.Info("raft node started", zap.Uint64("id", r.id), zap.Uint64("term", r.term),
 		zap.Uint64("last", log.last.index), zap.Uint64("commit", log.committed),

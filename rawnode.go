@@ -318,7 +318,7 @@ func (rn *RawNode) HasReady() bool {
 		return false
 	}
 	l := r.log
-	return !r.out.empty() || r.flushDue() ||
+	return !r.out.empty() || r.removed != nil || r.flushDue() ||
 		l.submitted < l.last.index || (l.snapshot != nil && !l.snapshotHandedOut) ||
 		l.mayApply() ||
 		r.hardState() != rn.hard || r.softState() != rn.soft
@@ -380,6 +380,7 @@ func (rn *RawNode) fill(rd *Ready) error {
 	if r.onAppend() {
 		rn.fillConf(rd)
 	}
+	rd.Removed, r.removed = r.removed, nil
 	rd.Messages, rd.MessagesAfterAppend, rd.ReadStates = r.out.msgs, r.out.promises, r.out.reads
 	if rd.IsEmpty() {
 		return nil // what was due could not be sent, such as a snapshot that is being made

@@ -63,6 +63,10 @@ type Ready struct {
 	// change, and both are with OnApply, where ApplyConfChange returns it. They carry
 	// the index of their entry and need not be persisted.
 	ActiveConf, CommittedConf *pb.ConfState
+	// Removed, if not nil, says that a member answered a request for votes of this
+	// node with the word that it was removed (dissertation §4.2.3). The node goes on
+	// as before; the host should make sure and shut it down.
+	Removed *Removal
 	// MustSync says that the write has to reach the disk before it counts:
 	// term, vote or entries changed, or the commit index passed a change of
 	// configuration. Without it a lost write is harmless.
@@ -97,7 +101,7 @@ func (rd *Ready) AppliedIndex() uint64 {
 
 // IsEmpty reports whether there is nothing to do.
 func (rd *Ready) IsEmpty() bool {
-	return rd.SoftState == nil && IsEmptyHardState(rd.HardState) && IsEmptySnap(rd.Snapshot) &&
+	return rd.SoftState == nil && rd.Removed == nil && IsEmptyHardState(rd.HardState) && IsEmptySnap(rd.Snapshot) &&
 		len(rd.ReadStates)+len(rd.Entries)+len(rd.CommittedEntries)+len(rd.Messages)+len(rd.MessagesAfterAppend) == 0
 }
 

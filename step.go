@@ -36,8 +36,11 @@ func (r *raft) step(m *pb.Message) error {
 // whether the message is to be handled.
 func (r *raft) admit(m *pb.Message) (bool, error) {
 	request := m.Type == pb.MsgVote || m.Type == pb.MsgPreVote
-	if request && r.refuseForLeader(m) {
-		return false, nil
+	if request {
+		r.tellRemoved(m)
+		if r.refuseForLeader(m) {
+			return false, nil
+		}
 	}
 	switch {
 	case m.Term == 0: // forwarded input has no term
@@ -126,6 +129,9 @@ func (r *raft) dispatch(m *pb.Message) error {
 		}
 	}
 	switch m.Type {
+	case pb.MsgRemoved:
+		r.noticeRemoved(m)
+		return nil
 	case pb.MsgApp:
 		return r.followerAppend(m)
 	case pb.MsgHeartbeat:
@@ -153,6 +159,7 @@ const (
 	kindLead // what only the term's leader sends, and means that it leads on
 	kindWord // what only the term's leader sends, and means nothing of the kind
 	kindResponse
+	kindNotice // tells something without a term, and moves nothing
 )
 
 var kinds = [...]uint8{
@@ -165,6 +172,7 @@ var kinds = [...]uint8{
 	pb.MsgApp: kindLead, pb.MsgHeartbeat: kindLead, pb.MsgSnap: kindLead,
 	pb.MsgTimeoutNow: kindWord, pb.MsgReadIndexResp: kindWord,
 	pb.MsgAppResp: kindResponse, pb.MsgVoteResp: kindResponse, pb.MsgPreVoteResp: kindResponse, pb.MsgHeartbeatResp: kindResponse,
+	pb.MsgRemoved: kindNotice,
 }
 
 func kindOf(t pb.MessageType) uint8 {

@@ -74,7 +74,7 @@ func (r *raft) becomeLeader() error {
 		self:    r.conf.pos(r.id),
 	}
 	for i := range l.peers {
-		l.peers[i] = r.newPeer()
+		l.peers[i] = r.newPeer(l)
 		l.peers[i].Active = r.candidate.votes[i] == ballotGranted
 	}
 	r.candidate = nil

@@ -98,8 +98,9 @@ var vectorMessages = map[string]record{
 		ConfState: ConfState{Voters: []uint64{1}, Index: 17, Members: []Member{{ID: 1, Context: []byte("a:1")}}},
 	},
 	"heartbeat-answer-own-fields": &Message{
-		Type: MsgHeartbeatResp, To: 1, From: 2, Term: 4, Round: 300, LeaseTicks: 10,
+		Type: MsgHeartbeatResp, To: 1, From: 2, Term: 4, Round: 300, LeaseTicks: 10, Session: 5,
 	},
+	"removed": &Message{Type: MsgRemoved, To: 3, From: 1, Index: 7, Session: 300},
 	"commit-only-append": &Message{
 		Type: MsgApp, To: 2, From: 1, Term: 4, LogTerm: 4, Index: 7, Commit: 7, NoAnswer: true,
 	},
@@ -186,7 +187,7 @@ func TestFieldNumbers(t *testing.T) {
 		&SnapshotConf{}:     "1 SnapshotIndex, 2 Index, 3 Members, 4 ConfChangeEffect, 5 Target, 6 LastOutcome",
 		&Snapshot{}:         "1 Data, 2 Metadata",
 		&Message{}: "1 Type, 2 To, 3 From, 4 Term, 5 LogTerm, 6 Index, 7 Entries, 8 Commit, 9 Snapshot, " +
-			"10 Reject, 11 RejectHint, 12 Context, 13 Vote, 100 NoAnswer, 101 Round, 102 LeaseTicks",
+			"10 Reject, 11 RejectHint, 12 Context, 13 Vote, 100 NoAnswer, 101 Round, 102 LeaseTicks, 103 Session",
 		&HardState{}: "1 Term, 2 Vote, 3 Commit",
 		&ConfState{}: "1 Voters, 2 Learners, 3 VotersOutgoing, 4 LearnersNext, 5 AutoLeave, 100 Index, 101 Members, " +
 			"102 ConfChangeEffect, 103 Target, 104 LastOutcome",
@@ -214,24 +215,28 @@ func TestEnumValues(t *testing.T) {
 	for _, enum := range []struct {
 		names  map[int32]string
 		values string
+		own    map[int32]string // from 100 on
 	}{
-		{EntryType_name, "EntryNormal EntryConfChange EntryConfChangeV2"},
+		{EntryType_name, "EntryNormal EntryConfChange EntryConfChangeV2", nil},
 		{MessageType_name, "MsgHup MsgBeat MsgProp MsgApp MsgAppResp MsgVote MsgVoteResp MsgSnap MsgHeartbeat " +
 			"MsgHeartbeatResp MsgUnreachable MsgSnapStatus MsgCheckQuorum MsgTransferLeader MsgTimeoutNow " +
 			"MsgReadIndex MsgReadIndexResp MsgPreVote MsgPreVoteResp MsgStorageAppend MsgStorageAppendResp " +
-			"MsgStorageApply MsgStorageApplyResp MsgForgetLeader"},
+			"MsgStorageApply MsgStorageApplyResp MsgForgetLeader", map[int32]string{100: "MsgRemoved"}},
 		{ConfChangeTransition_name, "ConfChangeTransitionAuto ConfChangeTransitionJointImplicit " +
-			"ConfChangeTransitionJointExplicit"},
-		{ConfChangeType_name, "ConfChangeAddNode ConfChangeRemoveNode ConfChangeUpdateNode ConfChangeAddLearnerNode"},
-		{ConfChangeEffect_name, "ConfChangeOnApply ConfChangeOnAppend"},
-		{MembershipResult_name, "MembershipPending MembershipReached MembershipAborted MembershipSuperseded"},
+			"ConfChangeTransitionJointExplicit", nil},
+		{ConfChangeType_name, "ConfChangeAddNode ConfChangeRemoveNode ConfChangeUpdateNode ConfChangeAddLearnerNode", nil},
+		{ConfChangeEffect_name, "ConfChangeOnApply ConfChangeOnAppend", nil},
+		{MembershipResult_name, "MembershipPending MembershipReached MembershipAborted MembershipSuperseded", nil},
 		{MembershipReason_name, "MembershipReasonNone MembershipCancelled MembershipTooSlow MembershipNoAnswer " +
-			"MembershipRefused MembershipImpossible"},
+			"MembershipRefused MembershipImpossible", nil},
 	} {
 		values := strings.Fields(enum.values)
-		require.Len(t, enum.names, len(values))
+		require.Len(t, enum.names, len(values)+len(enum.own))
 		for number, name := range values {
 			require.Equal(t, name, enum.names[int32(number)])
+		}
+		for number, name := range enum.own {
+			require.Equal(t, name, enum.names[number])
 		}
 	}
 }

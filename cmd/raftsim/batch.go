@@ -117,7 +117,7 @@ func (b *batch) printMarks(stdout io.Writer) bool {
 	all := true
 	for m, count := range b.total.Marks {
 		mark := sim.Mark(m)
-		if count == 0 && !mark.Expected(b.f.faults) {
+		if count == 0 && !mark.Expected(b.f.options(0)) {
 			continue
 		}
 		fmt.Fprintf(stdout, "%10d  %v\n", count, mark)

@@ -47,7 +47,7 @@ func (w *world) impossible(m *twin, s *ours.BasicStatus, n uint32) (opb.Message,
 		msg.Term = 1
 	}
 	rival := s.Lead != 0 && s.Lead != other
-	switch n % 12 {
+	switch n % 15 {
 	case 0:
 		msg.Type, msg.To = opb.MsgHeartbeat, other
 	case 1:
@@ -80,6 +80,13 @@ func (w *world) impossible(m *twin, s *ours.BasicStatus, n uint32) (opb.Message,
 	case 11:
 		msg.Type, msg.Index = opb.MsgAppResp, s.LastIndex+1
 		return msg, impossibleRefused, s.RaftState == ours.StateLeader
+	case 12:
+		msg.Type, msg.Session = opb.MsgHeartbeatResp, 1<<40
+		return msg, impossibleRefused, s.RaftState == ours.StateLeader
+	case 13:
+		msg.Type, msg.Index, msg.Session = opb.MsgRemoved, s.LastIndex+1, 1
+	case 14:
+		msg.Type, msg.Term, msg.Index = opb.MsgRemoved, 0, s.LastIndex+1
 	}
 	return msg, impossibleRefused, true
 }

@@ -168,6 +168,9 @@ func (w *world) pairs(os []opb.Message, ts []tpb.Message) (pair []int, taken []b
 func (w *world) compareMessages() error {
 	m := w.cur.m
 	os, ts := m.out.messages, m.tout.messages
+	if err := w.checkRemovedTold(); err != nil {
+		return err
+	}
 	pair, taken := w.pairs(os, ts)
 	for i := range os {
 		var t *tpb.Message
@@ -240,6 +243,8 @@ func (w *world) explainOurs(o *opb.Message, twin *tpb.Message) error {
 		return nil
 	case o.Type == opb.MsgApp:
 		return w.explainOurAppend(o)
+	case o.Type == opb.MsgRemoved:
+		return nil // checkRemovedTold has judged it
 	case o.Type == opb.MsgHeartbeat && w.settings.lease && status.RaftState == ours.StateLeader && (c.readsWait || m.o.Status().PendingReads > 0):
 		w.apply(leaseByPromise) // theirs asks nobody
 		return nil

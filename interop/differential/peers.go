@@ -50,6 +50,9 @@ func (w *world) comparePeers() error {
 	if m.o.BasicStatus().RaftState != ours.StateLeader {
 		return nil
 	}
+	if err := w.noteSessions(); err != nil {
+		return err
+	}
 	n := 0
 	var err error
 	m.o.WithProgress(func(id uint64, p progress.Progress) {

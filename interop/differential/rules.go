@@ -67,6 +67,8 @@ const (
 	windowBytes
 	leaseByPromise
 	promiseKept
+	formerLife
+	removedTold
 )
 
 var ruleTable = [...]Rule{
@@ -126,6 +128,8 @@ var ruleTable = [...]Rule{
 	windowBytes:             {"window-bytes", "MaxInflightBytes: ours counts encoded entries, and may stop in the middle of a step where theirs, which counts payloads, goes on; theirs is given the counts of ours, which the driver has checked"},
 	leaseByPromise:          {"lease-by-promise", "with leases theirs answers a leader's reads at once; ours does while a quorum's promises last, of which the driver keeps an account, and else when a quorum has confirmed it, for which it sends heartbeats"},
 	promiseKept:             {"promise-kept", "with leases a member ignores requests for votes, and does not campaign, for an election timeout after a leader's word or a restart, in whatever term; theirs is not asked"},
+	formerLife:              {"former-life", "an answer that echoes a session of before the peer was removed and added again, in the leader's term: ours refuses it with ErrStaleSession and stays as it was; theirs is not asked"},
+	removedTold:             {"removed-told", "a request for votes that names a session, of a node that the applied configuration lacks: ours, if it is a member, also tells it so; ours takes that word without moving, theirs is not asked"},
 }
 
 // Rules returns the rules.

@@ -52,6 +52,7 @@ type output[M, E, R any] struct {
 	persisted []E
 	committed []E
 	reads     []R
+	removed   []ours.Removal // of ours alone
 	mustSync  bool
 	snapshot  uint64
 }
@@ -134,6 +135,10 @@ type twin struct {
 	// to refuse votes, handedOver is the term in which it told another to lead.
 	ticks, promised int
 	handedOver      uint64
+	// sessions are, by member, those that ours gave it as leader in sessionsTerm,
+	// lastSession is the last of them.
+	sessions                  map[uint64][]uint64
+	lastSession, sessionsTerm uint64
 	// asked is, for reads by context, the step in which they were asked here.
 	asked map[string]uint64
 	// forwards are the reads that ours has forwarded and has to take an answer

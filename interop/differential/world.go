@@ -246,6 +246,9 @@ func (w *world) fail(format string, args ...any) error {
 // deliver gives both halves a message.
 func (w *world) deliver(m *twin, it *item) {
 	c := &w.cur
+	if w.feedSession(m, it) {
+		return
+	}
 	switch it.o.Type {
 	case opb.MsgProp:
 		w.feedProposal(m, it)

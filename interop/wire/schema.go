@@ -21,8 +21,8 @@ var onlyOurs = map[string]bool{
 	"MembershipReason": true, "MembershipOutcome": true, "MembershipChange": true,
 }
 
-// Both sides declare the same messages, fields and enum values, but for our fields from 100 up, our own messages and
-// enums, and etcd's Message.responses. Whatever a version adds has to be looked at before it passes here.
+// Both sides declare the same messages, fields and enum values, but for our fields and enum values from 100 up, our own
+// messages and enums, and etcd's Message.responses. Whatever a version adds has to be looked at before it passes here.
 func testSchema(t *testing.T, p Peer) {
 	theirs, mine := schema(t, p.Descriptor()), schema(t, ownDescriptor(t))
 	require.Greater(t, len(theirs), 70)

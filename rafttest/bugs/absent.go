@@ -22,8 +22,10 @@ func NotApplicable() []Absent {
 		{34, "directory not synced after a rename",
 			"nothing here renames files; waits for a disk with directories, or a storage in files"},
 		{39, "an acknowledgement from a node's former life moves its new progress",
-			"an ID is never used again after its removal, by contract (Config.ID); waits for sessions in messages"},
+			"the simulator uses no ID again, by contract (Config.ID); answers echo sessions against it, which " +
+				"TestAnswersOfAFormerLifeMoveNothing shows"},
 		{50, "'you were removed' believed though older",
-			"no node tells another that it was removed; waits for that message"},
+			"the word moves nothing but the host; the simulator would see it (S11a), and no run met it: a new voter would " +
+				"have to ask a member that lags two changes behind. TestOldWordOfARemovalIsIgnored"},
 	}
 }

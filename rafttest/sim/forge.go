@@ -14,7 +14,7 @@ type forgery struct {
 	forge func(f *forger) bool
 }
 
-const numForgeries = 22
+const numForgeries = 24
 
 var forgeries = [numForgeries]forgery{
 	{"local type", (*forger).localType},
@@ -37,6 +37,8 @@ var forgeries = [numForgeries]forgery{
 	{"answer to a round to come", (*forger).roundToCome},
 	{"vote not asked for", (*forger).unaskedVote},
 	{"malformed request", (*forger).malformedRequest},
+	{"answer of a session that never was", (*forger).strangeSession},
+	{"word of a removal that was not asked for", (*forger).unaskedRemoval},
 	{"mutated bytes", (*forger).mutatedBytes},
 	{"bytes of more than there is", (*forger).hugeCounts},
 }
@@ -109,7 +111,7 @@ func (f *forger) localType() bool {
 func (f *forger) unknownType() bool {
 	f.real()
 	f.m.To = f.n.id
-	f.m.Type = pick[pb.MessageType](f.random, -1, 24, 100, math.MaxInt32, math.MinInt32)
+	f.m.Type = pick[pb.MessageType](f.random, -1, 24, 99, math.MaxInt32, math.MinInt32)
 	return true
 }
 
@@ -338,6 +340,33 @@ func (f *forger) roundToCome() bool {
 	f.m.Round = math.MaxUint64>>1 + f.Uint64()>>1
 	f.quiet = f.st.RaftState != raft.StateLeader
 	return f.st.Term > 0
+}
+
+// strangeSession is an answer of a member that echoes what the leader never said.
+func (f *forger) strangeSession() bool {
+	if f.m.From = f.peer(); f.st.RaftState != raft.StateLeader || !f.st.Config.Contains(f.m.From) {
+		return false
+	}
+	f.m.Type = pick(f.random, pb.MsgAppResp, pb.MsgHeartbeatResp)
+	f.m.Term, f.m.Session = f.st.Term, f.large()
+	f.m.Index, f.m.Reject = f.st.LastIndex, f.oneIn(2)
+	return true
+}
+
+// unaskedRemoval answers a request for votes of another life, or of none.
+func (f *forger) unaskedRemoval() bool {
+	f.m.Type, f.m.From = pb.MsgRemoved, f.peer()
+	f.m.Index, f.m.Session = f.st.LastIndex+f.large(), f.large()
+	switch f.below(4) {
+	case 0:
+		f.m.Term = f.toCome()
+	case 1:
+		f.m.Index = 0
+	case 2:
+		f.m.Session = 0
+	}
+	f.quiet = f.m.Term == 0 && f.m.Index != 0 && f.m.Session != 0
+	return true
 }
 
 // unaskedVote is an answer to a request for votes that the node did not make; a

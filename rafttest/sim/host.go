@@ -176,6 +176,12 @@ func (s *simulation) pump(n *node) {
 		return
 	}
 	n.handed = append(n.handed, h)
+	if rd.Removed != nil {
+		s.mark(markTold)
+		if !s.ok(s.check.Told(n.id, rd.Removed.Index)) {
+			return
+		}
+	}
 	n.reads = append(n.reads, rd.ReadStates...)
 	for i := range rd.ReadStates {
 		s.healing.answered = s.healing.answered || readKey(rd.ReadStates[i].RequestCtx) == s.healing.read

@@ -53,10 +53,11 @@ const (
 	markMutant      = markUndecodable + 1
 	markLies        = markMutant + 1 // one for each that a restart has to refuse
 	markMisread     = markLies + Mark(numLies)
-	// The last is beside them.
+	// The last ones are beside them.
 	markSnapshotAckLost = markMisread + 1
 	markReadInTheEnd    = markSnapshotAckLost + 1
-	numMarks            = markReadInTheEnd + 1
+	markTold            = markReadInTheEnd + 1
+	numMarks            = markTold + 1
 )
 
 var markNames = func() (names [numMarks]string) {
@@ -107,6 +108,7 @@ var markNames = func() (names [numMarks]string) {
 	}
 	names[markSnapshotAckLost] = "the acknowledgement of a snapshot was lost, and no report came"
 	names[markReadInTheEnd] = "a read was answered after recovery"
+	names[markTold] = "a node was told that it was removed"
 	names[markMisread] = "a node stopped at a read of another place"
 	names[markUndecodable] = "mutated bytes could not be decoded"
 	names[markMutant] = "mutated bytes were decoded and refused"
@@ -116,15 +118,18 @@ var markNames = func() (names [numMarks]string) {
 // String says what the mark stands for.
 func (m Mark) String() string { return markNames[m] }
 
-// Expected reports whether many runs with the given faults have to reach the
-// mark.
-func (m Mark) Expected(f Faults) bool {
-	if m == markPoints {
-		return false // no point at all
-	}
+// Expected reports whether many runs like o have to reach the mark.
+func (m Mark) Expected(o Options) bool {
+	f := o.Faults
 	switch m {
+	case markPoints:
+		return false // no point at all
 	case markSnapshotAckLost:
-		return f.has(Snapshot)
+		return f.has(Snapshot) && o.NewForeign == nil // whose hosts report
+	case markTold:
+		return f.has(Membership) && o.NewForeign == nil
+	case markStartUnapplied:
+		return f&All == All && o.ConfChangeEffect == raft.OnApply
 	case markReadInTheEnd:
 		return f&All == All
 	}

@@ -28,7 +28,7 @@ func TestMarks(t *testing.T) {
 		total.Add(clean(t, atATime, func(seed uint64) Options { return Options{Seed: first + seed, Steps: 6000, Faults: All} }))
 		missing = nil
 		for m := range Mark(numMarks) {
-			if total.Marks[m] == 0 && m.Expected(All) && !rarely[m] {
+			if total.Marks[m] == 0 && m.Expected(Options{Faults: All}) && !rarely[m] {
 				missing = append(missing, m.String())
 			}
 		}
@@ -46,7 +46,7 @@ func TestMarkNames(t *testing.T) {
 	names := map[string]Mark{}
 	for m := range Mark(numMarks) {
 		if m == markPoints {
-			require.False(t, m.Expected(All|Drift))
+			require.False(t, m.Expected(Options{Faults: All | Drift}))
 			continue
 		}
 		require.NotEmpty(t, m.String())
@@ -54,19 +54,19 @@ func TestMarkNames(t *testing.T) {
 		require.NotEqual(t, "crash ", m.String())
 		require.NotContains(t, names, m.String())
 		names[m.String()] = m
-		require.True(t, m.Expected(All|Drift), m.String())
-		require.False(t, m.Expected(None), m.String())
+		require.True(t, m.Expected(Options{Faults: All | Drift}), m.String())
+		require.False(t, m.Expected(Options{Faults: None}), m.String())
 		if m < markFaults {
-			require.True(t, m.Expected(All), m.String())
-			require.False(t, m.Expected(All&^Lease), m.String())
+			require.True(t, m.Expected(Options{Faults: All}), m.String())
+			require.False(t, m.Expected(Options{Faults: All &^ Lease}), m.String())
 		}
 	}
 	for i := range faults {
 		m, of := markFaults+Mark(i), faults[i].of
 		require.Equal(t, m, names["planned: "+faults[i].name])
-		require.True(t, m.Expected(of), faults[i].name)
+		require.True(t, m.Expected(Options{Faults: of}), faults[i].name)
 		for one := Faults(1); one < endOfFaults; one <<= 1 {
-			require.Equal(t, !of.has(one), m.Expected((All|Drift)&^one), faults[i].name)
+			require.Equal(t, !of.has(one), m.Expected(Options{Faults: (All | Drift) &^ one}), faults[i].name)
 		}
 	}
 }

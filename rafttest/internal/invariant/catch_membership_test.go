@@ -121,6 +121,17 @@ func TestCatchS11a(t *testing.T) {
 					st.RaftState, st.Lead, st.LastStepDown = raft.StateFollower, 0, raft.StepDownRemoved
 				})
 			}},
+		"told that it was removed, and is a member": {"S11a", "and is a member at",
+			func(f *fixture) *Violation { return f.c.Told(2, f.changed(learner).Index) }},
+		"told that it was removed before it was": {"S11a", "and is a member at",
+			func(f *fixture) *Violation {
+				index := f.changed(pb.ConfChange{Type: pb.ConfChangeRemoveNode, NodeID: 3}).Index
+				return f.c.Told(3, index-1)
+			}},
+		"told that it will be removed": {"S11a", "is told that it was removed at",
+			func(f *fixture) *Violation {
+				return f.c.Told(3, f.changed(pb.ConfChange{Type: pb.ConfChangeRemoveNode, NodeID: 3}).Index+9)
+			}},
 		"quorums that can miss each other": {"S11a", "whose quorums need not meet", func(f *fixture) *Violation {
 			f.c.apply = func(confchange.Config, pb.ConfChangeV2, uint64) (confchange.Config, error) {
 				return confchange.Config{Voters: quorum.JointConfig{{4, 5}}}, nil

@@ -188,6 +188,26 @@ func (c *Checker) confAppended(n *node, e *pb.Entry) *Violation {
 	return nil
 }
 
+// Told is called when a Ready of node id says that it was removed, as a configuration
+// at index lacks it. No ID is used again, so a later one that has it says that the
+// node had not been added yet.
+func (c *Checker) Told(id, index uint64) *Violation {
+	n := c.node(id)
+	if index > c.committed {
+		return n.violates("S11a", "is told that it was removed at %d, and %d is committed", index, c.committed)
+	}
+	for k := len(c.history) - 1; k >= 0; k-- {
+		at := c.history[k]
+		if slices.Contains(at.ids, id) {
+			return n.violates("S11a", "is told that it was removed at %d, and is a member at %d: %v", index, at.index, at.cfg)
+		}
+		if at.index <= index {
+			break
+		}
+	}
+	return nil
+}
+
 // ConfApplied is called right after ApplyConfChange for the entry at index
 // returned cs at node id, without Before and After.
 func (c *Checker) ConfApplied(id, index uint64, cs *pb.ConfState) *Violation {
