@@ -44,7 +44,7 @@ func (rn *RawNode) Bootstrap(peers []Peer) error {
 		ents[i] = pb.Entry{Type: pb.EntryConfChange, Term: 1, Index: uint64(i + 1), Data: data}
 	}
 	voters := quorum.NewMajorityConfig(ids...)
-	cfg := confchange.Config{Voters: quorum.JointConfig{voters}, Contexts: contextsOf(peers)}
+	cfg := confchange.Config{Voters: quorum.JointConfig{voters}, Contexts: contextsOf(peers), Effect: r.cfg.ConfChangeEffect}
 	if len(voters) != len(peers) || len(peers) == 0 {
 		return fmt.Errorf("%w: bootstrap with peers %v: at least one, each once", ErrInvalidConfig, ids)
 	}

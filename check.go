@@ -169,6 +169,9 @@ func (r *raft) checkFromLeader(m *pb.Message) error {
 			return corrupt("commit %d is past the last index %d: did this node lose its log?", m.Commit, r.log.last.index)
 		}
 	case pb.MsgSnap:
+		if m.Snapshot.Metadata.ConfState.ConfChangeEffect == OnAppend && !r.onAppend() {
+			return fmt.Errorf("%w: %d sends a snapshot of a group whose changes take effect on append", ErrInvalidConfig, m.From)
+		}
 		return r.checkCommitted(entryID{m.Snapshot.Metadata.Term, m.Snapshot.Metadata.Index})
 	case pb.MsgApp:
 		if m.Index > r.log.committed {

@@ -9,6 +9,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/quorate-raft/raft/internal/hook"
+	pb "github.com/quorate-raft/raft/raftpb"
 )
 
 // None is the ID of no node: no leader, no vote.
@@ -36,30 +37,19 @@ const (
 )
 
 // ConfChangeEffect says from when on a change of membership is in effect.
-type ConfChangeEffect uint8
+type ConfChangeEffect = pb.ConfChangeEffect
 
 const (
 	// OnApply: a change is in effect on a node when its host applies the
 	// committed entry, with ApplyConfChange. It is committed by the
 	// configuration before. The default, and what etcd's raft does.
-	OnApply ConfChangeEffect = iota
+	OnApply = pb.ConfChangeOnApply
 	// OnAppend: the newest configuration in a node's log is in effect from the
 	// moment it is there, committed or not, and goes again when its entry is
 	// replaced (dissertation §4.1). A change is committed by the configuration
 	// that it makes, so a group of two can remove its dead member.
-	OnAppend
+	OnAppend = pb.ConfChangeOnAppend
 )
-
-// String returns the constant's name.
-func (e ConfChangeEffect) String() string {
-	switch e {
-	case OnApply:
-		return "OnApply"
-	case OnAppend:
-		return "OnAppend"
-	}
-	return fmt.Sprintf("ConfChangeEffect(%d)", uint8(e))
-}
 
 // Rand is the source of randomness of a node, used for election timeouts and
 // for the node's instance number. Any math/rand/v2 Source is one. It is called
@@ -139,7 +129,8 @@ type Config struct {
 	// forwarding them to the leader.
 	DisableProposalForwarding bool
 	// ConfChangeEffect says from when on a change of membership is in effect.
-	// All members of a group must have the same, for ever. Default OnApply.
+	// All members of a group must have the same, for ever. A node does not start
+	// with OnApply on what OnAppend has written. Default OnApply.
 	ConfChangeEffect ConfChangeEffect
 	// StayAfterRemoval keeps a leader that was removed or demoted in office
 	// instead of letting it hand over and step down. For experts.
@@ -231,7 +222,7 @@ func (c *Config) Validate() error {
 	fault(d.MaxPendingReads < 1, "MaxPendingReads (%d) must be at least 1", d.MaxPendingReads)
 	fault(c.SnapshotTicks < 0 || d.SnapshotTicks > maxTicks, "SnapshotTicks (%d) must be between 1 and %d", d.SnapshotTicks, maxTicks)
 	fault(d.MaxClockDrift < 0, "MaxClockDrift (%d) must not be negative", d.MaxClockDrift)
-	fault(d.ConfChangeEffect > OnAppend, "ConfChangeEffect (%d) is unknown", d.ConfChangeEffect)
+	fault(d.ConfChangeEffect != OnApply && d.ConfChangeEffect != OnAppend, "ConfChangeEffect (%d) is unknown", d.ConfChangeEffect)
 	switch d.ReadOnlyOption {
 	case ReadOnlySafe:
 	case ReadOnlyLeaseBased, ReadOnlyLeaseOnDemand:

@@ -153,8 +153,14 @@ func (r *raft) restoreSnapshot(snap *pb.Snapshot) error {
 	if err != nil {
 		return corrupt("snapshot's configuration: %v", err)
 	}
+	if err := r.takeEffect(&cfg); err != nil {
+		return err
+	}
 	if r.log.snapshot == nil {
-		r.conf.beforeSnapshot = r.savableConf()
+		r.conf.beforeSnapshot = r.appliedConf()
+		if r.onAppend() {
+			r.conf.beforeSnapshot = r.conf.atOrOldest(min(r.log.committed, r.log.durable))
+		}
 	}
 	r.log.restore(snap)
 	r.withdrawPromises() // as after a truncation

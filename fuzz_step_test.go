@@ -108,6 +108,9 @@ func newFuzzRun(t testing.TB, data []byte) *fuzzRun {
 	if b&4 != 0 && !cfg.DisableCheckQuorum {
 		cfg.ReadOnlyOption = ReadOnlyLeaseBased
 	}
+	if b&128 != 0 {
+		cfg.ConfChangeEffect = OnAppend
+	}
 	f.h = newContractHost(t, cfg, []uint64{1, 2, 3, 4, 5}[:3+int(b>>3&1)*2]...)
 	f.h.mayBeEmpty = true
 	return f
@@ -409,6 +412,9 @@ func (f *fuzzRun) check() {
 		h.failf("term goes back from %d to %d", f.term, r.term)
 	}
 	f.term = r.term
+	if r.onAppend() {
+		f.checkConf()
+	}
 	if (r.role == StateLeader) != (r.leader != nil) || (r.role == StateCandidate || r.role == StatePreCandidate) != (r.candidate != nil) {
 		h.failf("%v with the state of another role", r.role)
 	}
@@ -427,6 +433,38 @@ func (f *fuzzRun) check() {
 		if p.Match >= p.Next || p.Match > r.log.last.index || (i != r.leader.self && p.State != progress.Snapshot && p.Next > r.log.last.index+1) {
 			h.failf("peer %d: %v, the log ends at %d", r.conf.ids[i], p, r.log.last.index)
 		}
+	}
+}
+
+// checkConf checks that the node goes by the last configuration in its log, and saves
+// none that is not committed (dissertation §4.1).
+func (f *fuzzRun) checkConf() {
+	h, r := f.h, f.h.rn.raft
+	first, err := r.log.firstIndex()
+	if err != nil {
+		return
+	}
+	base := r.conf.atOrOldest(first - 1)
+	cfg := base.cfg
+	for i := max(base.index, base.from, first-1) + 1; i <= r.log.last.index; i++ {
+		ents, err := r.log.slice(i, i+1, noLimit)
+		if err != nil || len(ents) != 1 {
+			h.failf("entry %d of a log up to %d: %d, %v", i, r.log.last.index, len(ents), err)
+		}
+		if !isConfEntry(ents[0].Type) {
+			continue
+		}
+		cc, err := pb.UnmarshalConfChange(ents[0])
+		if err != nil {
+			h.failf("entry %d: %v", i, err)
+		}
+		cfg = r.changed(cfg, cc.AsV2(), i)
+	}
+	if !cfg.Equal(r.conf.cfg) {
+		h.failf("goes by %v, the last in the log is %v", r.conf.cfg, cfg)
+	}
+	if cs := r.confState(); cs.Index > max(r.log.committed, base.index) {
+		h.failf("saves the configuration of entry %d, committed is %d", cs.Index, r.log.committed)
 	}
 }
 

@@ -112,6 +112,15 @@ func (m *membership) at(i uint64) (confAt, bool) {
 	return confAt{}, false
 }
 
+// atOrOldest is at, and where that is not known the oldest that is: what a host saved
+// is committed, also where the commit index on its disk is behind it.
+func (m *membership) atOrOldest(i uint64) confAt {
+	if at, ok := m.at(i); ok {
+		return at
+	}
+	return m.history[0]
+}
+
 // pos returns where id is in ids, or -1.
 func (m *membership) pos(id uint64) int {
 	if len(m.ids) <= 16 {
@@ -263,8 +272,7 @@ func (r *raft) mayLead() bool {
 	if !r.onAppend() || r.conf.index <= r.log.committed {
 		return false
 	}
-	at, ok := r.conf.at(r.log.committed)
-	return ok && at.cfg.IsVoter(r.id)
+	return r.conf.atOrOldest(r.log.committed).cfg.IsVoter(r.id)
 }
 
 // appendLog adds entries that continue the log, and with OnAppend makes the changes

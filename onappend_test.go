@@ -249,9 +249,10 @@ func TestOnAppendCommittedRemovalForbidsToCampaign(t *testing.T) {
 	require.Equal(t, raft.ReasonNotVoter, ce.Reason)
 }
 
-// A candidate that learns of the commit of its removal gives up.
+// A candidate that learns of the commit of its removal gives up, although the ballot is
+// open.
 func TestOnAppendCandidateLearnsOfItsRemoval(t *testing.T) {
-	s := newSolo(t, onAppend)
+	s := newSolo(t, onAppend, 1, 2, 3, 4, 5)
 	s.recv(pb.Message{Type: pb.MsgApp, From: 2, Term: 2, Index: 1, LogTerm: 1, Commit: 1, Entries: []pb.Entry{confEntry(t, 2, 2, "r1")}})
 	s.sent()
 	require.NoError(t, s.Campaign())
@@ -423,5 +424,124 @@ func TestConfChangeEffectIsChecked(t *testing.T) {
 	_, err := raft.NewRawNode(&raft.Config{ID: 1, Storage: raft.NewMemoryStorage(), ConfChangeEffect: 2})
 	require.ErrorIs(t, err, raft.ErrInvalidConfig)
 	require.ErrorContains(t, err, "ConfChangeEffect (2)")
-	require.Equal(t, "OnAppend", raft.OnAppend.String())
+	require.Equal(t, "ConfChangeOnAppend", raft.OnAppend.String())
+}
+
+// savedAhead is a storage of a host that saved the configuration of the committed
+// entry 3 before the commit index: a write was lost in a crash. Entry 4 is
+// uncommitted.
+func savedAhead(t *testing.T) *raft.MemoryStorage {
+	t.Helper()
+	ms := raft.NewMemoryStorage()
+	require.NoError(t, ms.ApplySnapshot(pb.Snapshot{Metadata: pb.SnapshotMetadata{
+		Index: 1, Term: 1, ConfState: pb.ConfState{Voters: []uint64{1, 2, 3}},
+	}}))
+	require.NoError(t, ms.Append([]pb.Entry{confEntry(t, 2, 2, "v4"), confEntry(t, 3, 2, "v5"), confEntry(t, 4, 2, "r3")}))
+	require.NoError(t, ms.SetHardState(pb.HardState{Term: 2, Commit: 2}))
+	ms.SetConfState(pb.ConfState{Voters: []uint64{1, 2, 3, 4, 5}, Index: 3})
+	return ms
+}
+
+// What a host is given to save is never uncommitted, also after a restart from a
+// configuration that is ahead of the commit index: it would outlive its entry.
+func TestOnAppendSavedConfigurationAheadOfTheCommit(t *testing.T) {
+	ms := savedAhead(t)
+	rn, err := raft.NewRawNode(&raft.Config{ID: 1, Storage: ms, ConfChangeEffect: raft.OnAppend})
+	require.NoError(t, err)
+	rd := rn.Ready()
+	require.Len(t, rd.CommittedEntries, 1)
+	require.EqualValues(t, 4, rd.ActiveConf.Index, "the first Ready tells what there is")
+	require.EqualValues(t, 3, rd.CommittedConf.Index)
+	require.EqualValues(t, 3, rn.ApplyConfChange(change(t, "v4")).Index)
+	require.NoError(t, rn.Advance(rd))
+	require.NoError(t, rn.Step(pb.Message{Type: pb.MsgApp, From: 2, To: 1, Term: 2, Index: 4, LogTerm: 2, Commit: 4}))
+	rd = rn.Ready()
+	require.Equal(t, []uint64{1, 2, 4, 5}, rd.CommittedConf.Voters)
+}
+
+// ApplyConfChange returns the configuration of the entry that is applied, and not that
+// of a later committed one: a snapshot of that index may be made with it.
+func TestOnAppendAppliedConfigurationIsOfItsEntry(t *testing.T) {
+	s := newSolo(t, onAppend)
+	s.recv(pb.Message{
+		Type: pb.MsgApp, From: 2, Term: 2, Index: 1, LogTerm: 1, Commit: 3,
+		Entries: []pb.Entry{confEntry(t, 2, 2, "v4"), confEntry(t, 3, 2, "v5")},
+	})
+	s.persist(s.ready())
+	s.ready()
+	cs := s.ApplyConfChange(change(t, "v4"))
+	require.EqualValues(t, 2, cs.Index)
+	require.Equal(t, []uint64{1, 2, 3, 4}, cs.Voters)
+	require.NoError(t, s.AckApply(2))
+	snap, err := s.Storage.CreateSnapshot(2, cs, nil)
+	require.NoError(t, err)
+	newSolo(t, onAppend).recv(pb.Message{Type: pb.MsgSnap, From: 2, Term: 2, Snapshot: &snap})
+}
+
+// The configuration says when changes take effect: a node does not start with the other
+// setting, by which it would elect and commit under another configuration than the
+// rest, and takes no snapshot of such a group.
+func TestOnAppendIsNotForgotten(t *testing.T) {
+	s := newLeader(t, onAppend)
+	require.NoError(t, s.ProposeConfChange(change(t, "l4")))
+	s.serve()
+	require.Equal(t, raft.OnAppend, s.Conf.ConfChangeEffect)
+	_, err := raft.NewRawNode(&raft.Config{ID: 1, Storage: s.Storage, Applied: s.AppliedIndex})
+	require.ErrorIs(t, err, raft.ErrInvalidConfig)
+	require.ErrorContains(t, err, "ConfChangeEffect is OnApply")
+
+	snap, err := s.Storage.CreateSnapshot(3, &s.Conf, nil)
+	require.NoError(t, err)
+	newSolo(t, nil).refuses(pb.Message{Type: pb.MsgSnap, From: 2, Term: 2, Snapshot: &snap}, raft.ErrInvalidConfig)
+}
+
+// A removed leader may be kept in office here too.
+func TestOnAppendRemovedLeaderCanStay(t *testing.T) {
+	s := newLeader(t, func(c *raft.Config) { onAppendLonely(c); c.StayAfterRemoval = true })
+	require.NoError(t, s.ProposeConfChange(change(t, "r1")))
+	s.persist(s.ready())
+	s.recv(ack(2, 2, 3), ack(3, 2, 3))
+	require.EqualValues(t, 3, s.BasicStatus().Commit)
+	require.NoError(t, s.Propose([]byte("x")))
+	s.serve()
+	s.ticks(30)
+	require.Equal(t, raft.StateLeader, s.role())
+}
+
+// A committed change that the host has not applied is in effect, and nothing to wait
+// for before a campaign.
+func TestOnAppendCampaignDoesNotWaitForTheHost(t *testing.T) {
+	s := newSolo(t, onAppend)
+	s.recv(pb.Message{Type: pb.MsgApp, From: 2, Term: 2, Index: 1, LogTerm: 1, Commit: 2, Entries: []pb.Entry{confEntry(t, 2, 2, "v4")}})
+	s.persist(s.ready())
+	require.NoError(t, s.Campaign())
+}
+
+// No configuration of a log that a snapshot replaced is left.
+func TestOnAppendSnapshotForgetsTheLog(t *testing.T) {
+	s := newSolo(t, onAppend)
+	s.recv(pb.Message{
+		Type: pb.MsgApp, From: 2, Term: 2, Index: 1, LogTerm: 1, Commit: 2,
+		Entries: []pb.Entry{confEntry(t, 2, 2, "v4"), confEntry(t, 3, 2, "r3")},
+	})
+	s.persist(s.ready())
+	s.recv(pb.Message{Type: pb.MsgSnap, From: 3, Term: 3, Snapshot: &pb.Snapshot{Metadata: pb.SnapshotMetadata{
+		Index: 9, Term: 3, ConfState: pb.ConfState{Voters: []uint64{1, 2, 7}, Index: 8},
+	}}})
+	s.serve()
+	_, err := s.ConfStateAt(5)
+	require.ErrorIs(t, err, raft.ErrCompacted)
+}
+
+// A read that a majority of the new, smaller configuration has confirmed is answered
+// when that is appended.
+func TestOnAppendReadOfASmallerQuorum(t *testing.T) {
+	s := newLeader(t, onAppendLonely, 1, 2, 3, 4)
+	require.NoError(t, s.ReadIndex([]byte("x")))
+	for _, m := range to(ofType(s.sent(), pb.MsgHeartbeat), 2) {
+		s.recv(s.answer(m))
+	}
+	require.Empty(t, s.Reads)
+	require.NoError(t, s.ProposeConfChange(change(t, "r4")))
+	require.NotEmpty(t, s.ready().ReadStates)
 }

@@ -146,6 +146,9 @@ func (r *raft) restoreConf(cs pb.ConfState) error {
 	if err != nil {
 		return &StorageError{"configuration", err}
 	}
+	if err := r.takeEffect(&cfg); err != nil {
+		return err
+	}
 	first, err := r.log.firstIndex()
 	if err != nil {
 		return err
@@ -182,6 +185,18 @@ func (r *raft) restoreConf(cs pb.ConfState) error {
 			return &StorageError{fmt.Sprintf("configuration entry %d", i), err}
 		}
 		r.conf.set(r.changed(r.conf.cfg, cc.AsV2(), i), i, i)
+	}
+	return nil
+}
+
+// takeEffect has a configuration say when changes take effect, or says that it is of a
+// group with the other setting. Where it says nothing, the group may be a new one.
+func (r *raft) takeEffect(cfg *confchange.Config) error {
+	if cfg.Effect == OnAppend && !r.onAppend() {
+		return fmt.Errorf("%w: ConfChangeEffect is OnApply, and the group's changes take effect on append", ErrInvalidConfig)
+	}
+	if len(cfg.Voters[0]) > 0 {
+		cfg.Effect = r.cfg.ConfChangeEffect
 	}
 	return nil
 }

@@ -60,7 +60,6 @@ func newRawNode(c *Config) (*RawNode, error) {
 	// What differs from the persisted state goes into the first Ready.
 	return &RawNode{
 		raft: r, instance: r.instance(), hard: hs, soft: r.softState(),
-		confUses: r.conf.uses, committedConf: r.committedConf().index,
 	}, nil
 }
 
@@ -136,38 +135,28 @@ func (rn *RawNode) ApplyConfChange(cc pb.ConfChangeI) *pb.ConfState {
 	return cs
 }
 
-// confState returns the configuration that a host may save: the active one, with
-// OnAppend the newest committed one; while a received snapshot is not durable the
-// one before it, which the log still leads to after a crash.
+// confState returns the configuration as of what the host applies, which it may save;
+// while a received snapshot is not durable the one before it, which the log still
+// leads to after a crash.
 func (r *raft) confState() *pb.ConfState {
 	at := r.conf.beforeSnapshot
 	if r.log.snapshot == nil {
-		at = r.savableConf()
+		at = r.appliedConf()
 	}
+	return at.state()
+}
+
+func (at *confAt) state() *pb.ConfState {
 	cs := at.cfg.ConfState()
 	cs.Index = at.index
 	return &cs
 }
 
-// committedConf returns the newest configuration that is known to be committed, and
-// with OnApply in effect.
-func (r *raft) committedConf() confAt {
-	newest := r.conf.history[len(r.conf.history)-1]
+// appliedConf returns the configuration as of what the host applies; with OnApply it
+// may be ahead of that (see membership.applied).
+func (r *raft) appliedConf() confAt {
 	if r.onAppend() {
-		if at, ok := r.conf.at(r.log.committed); ok {
-			return at
-		}
-	}
-	return newest
-}
-
-// savableConf is the newest committed configuration whose entry is on this disk, as
-// what a restart begins with must be.
-func (r *raft) savableConf() confAt {
-	if r.onAppend() {
-		if at, ok := r.conf.at(min(r.log.committed, r.log.durable)); ok {
-			return at
-		}
+		return r.conf.atOrOldest(max(r.conf.applied, r.log.applied))
 	}
 	return r.conf.history[len(r.conf.history)-1]
 }
@@ -395,21 +384,18 @@ func (rn *RawNode) fill(rd *Ready) error {
 	return nil
 }
 
-// fillConf tells of configurations that are new since the last Ready. They come with
-// entries or a snapshot, or with the commit index.
+// fillConf tells, with OnAppend, of configurations that are new since the last Ready.
+// They come with entries or a snapshot, or with the commit index; the first Ready
+// tells what the node began with.
 func (rn *RawNode) fillConf(rd *Ready) {
 	r := rn.raft
 	if r.conf.uses != rn.confUses {
 		rn.confUses = r.conf.uses
-		cs := r.conf.cfg.ConfState()
-		cs.Index = r.conf.index
-		rd.ActiveConf = &cs
+		rd.ActiveConf = r.conf.history[len(r.conf.history)-1].state()
 	}
-	if at := r.committedConf(); at.index != rn.committedConf {
+	if at := r.conf.atOrOldest(r.log.committed); at.index != rn.committedConf {
 		rn.committedConf = at.index
-		cs := at.cfg.ConfState()
-		cs.Index = at.index
-		rd.CommittedConf = &cs
+		rd.CommittedConf = at.state()
 	}
 }
 

@@ -60,7 +60,7 @@ type Ready struct {
 	// ActiveConf is, with Config.ConfChangeEffect OnAppend, the configuration that is
 	// in effect on this node, which may yet be replaced: what messages are routed
 	// by. CommittedConf is the newest that is committed. Each is nil if it did not
-	// change, and both are with OnApply, where ApplyConfChange returns it. They carry
+	// change since the last Ready of this node, and both are with OnApply, where ApplyConfChange returns it. They carry
 	// the index of their entry and need not be persisted.
 	ActiveConf, CommittedConf *pb.ConfState
 	// Removed, if not nil, says that a member answered a request for votes of this

@@ -190,6 +190,9 @@ func (r *Replica) drain(urgent bool) {
 
 // start starts what a Ready asks for.
 func (r *Replica) start(rd raft.Ready) {
+	if rd.ActiveConf != nil {
+		r.confChanged() // before a new member is written to
+	}
 	r.send(rd.Messages)
 	if rd.SoftState != nil {
 		r.softChanged(*rd.SoftState)

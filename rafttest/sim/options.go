@@ -154,7 +154,7 @@ func (o *Options) Validate() error {
 	if unknown := o.Faults &^ (All | Drift); unknown != 0 {
 		errs = append(errs, fmt.Errorf("sim: unknown faults %#x", uint32(unknown)))
 	}
-	if o.ConfChangeEffect > raft.OnAppend {
+	if o.ConfChangeEffect != raft.OnApply && o.ConfChangeEffect != raft.OnAppend {
 		errs = append(errs, fmt.Errorf("sim: unknown ConfChangeEffect %d", o.ConfChangeEffect))
 	}
 	for i, span := range o.Skip {

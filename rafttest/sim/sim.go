@@ -82,7 +82,7 @@ func newSimulation(o Options) *simulation {
 	s.operators.seed(o.Seed, streamOperator)
 	s.lies.seed(o.Seed, streamLies)
 	s.history = lincheck.NewChecker(0)
-	conf := pb.ConfState{}
+	conf := pb.ConfState{ConfChangeEffect: o.ConfChangeEffect}
 	for i := range s.set.nodes {
 		conf.Voters = append(conf.Voters, uint64(i+1))
 	}
