@@ -391,3 +391,18 @@ func TestSlowPeerIsAskedForASnapshot(t *testing.T) {
 		require.Equal(t, 4, asked, "answers at %d", at)
 	}
 }
+
+// The configuration of a snapshot is of the entry that it names, and of the snapshot's
+// own where it names none, as those of etcd's do.
+func TestSnapshotSaysWhoseConfigurationItHas(t *testing.T) {
+	for named, want := range map[uint64]uint64{0: 9, 7: 7} {
+		s := newSolo(t, nil)
+		s.recv(pb.Message{Type: pb.MsgSnap, From: 2, Term: 2, Snapshot: &pb.Snapshot{Metadata: pb.SnapshotMetadata{
+			Index: 9, Term: 2, ConfState: pb.ConfState{Voters: []uint64{1, 2, 3}, Index: named},
+		}}})
+		s.sent()
+		require.Equal(t, want, s.Status().ConfigIndex)
+		s.c.Restart(1)
+		require.Equal(t, want, s.Status().ConfigIndex)
+	}
+}
