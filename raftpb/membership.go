@@ -13,7 +13,8 @@ func (t *MembershipTarget) Equal(other *MembershipTarget) bool {
 	return t.Version == other.Version &&
 		slices.Equal(sorted(t.Voters), sorted(other.Voters)) &&
 		slices.Equal(sorted(t.Learners), sorted(other.Learners)) &&
-		slices.EqualFunc(byID(t.Members), byID(other.Members), Member.Equal)
+		slices.EqualFunc(byID(t.Members), byID(other.Members), Member.Equal) &&
+		slices.Equal(sorted(t.Added), sorted(other.Added))
 }
 
 // Validate returns an error that wraps [ErrInvalidConfChange] if no group could ever reach the target: it has no voters,

@@ -101,6 +101,10 @@ var vectorMessages = map[string]record{
 		Type: MsgHeartbeatResp, To: 1, From: 2, Term: 4, Round: 300, LeaseTicks: 10, Session: 5,
 	},
 	"removed": &Message{Type: MsgRemoved, To: 3, From: 1, Index: 7, Session: 300},
+	"refused": &Message{
+		Type: MsgPropRefused, To: 3, From: 1, Index: 7, RejectHint: uint64(RefusalConfPending), Context: []byte("no"),
+		Entries: []Entry{{Type: EntryConfChangeV2}}, Features: 300,
+	},
 	"commit-only-append": &Message{
 		Type: MsgApp, To: 2, From: 1, Term: 4, LogTerm: 4, Index: 7, Commit: 7, NoAnswer: true,
 	},
@@ -114,6 +118,7 @@ var vectorMessages = map[string]record{
 		Voters: []uint64{1}, ConfChangeEffect: ConfChangeOnAppend,
 		Target: &MembershipTarget{
 			Version: 8, Voters: []uint64{1, 2}, Learners: []uint64{300}, Members: []Member{{ID: 2, Context: []byte("b:2")}},
+			Added: []uint64{300},
 		},
 		LastOutcome: &MembershipOutcome{Version: 5, Result: MembershipAborted, Reason: MembershipTooSlow, Node: 4, Index: 7},
 	},
@@ -127,7 +132,7 @@ var vectorMessages = map[string]record{
 	"confchange-set-target": &ConfChangeV2{
 		Changes: []ConfChangeSingle{{}},
 		Membership: &MembershipChange{
-			Target: &MembershipTarget{Voters: []uint64{1, 2}}, Expected: 3, HasExpected: true,
+			Target: &MembershipTarget{Voters: []uint64{1, 2}}, Expected: 3, HasExpected: true, Force: true,
 		},
 	},
 	"confchange-outcome": &ConfChangeV2{
@@ -187,7 +192,7 @@ func TestFieldNumbers(t *testing.T) {
 		&SnapshotConf{}:     "1 SnapshotIndex, 2 Index, 3 Members, 4 ConfChangeEffect, 5 Target, 6 LastOutcome",
 		&Snapshot{}:         "1 Data, 2 Metadata",
 		&Message{}: "1 Type, 2 To, 3 From, 4 Term, 5 LogTerm, 6 Index, 7 Entries, 8 Commit, 9 Snapshot, " +
-			"10 Reject, 11 RejectHint, 12 Context, 13 Vote, 100 NoAnswer, 101 Round, 102 LeaseTicks, 103 Session",
+			"10 Reject, 11 RejectHint, 12 Context, 13 Vote, 100 NoAnswer, 101 Round, 102 LeaseTicks, 103 Session, 104 Features",
 		&HardState{}: "1 Term, 2 Vote, 3 Commit",
 		&ConfState{}: "1 Voters, 2 Learners, 3 VotersOutgoing, 4 LearnersNext, 5 AutoLeave, 100 Index, 101 Members, " +
 			"102 ConfChangeEffect, 103 Target, 104 LastOutcome",
@@ -195,9 +200,9 @@ func TestFieldNumbers(t *testing.T) {
 		&ConfChange{}:        "1 ID, 2 Type, 3 NodeID, 4 Context",
 		&ConfChangeSingle{}:  "1 Type, 2 NodeID, 100 Context",
 		&ConfChangeV2{}:      "1 Transition, 2 Changes, 3 Context, 100 Membership",
-		&MembershipTarget{}:  "1 Version, 2 Voters, 3 Learners, 4 Members",
+		&MembershipTarget{}:  "1 Version, 2 Voters, 3 Learners, 4 Members, 5 Added",
 		&MembershipOutcome{}: "1 Version, 2 Result, 3 Reason, 4 Node, 5 Index",
-		&MembershipChange{}:  "1 Target, 2 Outcome, 3 Version, 4 Expected, 5 HasExpected",
+		&MembershipChange{}:  "1 Target, 2 Outcome, 3 Version, 4 Expected, 5 HasExpected, 6 Force",
 	}
 	for r, fields := range want {
 		var got []string
@@ -221,7 +226,7 @@ func TestEnumValues(t *testing.T) {
 		{MessageType_name, "MsgHup MsgBeat MsgProp MsgApp MsgAppResp MsgVote MsgVoteResp MsgSnap MsgHeartbeat " +
 			"MsgHeartbeatResp MsgUnreachable MsgSnapStatus MsgCheckQuorum MsgTransferLeader MsgTimeoutNow " +
 			"MsgReadIndex MsgReadIndexResp MsgPreVote MsgPreVoteResp MsgStorageAppend MsgStorageAppendResp " +
-			"MsgStorageApply MsgStorageApplyResp MsgForgetLeader", map[int32]string{100: "MsgRemoved"}},
+			"MsgStorageApply MsgStorageApplyResp MsgForgetLeader", map[int32]string{100: "MsgRemoved", 101: "MsgPropRefused"}},
 		{ConfChangeTransition_name, "ConfChangeTransitionAuto ConfChangeTransitionJointImplicit " +
 			"ConfChangeTransitionJointExplicit", nil},
 		{ConfChangeType_name, "ConfChangeAddNode ConfChangeRemoveNode ConfChangeUpdateNode ConfChangeAddLearnerNode", nil},
@@ -229,6 +234,14 @@ func TestEnumValues(t *testing.T) {
 		{MembershipResult_name, "MembershipPending MembershipReached MembershipAborted MembershipSuperseded", nil},
 		{MembershipReason_name, "MembershipReasonNone MembershipCancelled MembershipTooSlow MembershipNoAnswer " +
 			"MembershipRefused MembershipImpossible", nil},
+		{ProposalRefusal_name, "RefusalUnknown RefusalNoLeader RefusalTransferring RefusalLeaving RefusalUncommittedFull " +
+			"RefusalForwardingDisabled RefusalEmpty RefusalIndexExhausted RefusalCorrupt", map[int32]string{
+			20: "RefusalConfPending", 21: "RefusalConfTooEarly", 22: "RefusalConfMultiple", 23: "RefusalAlreadyJoint",
+			24: "RefusalNotJoint", 25: "RefusalNoVoters", 26: "RefusalNotSimple", 27: "RefusalInvalidNode",
+			28: "RefusalUnknownNode", 29: "RefusalDuplicateNode", 30: "RefusalUnknownChange", 31: "RefusalNoChange",
+			32: "RefusalTargetStands", 33: "RefusalStaleStep", 34: "RefusalNotReached", 35: "RefusalInvalidTarget",
+			36: "RefusalUnexpectedVersion", 37: "RefusalUnsupported", 38: "RefusalWouldLoseQuorum",
+		}},
 	} {
 		values := strings.Fields(enum.values)
 		require.Len(t, enum.names, len(values)+len(enum.own))

@@ -18,7 +18,7 @@ import (
 // onlyOurs are the messages and enums that only we have.
 var onlyOurs = map[string]bool{
 	"Member": true, "SnapshotConf": true, "ConfChangeEffect": true, "MembershipTarget": true, "MembershipResult": true,
-	"MembershipReason": true, "MembershipOutcome": true, "MembershipChange": true,
+	"MembershipReason": true, "MembershipOutcome": true, "ProposalRefusal": true, "MembershipChange": true,
 }
 
 // Both sides declare the same messages, fields and enum values, but for our fields and enum values from 100 up, our own
