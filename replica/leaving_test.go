@@ -215,9 +215,14 @@ func TestNotRemovedBeforeItWasAdded(t *testing.T) {
 	}
 	m := g.add(4)
 	g.start(4)
+	events := m.replica.Watch(1024)
 	_, err := leader.replica.ProposeConfChange(g.context(), pb.ConfChange{Type: pb.ConfChangeAddNode, NodeID: 4, Context: []byte(m.listen)})
 	require.NoError(t, err)
 	g.must(m, 2)
+	for len(events.C) > 0 {
+		require.NotEqual(t, replica.Removed, (<-events.C).Kind)
+	}
+	events.Close()
 	for range 2 {
 		g.passes(5)
 		st, err := m.replica.Status(g.context())
