@@ -72,7 +72,7 @@ type Config struct {
 
 	// HandOverOnStop makes Stop hand leadership to another voter first.
 	HandOverOnStop bool
-	// StopWhenRemoved makes the replica stop with ErrRemoved once it is sure that it was
+	// StopWhenRemoved makes the replica stop with a RemovedError once it is sure that it was
 	// removed from the group: it has applied that itself, has handed over if it was the
 	// leader, and two election timeouts have passed; or members say so. Default: there
 	// are the event Removed and Status.Removal, and the host stops it.

@@ -15,7 +15,16 @@ import (
 
 // ErrRemoved: the replica was removed from its group, is sure of it, and stopped
 // (Config.StopWhenRemoved). It is not to be started again, and its ID not to be used.
+// The error is a RemovedError.
 var ErrRemoved = errors.New("replica: removed from the group")
+
+// RemovedError is what a replica stops with that was removed. It matches ErrRemoved.
+type RemovedError struct{ Removal Removal }
+
+func (e *RemovedError) Error() string { return fmt.Sprintf("%v: %v", ErrRemoved, e.Removal) }
+
+// Is reports whether target is ErrRemoved.
+func (e *RemovedError) Is(target error) bool { return target == ErrRemoved }
 
 // Removal is what a replica knows of its own removal from the group.
 type Removal struct {
@@ -29,6 +38,7 @@ type Removal struct {
 	Sure bool
 }
 
+// String says it in a sentence, "" if there is nothing to say.
 func (r Removal) String() string {
 	switch {
 	case r.Index == 0:
@@ -176,6 +186,6 @@ func (r *Replica) stopIfRemoved() {
 		return
 	}
 	if removal := r.removal(); removal.Sure {
-		r.stop(fmt.Errorf("%w: %v", ErrRemoved, removal))
+		r.stop(&RemovedError{removal})
 	}
 }

@@ -30,6 +30,10 @@ func (g *group) awaitRemoved(m *member) {
 		require.Fail(g.t, "it does not stop")
 	}
 	require.ErrorIs(g.t, m.replica.Err(), replica.ErrRemoved)
+	var removed *replica.RemovedError
+	require.ErrorAs(g.t, m.replica.Err(), &removed)
+	require.True(g.t, removed.Removal.Sure)
+	require.NotZero(g.t, removed.Removal.Index)
 	_, err := m.replica.Propose(g.context(), number(1))
 	require.ErrorIs(g.t, err, replica.ErrRemoved)
 	require.ErrorIs(g.t, err, replica.ErrNotApplied)

@@ -371,7 +371,7 @@ func (r *Replica) TakeSnapshot(ctx context.Context) error {
 func (r *Replica) Done() <-chan struct{} { return r.done }
 
 // Err returns why the replica stopped by itself: a fault of the storage or the state
-// machine, or ErrRemoved. It is nil while it runs and if it was told to stop.
+// machine, or a RemovedError. It is nil while it runs and if it was told to stop.
 func (r *Replica) Err() error {
 	select {
 	case <-r.stopping:
