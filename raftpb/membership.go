@@ -23,7 +23,7 @@ func (t *MembershipTarget) Validate() error {
 	if len(t.Voters) == 0 {
 		return fmt.Errorf("%w: target without voters", ErrInvalidConfChange)
 	}
-	for _, ids := range [][]uint64{t.Voters, t.Learners} {
+	for _, ids := range [][]uint64{t.Voters, t.Learners, t.Added} {
 		if slices.Contains(ids, 0) {
 			return fmt.Errorf("%w: target with a node of ID 0", ErrInvalidConfChange)
 		}
@@ -88,6 +88,8 @@ func (c ConfChangeV2) validateMembership() error {
 		return fmt.Errorf("%w: change of a target without a void change", ErrInvalidConfChange)
 	case !m.HasExpected && m.Expected != 0:
 		return fmt.Errorf("%w: version %d expected and not to be compared", ErrInvalidConfChange, m.Expected)
+	case m.Force && m.Target == nil:
+		return fmt.Errorf("%w: change that forces a target and sets none", ErrInvalidConfChange)
 	case m.Target != nil && m.Outcome != nil:
 		return fmt.Errorf("%w: change that sets a target and ends one", ErrInvalidConfChange)
 	case !setsOrEnds && m.Version == 0:
@@ -100,6 +102,8 @@ func (c ConfChangeV2) validateMembership() error {
 		// More than one would enter a joint configuration.
 		return fmt.Errorf("%w: change that sets or ends a target has %q instead of one void change",
 			ErrInvalidConfChange, ConfChangesToString(c.Changes))
+	case m.Target != nil && len(m.Target.Added) > 0:
+		return fmt.Errorf("%w: change that sets a target says that it has added nodes %v", ErrInvalidConfChange, m.Target.Added)
 	case m.Target != nil && m.Target.Version != 0:
 		return fmt.Errorf("%w: change that sets a target names its version %d", ErrInvalidConfChange, m.Target.Version)
 	case m.Target != nil:
