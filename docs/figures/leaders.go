@@ -126,7 +126,7 @@ func voteRefused() *stage {
 	})
 	s.run()
 	s.expect(s.Node(4).BasicStatus().Commit == 4, "the removal is committed")
-	s.do(1, "When 1 asks again, a member tells it that it was removed.", (*rafttest.Member).Campaign)
+	s.do(1, "When 1 asks again, the members tell it that it was removed.", (*rafttest.Member).Campaign)
 	s.run()
 	s.expect(s.Leader().ID == 4, "4 leads")
 	return s

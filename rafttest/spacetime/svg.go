@@ -203,6 +203,9 @@ func (d *drawing) read(events []trace.Event) {
 	for i := range events {
 		e := &events[i]
 		s, at := d.slotOf(e.Step), d.laneOf(e.Node)
+		if at < 0 && e.Kind != trace.Cut && e.Kind != trace.Violation {
+			continue // of nobody
+		}
 		switch e.Kind {
 		case trace.Send:
 			if to := d.laneOf(e.Peer); to >= 0 && to != at {

@@ -127,6 +127,7 @@ func TestSVGErrors(t *testing.T) {
 	require.ErrorIs(t, WriteSVG(&b, Figure{Notes: []Note{{Step: 2}, {Step: 1}}}), ErrOrder)
 	require.Zero(t, b.Len())
 	require.NoError(t, WriteSVG(&b, Figure{}))
+	require.NoError(t, WriteSVG(&b, Figure{Events: []trace.Event{{Kind: trace.Commit, Index: 1}, {Kind: trace.Crash}}}))
 	failure := errors.New("full")
 	require.ErrorIs(t, WriteSVG(failing{failure}, someFigure), failure)
 }

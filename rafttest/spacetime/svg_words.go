@@ -7,7 +7,10 @@ import (
 	"github.com/quorate-raft/raft/rafttest/trace"
 )
 
-func isAnswer(e *trace.Event) bool { return strings.HasSuffix(e.Type.String(), "Resp") }
+func isAnswer(e *trace.Event) bool {
+	name := e.Type.String()
+	return strings.HasSuffix(name, "Resp") || name == "MsgRemoved"
+}
 
 // familyOf returns what messages are coloured by, as in page/data.js.
 func familyOf(e *trace.Event) string {
