@@ -63,7 +63,7 @@ func messageText(e *trace.Event) string {
 	case "Snap":
 		return fmt.Sprintf("snapshot %d", e.Index)
 	case "Removed":
-		return "you were removed"
+		return "removed"
 	default:
 		return name
 	}
