@@ -112,6 +112,11 @@ type Config struct {
 	// another. Default 100·ElectionTick.
 	SnapshotTicks int
 
+	// MaxCatchUpRounds is how many rounds of an election timeout or longer a server
+	// gets that a membership target makes a voter, before the target is given up
+	// (dissertation §4.2.1). A single round may last SnapshotTicks. Default 10.
+	MaxCatchUpRounds int
+
 	// DisablePreVote turns off the round of pre-votes before an election
 	// (dissertation §9.6), without which a node that was cut off deposes a
 	// healthy leader when it returns.
@@ -169,6 +174,7 @@ func (c Config) withDefaults() Config {
 	setDefault(&c.MaxApplyingSize, math.MaxUint64)
 	setDefault(&c.MaxInflightMsgs, 256)
 	setDefault(&c.MaxPendingReads, 1<<16)
+	setDefault(&c.MaxCatchUpRounds, 10)
 	setDefault(&c.MaxClockDrift, 1)
 	if c.ElectionTick > 0 {
 		setDefault(&c.SnapshotTicks, min(100*c.ElectionTick, maxTicks))
@@ -220,6 +226,7 @@ func (c *Config) Validate() error {
 	fault(d.MaxInflightBytes != 0 && d.MaxInflightBytes < d.MaxSizePerMsg,
 		"MaxInflightBytes (%d) must be at least MaxSizePerMsg (%d)", d.MaxInflightBytes, d.MaxSizePerMsg)
 	fault(d.MaxPendingReads < 1, "MaxPendingReads (%d) must be at least 1", d.MaxPendingReads)
+	fault(d.MaxCatchUpRounds < 1, "MaxCatchUpRounds (%d) must be at least 1", d.MaxCatchUpRounds)
 	fault(c.SnapshotTicks < 0 || d.SnapshotTicks > maxTicks, "SnapshotTicks (%d) must be between 1 and %d", d.SnapshotTicks, maxTicks)
 	fault(d.MaxClockDrift < 0, "MaxClockDrift (%d) must not be negative", d.MaxClockDrift)
 	fault(d.ConfChangeEffect != OnApply && d.ConfChangeEffect != OnAppend, "ConfChangeEffect (%d) is unknown", d.ConfChangeEffect)

@@ -50,6 +50,7 @@ type leaderState struct {
 
 	transfer transfer
 	leaving  *leaving
+	drive    drive
 }
 
 func (l *leaderState) committedInTerm(log *raftLog) bool { return log.committed >= l.start }
@@ -275,9 +276,10 @@ func (r *raft) leaderTick() error {
 		l.sinceQuorum = 0
 		if !r.cfg.DisableCheckQuorum && !r.quorumActive() {
 			r.resign(StepDownQuorumLost)
+			return nil
 		}
 	}
-	return nil
+	return r.driveTarget(true)
 }
 
 // tickSnapshots gives up on snapshots that were not reported in time, and asks

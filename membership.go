@@ -227,8 +227,16 @@ func (r *raft) checkConfChange(cc pb.ConfChangeV2) error {
 	if !r.leader.committedInTerm(r.log) {
 		return &ConfChangeError{Reason: ErrConfChangeTooEarly}
 	}
+	if err := confchange.CheckExpected(cc, r.conf.index); err != nil {
+		return &ConfChangeError{Reason: err}
+	}
 	if err := confchange.Validate(r.conf.cfg, cc); err != nil {
 		return &ConfChangeError{Reason: err}
+	}
+	if m := cc.Membership; m != nil && m.Target != nil {
+		if err := r.checkTarget(m.Target, m.Force); err != nil {
+			return &ConfChangeError{Reason: err}
+		}
 	}
 	return nil
 }
@@ -327,7 +335,10 @@ func (r *raft) confCommitted() error {
 	if !r.conf.isVoter(r.id) && !r.cfg.StayAfterRemoval {
 		r.startLeaving()
 	}
-	return r.maybeLeaveJoint()
+	if err := r.maybeLeaveJoint(); err != nil {
+		return err
+	}
+	return r.driveTarget(false)
 }
 
 // applyConfChange makes the change that the host is applying effective.

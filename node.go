@@ -213,6 +213,23 @@ func (n *Node) ProposeConfChange(ctx context.Context, cc pb.ConfChangeI) error {
 	return n.whenLed(ctx, func(rn *RawNode) error { return rn.ProposeConfChange(cc) })
 }
 
+// ProposeMembership is RawNode.ProposeMembership, but waits like Propose.
+func (n *Node) ProposeMembership(ctx context.Context, m pb.Membership) error {
+	return n.whenLed(ctx, func(rn *RawNode) error { return rn.ProposeMembership(m) })
+}
+
+// CancelMembership is RawNode.CancelMembership, but waits like Propose.
+func (n *Node) CancelMembership(ctx context.Context, version uint64) error {
+	return n.whenLed(ctx, func(rn *RawNode) error { return rn.CancelMembership(version) })
+}
+
+// CheckMembership is RawNode.CheckMembership.
+func (n *Node) CheckMembership(ctx context.Context, m pb.Membership) (MembershipCheck, error) {
+	var check MembershipCheck
+	err := n.doCtx(ctx, func(rn *RawNode) (err error) { check, err = rn.CheckMembership(m); return err })
+	return check, err
+}
+
 // whenLed repeats f, while no leader is known, each time that changes.
 func (n *Node) whenLed(ctx context.Context, f func(rn *RawNode) error) error {
 	for {

@@ -405,5 +405,8 @@ func (rn *RawNode) ackApply(index uint64) error {
 	if r.takeOver != 0 && r.takeOver == r.term && r.role == StateFollower && r.campaignObstacle() == reasonNone {
 		return r.fail(r.campaign(transferElection))
 	}
-	return r.fail(r.maybeLeaveJoint())
+	if err := r.maybeLeaveJoint(); err != nil {
+		return r.fail(err)
+	}
+	return r.fail(r.driveTarget(false))
 }

@@ -67,6 +67,9 @@ type Status struct {
 	// PendingConfIndex is the index of the first change of configuration in
 	// the log that is not applied, with OnAppend not committed, or 0.
 	PendingConfIndex uint64
+	// MembershipStep is what a leader does next, or waits for, on the way to the
+	// target in Config; nil if there is none, or it has not begun.
+	MembershipStep *confchange.Step
 	// Progress is what a leader knows of each member, by ID; nil on others.
 	Progress map[uint64]progress.Progress
 	// LeaseTicks is for how many ticks more the leader may serve lease reads.
@@ -114,8 +117,16 @@ func (rn *RawNode) Status() Status {
 	s.Progress = make(map[uint64]progress.Progress, len(l.peers))
 	rn.WithProgress(func(id uint64, p progress.Progress) {
 		p.Window = p.Window.Clone()
+		if p.CatchUp != nil {
+			c := *p.CatchUp
+			p.CatchUp = &c
+		}
 		s.Progress[id] = p
 	})
+	if l.drive.step.Kind != confchange.StepImpossible {
+		step := l.drive.step
+		s.MembershipStep = &step
+	}
 	s.UncommittedBytes = l.uncommitted
 	s.PendingReads = len(l.reads.pending)
 	s.LeaseTicks = r.leaseLeft()
@@ -124,7 +135,7 @@ func (rn *RawNode) Status() Status {
 
 // WithProgress calls f for every member that the leader knows, in the order of
 // their IDs; on other nodes it does nothing. It does not allocate: p's Window
-// is the leader's own, to be read during the call and not to be changed.
+// and CatchUp are the leader's own, to be read during the call and not to be changed.
 func (rn *RawNode) WithProgress(f func(id uint64, p progress.Progress)) {
 	r := rn.raft
 	if r.role != StateLeader {

@@ -30,7 +30,11 @@ func Apply(c Config, cc raftpb.ConfChangeV2) (Config, error) {
 			return Config{}, fmt.Errorf("change of a target: %w", ErrNoIndex)
 		}
 	}
-	return apply(c, cc)
+	next, err := apply(c, cc)
+	if err == nil && cc.Membership != nil {
+		next = next.withAdded(c, cc.Changes)
+	}
+	return next, err
 }
 
 func apply(c Config, cc raftpb.ConfChangeV2) (Config, error) {

@@ -78,7 +78,7 @@ func (c Config) checkTarget() error {
 			return fmt.Errorf("%w: target without a version", ErrInvalidConfig)
 		case len(c.Voters[0]) == 0:
 			return fmt.Errorf("%w: target at version %d and %w", ErrInvalidConfig, t.Version, ErrNoVoters)
-		case !slices.Equal(normal.Voters, t.Voters) || !slices.Equal(normal.Learners, t.Learners) ||
+		case !slices.Equal(normal.Voters, t.Voters) || !slices.Equal(normal.Learners, t.Learners) || !slices.Equal(normal.Added, t.Added) ||
 			!slices.EqualFunc(normal.Members, t.Members, raftpb.Member.Equal):
 			return fmt.Errorf("%w: target <%v> is not in order", ErrInvalidConfig, t)
 		}

@@ -59,6 +59,14 @@ var (
 	// expected; see [CheckExpected].
 	ErrUnexpectedVersion = errors.New("configuration is not the expected one")
 
+	// ErrUnsupported: a target cannot be set, since a member does not know of
+	// targets or has not said yet that it does.
+	ErrUnsupported = errors.New("a member does not know of membership targets")
+
+	// ErrWouldLoseQuorum: a target is not set, since of those who would vote too
+	// many are not heard from for the rest to decide. It can be forced.
+	ErrWouldLoseQuorum = errors.New("too many of the voters to be are not heard from")
+
 	// ErrInvalidConfig: a configuration contradicts itself; see [Config.Check].
 	ErrInvalidConfig = errors.New("invalid configuration")
 )

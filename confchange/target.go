@@ -17,7 +17,7 @@ func ValidateTarget(t raftpb.MembershipTarget) (raftpb.MembershipTarget, error) 
 		return raftpb.MembershipTarget{}, fmt.Errorf("%w: %w", ErrInvalidTarget, err)
 	}
 	t = *cloneTarget(&t)
-	t.Voters, t.Learners = slices.Compact(t.Voters), slices.Compact(t.Learners)
+	t.Voters, t.Learners, t.Added = slices.Compact(t.Voters), slices.Compact(t.Learners), slices.Compact(t.Added)
 	return t, nil
 }
 
@@ -25,7 +25,7 @@ func ValidateTarget(t raftpb.MembershipTarget) (raftpb.MembershipTarget, error) 
 // [ApplyAt]. Its Version does not count. Changes has the one void change that
 // nodes which know of no targets carry out.
 func TargetChange(t raftpb.MembershipTarget) raftpb.ConfChangeV2 {
-	t.Version = 0
+	t.Version, t.Added = 0, nil
 	return membershipChange(raftpb.MembershipChange{Target: &t})
 }
 
@@ -62,15 +62,52 @@ func CheckExpected(cc raftpb.ConfChangeV2, version uint64) error {
 	return fmt.Errorf("version %d, and %d was expected: %w", version, m.Expected, ErrUnexpectedVersion)
 }
 
+// withAdded returns c, which a step has made from before, with what the target
+// remembers of whom its steps added.
+func (c Config) withAdded(before Config, changes []raftpb.ConfChangeSingle) Config {
+	added := c.Target.Added
+	for _, change := range changes {
+		id := change.NodeID
+		switch {
+		case !c.Contains(id):
+			added = without(added, id)
+		case !before.Contains(id):
+			added = with(added, id)
+		}
+	}
+	if len(added) != len(c.Target.Added) {
+		c.Target = cloneTarget(c.Target)
+		c.Target.Added = added
+	}
+	return c
+}
+
+// stillAdded returns those of the servers that the standing target has added which
+// do not vote yet.
+func (c Config) stillAdded() []uint64 {
+	var ids []uint64
+	if c.Target != nil {
+		for _, id := range c.Target.Added {
+			if c.IsLearner(id) {
+				ids = append(ids, id)
+			}
+		}
+	}
+	return ids
+}
+
 // ApplyAt returns the configuration that follows c once the change cc of the
 // entry at index is in effect: it does what [Apply] does, and what needs the
 // index.
 //
 //   - A target that is set gets the index as its version and stands. One that
-//     stood before ends as superseded.
+//     stood before ends as superseded, and what it added counts as added by the
+//     new one.
 //   - An outcome ends the target that stands, which must be the one that it
 //     names ([ErrStaleStep]): the first one in the log counts. As reached it ends
-//     only if c is what it asks for ([ErrNotReached]).
+//     only if c is what it asks for ([ErrNotReached]). If it is given up, the
+//     servers that its steps added, and that were to vote and do not yet, are
+//     removed with it (dissertation §4.2.1).
 //   - A step is for the target that stands ([ErrStaleStep]).
 //
 // A committed change that is an error here is skipped as a whole, by all nodes
@@ -109,7 +146,7 @@ func (c Config) withTarget(t raftpb.MembershipTarget, index uint64) (Config, err
 	if c.Target != nil {
 		c.Outcome = &raftpb.MembershipOutcome{Version: c.Target.Version, Result: raftpb.MembershipSuperseded, Index: index}
 	}
-	t.Version = index
+	t.Version, t.Added = index, c.stillAdded()
 	c.Target = &t
 	return c, nil
 }
@@ -119,6 +156,14 @@ func (c Config) withOutcome(o raftpb.MembershipOutcome, index uint64) (Config, e
 		return Config{}, fmt.Errorf("%v: %w", c, ErrNotReached)
 	}
 	o.Index = index
+	if o.Result == raftpb.MembershipAborted {
+		for _, id := range c.stillAdded() {
+			if contains(c.Target.Voters, id) {
+				c = c.withoutMember(id)
+			}
+		}
+		c = c.withMembersContexts()
+	}
 	c.Target, c.Outcome = nil, &o
 	return c, nil
 }
@@ -178,6 +223,7 @@ func cloneTarget(t *raftpb.MembershipTarget) *raftpb.MembershipTarget {
 	}
 	return &raftpb.MembershipTarget{
 		Version: t.Version, Voters: sorted(t.Voters), Learners: sorted(t.Learners), Members: sortedMembers(t.Members),
+		Added: sorted(t.Added),
 	}
 }
 

@@ -95,6 +95,8 @@ type Progress struct {
 	LeaseTicks uint64
 	// Window bounds what is in flight in state Replicate.
 	Window Window
+	// CatchUp measures a learner that a membership target makes a voter; else nil.
+	CatchUp *CatchUp
 }
 
 // Paused reports whether entries for the peer have to wait.
@@ -304,6 +306,9 @@ func (p Progress) String() string {
 	}
 	if n := p.Window.Count(); n > 0 {
 		s += fmt.Sprintf(" inflight=%d", n)
+	}
+	if p.CatchUp != nil {
+		s += fmt.Sprintf(" catch-up: %v", p.CatchUp)
 	}
 	return s
 }

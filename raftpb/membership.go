@@ -23,7 +23,7 @@ func (t *MembershipTarget) Validate() error {
 	if len(t.Voters) == 0 {
 		return fmt.Errorf("%w: target without voters", ErrInvalidConfChange)
 	}
-	for _, ids := range [][]uint64{t.Voters, t.Learners} {
+	for _, ids := range [][]uint64{t.Voters, t.Learners, t.Added} {
 		if slices.Contains(ids, 0) {
 			return fmt.Errorf("%w: target with a node of ID 0", ErrInvalidConfChange)
 		}
@@ -88,6 +88,8 @@ func (c ConfChangeV2) validateMembership() error {
 		return fmt.Errorf("%w: change of a target without a void change", ErrInvalidConfChange)
 	case !m.HasExpected && m.Expected != 0:
 		return fmt.Errorf("%w: version %d expected and not to be compared", ErrInvalidConfChange, m.Expected)
+	case m.Force && m.Target == nil:
+		return fmt.Errorf("%w: change that forces a target and sets none", ErrInvalidConfChange)
 	case m.Target != nil && m.Outcome != nil:
 		return fmt.Errorf("%w: change that sets a target and ends one", ErrInvalidConfChange)
 	case !setsOrEnds && m.Version == 0:
@@ -100,6 +102,8 @@ func (c ConfChangeV2) validateMembership() error {
 		// More than one would enter a joint configuration.
 		return fmt.Errorf("%w: change that sets or ends a target has %q instead of one void change",
 			ErrInvalidConfChange, ConfChangesToString(c.Changes))
+	case m.Target != nil && len(m.Target.Added) > 0:
+		return fmt.Errorf("%w: change that sets a target says that it has added nodes %v", ErrInvalidConfChange, m.Target.Added)
 	case m.Target != nil && m.Target.Version != 0:
 		return fmt.Errorf("%w: change that sets a target names its version %d", ErrInvalidConfChange, m.Target.Version)
 	case m.Target != nil:
@@ -111,4 +115,63 @@ func (c ConfChangeV2) validateMembership() error {
 	default:
 		return m.Outcome.Validate()
 	}
+}
+
+// Membership is who is to be in a group, as one proposes it; see MembershipTarget for what a group keeps of it. A Context
+// that is empty leaves the member the one that it has.
+type Membership struct {
+	// Voters are to vote, Learners to receive the log and not to vote. Who is in neither is no member any more.
+	Voters, Learners []Member
+	// Expected, unless nil, is the ConfState.Index that the proposer took the present configuration to have: if it is another
+	// when the leader takes the proposal, the membership is not set.
+	Expected *uint64
+	// Force sets the membership although so many of its voters are not heard from that they would lose their quorum.
+	Force bool
+}
+
+// MembershipOf returns the membership of a configuration: of a joint one that to which it leads, and of one with a target the
+// present one all the same. To change it and to propose the result, with cs.Index as Expected, is a compare-and-set.
+func MembershipOf(cs ConfState) Membership {
+	members := func(sets ...[]uint64) []Member {
+		var list []Member
+		for _, set := range sets {
+			for _, id := range set {
+				m := Member{ID: id}
+				if i := slices.IndexFunc(cs.Members, func(m Member) bool { return m.ID == id }); i >= 0 {
+					m.Context = cs.Members[i].Context
+				}
+				list = append(list, m)
+			}
+		}
+		return byID(list)
+	}
+	return Membership{Voters: members(cs.Voters), Learners: members(cs.Learners, cs.LearnersNext)}
+}
+
+// Target returns the target that m is, without a version.
+func (m Membership) Target() MembershipTarget {
+	var t MembershipTarget
+	for _, role := range []struct {
+		ids     *[]uint64
+		members []Member
+	}{{&t.Voters, m.Voters}, {&t.Learners, m.Learners}} {
+		for _, member := range role.members {
+			*role.ids = append(*role.ids, member.ID)
+			if len(member.Context) > 0 {
+				t.Members = append(t.Members, member)
+			}
+		}
+	}
+	return t
+}
+
+// Change returns the change that sets m as the group's target, which whoever leads then works towards.
+func (m Membership) Change() ConfChangeV2 {
+	target := m.Target()
+	change := &MembershipChange{Target: &target, Force: m.Force}
+	if m.Expected != nil {
+		change.Expected, change.HasExpected = *m.Expected, true
+	}
+	// With one void change it is void where nobody knows of targets.
+	return ConfChangeV2{Changes: make([]ConfChangeSingle, 1), Membership: change}
 }
