@@ -487,7 +487,6 @@ func TestSupersedingTargetBeginsAnew(t *testing.T) {
 	require.LessOrEqual(t, l.Status().Progress[4].CatchUp.Ticks, 2)
 	d.Drop = nil
 	require.Equal(t, pb.MembershipReached, d.untilEnded(second, 30, 1, 2, 3, 4).Result)
-	require.Nil(t, l.Status().Progress[4].CatchUp, "nobody measures a voter")
 
 	// 2 did not take over for the first target; for the second it is asked again.
 	d = newDriven(t, 2, nil)
@@ -536,6 +535,18 @@ func TestTargetHandsOverToTheLiving(t *testing.T) {
 		d.propose(m)
 		ticksUntil(t, d.Cluster, 5, func() bool { return leaderBeside(d.Cluster, 1) })
 		require.EqualValues(t, 3, d.Leader().ID)
+
+		d = newDriven(t, 5, conf)
+		d.Drop = rafttest.Cut(4, 5)
+		d.tick(15)
+		m = membersOf([]uint64{4, 5})
+		m.Force = true
+		l := d.Leader()
+		d.propose(m)
+		for range 5 {
+			d.tick(1)
+			require.Equal(t, raft.None, l.BasicStatus().LeadTransferee, "nobody there to take over")
+		}
 	})
 }
 
@@ -563,7 +574,31 @@ func TestSilenceFromTheStart(t *testing.T) {
 		require.False(t, silent())
 		c.Tick(6)
 		require.True(t, silent())
+
+		// One that was just added had no chance either.
+		require.NoError(t, l.ProposeConfChange(change(t, "l4")))
+		c.Settle()
+		m = membersOf([]uint64{1, 2}, 4)
+		require.False(t, silent())
 	}
+}
+
+// A round does not last longer than SnapshotTicks, whatever the server answers: the
+// snapshot may never arrive.
+func TestCatchUpRoundIsBounded(t *testing.T) {
+	d := newDriven(t, 3, func(c *raft.Config) { c.SnapshotTicks = 17 })
+	l := d.Leader()
+	for range 5 {
+		require.NoError(t, l.Propose([]byte("x")))
+	}
+	d.Tick(2)
+	_, err := l.Storage.CreateSnapshot(l.AppliedIndex, &l.Conf, nil)
+	require.NoError(t, err)
+	require.NoError(t, l.Storage.Compact(l.AppliedIndex))
+	d.Add(4)
+	d.Drop = func(m pb.Message) bool { return m.Type == pb.MsgSnap }
+	version := d.propose(membersOf([]uint64{1, 2, 3, 4}))
+	require.Equal(t, pb.MembershipTooSlow, d.untilEnded(version, 20, 1).Reason)
 }
 
 // Rounds are measured in ticks, not by how often the leader looks.
@@ -590,4 +625,21 @@ func TestCatchUpSendsAHeartbeat(t *testing.T) {
 	d.Settle()
 	version := d.propose(membersOf([]uint64{1, 2, 3, 4}))
 	require.Equal(t, pb.MembershipReached, d.untilEnded(version, 4, 1).Result)
+}
+
+// A server that votes is measured no more, also while its target still stands.
+func TestVoterIsNotMeasured(t *testing.T) {
+	d := newDriven(t, 3, nil)
+	d.Add(4)
+	l := d.Leader()
+	voter := false
+	d.Observe = func(id uint64, rd raft.Ready) {
+		if id != 1 || l.Status().Config.Target == nil || !l.Status().Config.IsVoter(4) || l.Status().Config.Joint() {
+			return
+		}
+		voter = true
+		require.Nil(t, l.Status().Progress[4].CatchUp)
+	}
+	d.untilEnded(d.propose(membersOf([]uint64{1, 2, 4})), 30, 1)
+	require.True(t, voter)
 }
