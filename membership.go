@@ -227,6 +227,9 @@ func (r *raft) checkConfChange(cc pb.ConfChangeV2) error {
 	if !r.leader.committedInTerm(r.log) {
 		return &ConfChangeError{Reason: ErrConfChangeTooEarly}
 	}
+	if err := confchange.CheckExpected(cc, r.conf.index); err != nil {
+		return &ConfChangeError{Reason: err}
+	}
 	if err := confchange.Validate(r.conf.cfg, cc); err != nil {
 		return &ConfChangeError{Reason: err}
 	}

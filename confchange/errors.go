@@ -59,6 +59,13 @@ var (
 	// expected; see [CheckExpected].
 	ErrUnexpectedVersion = errors.New("configuration is not the expected one")
 
+	// ErrUnsupported: a member does not know of membership targets, and would
+	// make another configuration of the change.
+	ErrUnsupported = errors.New("a member does not know of membership targets")
+
+	// ErrWouldLoseQuorum: too many of those who would vote are not heard from.
+	ErrWouldLoseQuorum = errors.New("too many of the voters to be are not heard from")
+
 	// ErrInvalidConfig: a configuration contradicts itself; see [Config.Check].
 	ErrInvalidConfig = errors.New("invalid configuration")
 )
