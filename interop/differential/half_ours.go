@@ -51,6 +51,7 @@ func (m *twin) noteOurs(rd *ours.Ready) {
 	if rd.Removed != nil {
 		m.out.removed = append(m.out.removed, *rd.Removed)
 	}
+	m.out.refusals = append(m.out.refusals, rd.Refusals...)
 	if !ours.IsEmptySnap(rd.Snapshot) {
 		m.out.snapshot = rd.Snapshot.Metadata.Index
 		cs := rd.Snapshot.Metadata.ConfState
