@@ -126,7 +126,9 @@ type readyBuffers struct {
 // maxReusedMessages bounds the memory that a burst leaves behind.
 const maxReusedMessages = 1024
 
-func (b *readyBuffers) empty() bool { return len(b.msgs)+len(b.promises)+len(b.reads)+len(b.refusals) == 0 }
+func (b *readyBuffers) empty() bool {
+	return len(b.msgs)+len(b.promises)+len(b.reads)+len(b.refusals) == 0
+}
 
 func (b *readyBuffers) reset() {
 	b.msgs = emptied(b.msgs)
