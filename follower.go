@@ -173,15 +173,18 @@ func (r *raft) restoreSnapshot(snap *pb.Snapshot) error {
 	return r.switchConf(cfg, index)
 }
 
-// followerProp forwards proposals to the leader.
-func (r *raft) followerProp(m *pb.Message) error {
+// followerProp handles proposals that were forwarded to a node that does not lead.
+func (r *raft) followerProp(m *pb.Message) error { return r.tellRefused(m, r.forwardProp(m)) }
+
+// forwardProp forwards proposals to the leader.
+func (r *raft) forwardProp(m *pb.Message) error {
 	switch {
 	case r.lead == None || r.lead == m.From:
 		return ErrNoLeader
 	case r.cfg.DisableProposalForwarding:
 		return ErrForwardingDisabled
 	}
-	r.forward(m)
+	r.forward(m).Features = m.Features
 	return nil
 }
 
@@ -194,14 +197,16 @@ func (r *raft) followerTransferLeader(m *pb.Message) error {
 	return nil
 }
 
-// forward passes on a message that has no term and keeps its sender.
-func (r *raft) forward(m *pb.Message) {
+// forward passes on a message that has no term and keeps its sender. What it returns
+// is as that of message.
+func (r *raft) forward(m *pb.Message) *pb.Message {
 	fwd := r.message(m.Type, r.lead)
 	fwd.Term = 0
 	if m.From != None {
 		fwd.From = m.From
 	}
 	fwd.Entries = m.Entries
+	return fwd
 }
 
 // forgetLeader makes the node vote as if it had not heard from its leader, for

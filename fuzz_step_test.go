@@ -297,6 +297,9 @@ func (f *fuzzRun) message() pb.Message {
 	l := f.h.rn.raft.log
 	b := f.next()
 	m := pb.Message{Type: pb.MessageType(int(b%26) - 1), From: uint64(f.next() % 8), To: 1}
+	if m.Type == 24 {
+		m.Type = [...]pb.MessageType{24, pb.MsgRemoved, pb.MsgPropRefused, pb.MsgPropRefused}[b/26%4]
+	}
 	if b > 250 {
 		m.To = uint64(b % 3)
 	}
@@ -319,7 +322,7 @@ func (f *fuzzRun) message() pb.Message {
 	flags := f.next()
 	m.Reject, m.NoAnswer = flags&1 != 0, flags&2 != 0
 	m.RejectHint = f.index(flags >> 2)
-	m.Round, m.LeaseTicks = m.Index, uint64(flags>>4)
+	m.Round, m.LeaseTicks, m.Features = m.Index, uint64(flags>>4), uint64(flags>>5)
 	if flags&16 != 0 {
 		m.Context = []byte(transferContext)
 	}
@@ -436,6 +439,9 @@ func (f *fuzzRun) check() {
 		h.failf("storage: %v", r.err)
 	}
 	r.log.check()
+	if n := len(r.out.refusals); n > maxRefusals {
+		h.failf("%d refusals are kept", n)
+	}
 	if r.term < f.term {
 		h.failf("term goes back from %d to %d", f.term, r.term)
 	}

@@ -82,9 +82,10 @@ func (r *raft) updateSelf() {
 	p.LeaseTicks = r.promisedTicks()
 }
 
-// leaderProp handles proposals, local or forwarded (Raft §5.3).
-func (r *raft) leaderProp(m *pb.Message) error { return r.propose(m.Entries) }
+// leaderProp handles proposals that were forwarded.
+func (r *raft) leaderProp(m *pb.Message) error { return r.tellRefused(m, r.propose(m.Entries)) }
 
+// propose handles proposals, local or forwarded (Raft §5.3).
 func (r *raft) propose(ents []pb.Entry) error {
 	l := r.leader
 	switch {

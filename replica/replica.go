@@ -25,6 +25,7 @@ type Replica struct {
 	log          *zap.Logger
 	transport    Transport
 	electionTick int
+	atMostOnce   bool // Transport is AtMostOnce
 
 	in        *inbox
 	apply     *applyQueue
@@ -74,6 +75,9 @@ func Start(c Config) (*Replica, error) {
 		cfg: c.withDefaults(), transport: c.Transport, in: newInbox(0), apply: newApplyQueue(),
 		stopping: make(chan struct{}), done: make(chan struct{}),
 		readBook: readBook{asked: map[uint64]*readBatch{}}, peers: map[uint64]string{},
+	}
+	if t, ok := c.Transport.(AtMostOnce); ok {
+		r.atMostOnce = t.AtMostOnce()
 	}
 	r.in.maxMessages = r.cfg.MaxInbox
 	r.writes = make(chan raft.Ready, r.cfg.hooks.overlaps)
@@ -180,8 +184,9 @@ func (r *Replica) onLoop(f func()) bool {
 // to its leader. The caller must not change data afterwards.
 //
 // The error matches ErrNotApplied or ErrAmbiguous, and why: ErrOverloaded,
-// ErrTooLarge, ErrStopped, that of ctx, or one of package raft. A command that was
-// passed on and is not heard of for ten election timeouts is ambiguous.
+// ErrTooLarge, ErrStopped, that of ctx, or one of package raft, which the leader may
+// have told: see AtMostOnce. A command that was passed on and is not heard of for ten
+// election timeouts is ambiguous.
 func (r *Replica) Propose(ctx context.Context, data []byte) (any, error) {
 	size := headerSize + len(data)
 	if uint64(size) > r.cfg.MaxProposalBytes {
@@ -195,8 +200,7 @@ func (r *Replica) Propose(ctx context.Context, data []byte) (any, error) {
 // ProposeConfChange changes the membership and returns the configuration that took
 // effect here; nil leaves a joint configuration. The Context of a ConfChangeV2 is
 // used by the replica; those of its members are their addresses. Errors are those
-// of Propose; a refusal by the leader is a raft.ConfChangeError if this replica
-// leads, and else one of a command that is not heard of: ask the leader.
+// of Propose; a refusal by the leader, whoever that is, is a raft.ConfChangeError.
 func (r *Replica) ProposeConfChange(ctx context.Context, cc pb.ConfChangeI) (pb.ConfState, error) {
 	change := ownChange(cc)
 	change.Context = make([]byte, headerSize)

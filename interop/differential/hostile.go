@@ -47,7 +47,7 @@ func (w *world) impossible(m *twin, s *ours.BasicStatus, n uint32) (opb.Message,
 		msg.Term = 1
 	}
 	rival := s.Lead != 0 && s.Lead != other
-	switch n % 15 {
+	switch n % 17 {
 	case 0:
 		msg.Type, msg.To = opb.MsgHeartbeat, other
 	case 1:
@@ -87,6 +87,10 @@ func (w *world) impossible(m *twin, s *ours.BasicStatus, n uint32) (opb.Message,
 		msg.Type, msg.Index, msg.Session = opb.MsgRemoved, s.LastIndex+1, 1
 	case 14:
 		msg.Type, msg.Term, msg.Index = opb.MsgRemoved, 0, s.LastIndex+1
+	case 15:
+		msg.Type, msg.RejectHint = opb.MsgPropRefused, uint64(opb.RefusalTransferring)
+	case 16:
+		msg.Type, msg.Term, msg.RejectHint = opb.MsgPropRefused, 0, 1<<63
 	}
 	return msg, impossibleRefused, true
 }

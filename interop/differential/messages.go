@@ -171,6 +171,9 @@ func (w *world) compareMessages() error {
 	if err := w.checkRemovedTold(); err != nil {
 		return err
 	}
+	if err := w.checkRefusalTold(); err != nil {
+		return err
+	}
 	pair, taken := w.pairs(os, ts)
 	for i := range os {
 		var t *tpb.Message
@@ -243,8 +246,8 @@ func (w *world) explainOurs(o *opb.Message, twin *tpb.Message) error {
 		return nil
 	case o.Type == opb.MsgApp:
 		return w.explainOurAppend(o)
-	case o.Type == opb.MsgRemoved:
-		return nil // checkRemovedTold has judged it
+	case o.Type == opb.MsgRemoved || o.Type == opb.MsgPropRefused:
+		return nil // checkRemovedTold or checkRefusalTold has judged it
 	case o.Type == opb.MsgHeartbeat && w.settings.lease && status.RaftState == ours.StateLeader && (c.readsWait || m.o.Status().PendingReads > 0):
 		w.apply(leaseByPromise) // theirs asks nobody
 		return nil

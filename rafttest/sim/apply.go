@@ -97,6 +97,10 @@ func (s *simulation) apply(n *node, e *pb.Entry) bool {
 	if !s.ok(s.check.Apply(n.id, e)) {
 		return false
 	}
+	if wrong := s.proposals.applies(e); wrong != "" {
+		s.fail("S19", n.id, wrong)
+		return false
+	}
 	s.stats.Applied++
 	n.sm.applied = e.Index
 	n.sm.digest = mix(n.sm.digest ^ e.Index ^ e.Term<<32)

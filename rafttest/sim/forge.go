@@ -14,7 +14,7 @@ type forgery struct {
 	forge func(f *forger) bool
 }
 
-const numForgeries = 24
+const numForgeries = 25
 
 var forgeries = [numForgeries]forgery{
 	{"local type", (*forger).localType},
@@ -39,6 +39,7 @@ var forgeries = [numForgeries]forgery{
 	{"malformed request", (*forger).malformedRequest},
 	{"answer of a session that never was", (*forger).strangeSession},
 	{"word of a removal that was not asked for", (*forger).unaskedRemoval},
+	{"malformed refusal", (*forger).malformedRefusal},
 	{"mutated bytes", (*forger).mutatedBytes},
 	{"bytes of more than there is", (*forger).hugeCounts},
 }
@@ -61,6 +62,7 @@ var (
 	answerTypes  = []pb.MessageType{pb.MsgAppResp, pb.MsgVoteResp, pb.MsgPreVoteResp, pb.MsgHeartbeatResp}
 	leaderTypes  = []pb.MessageType{pb.MsgApp, pb.MsgHeartbeat, pb.MsgSnap, pb.MsgTimeoutNow, pb.MsgReadIndexResp}
 	requestTypes = []pb.MessageType{pb.MsgVote, pb.MsgPreVote}
+	noticeTypes  = []pb.MessageType{pb.MsgRemoved, pb.MsgPropRefused}
 	forwardTypes = []pb.MessageType{pb.MsgProp, pb.MsgReadIndex, pb.MsgTransferLeader}
 	ofPeers      = append(append(append([]pb.MessageType{}, answerTypes...), leaderTypes...), requestTypes...)
 )
@@ -366,6 +368,25 @@ func (f *forger) unaskedRemoval() bool {
 		f.m.Session = 0
 	}
 	f.quiet = f.m.Term == 0 && f.m.Index != 0 && f.m.Session != 0
+	return true
+}
+
+// malformedRefusal is of no proposal, in a term, of nobody, or for a reason that no
+// number can be.
+func (f *forger) malformedRefusal() bool {
+	f.m.Type, f.m.From = pb.MsgPropRefused, f.peer()
+	f.m.RejectHint = uint64(f.below(40))
+	f.m.Entries = []pb.Entry{{Data: f.bytes(f.below(9))}}
+	switch f.below(4) {
+	case 0:
+		f.m.Term = f.toCome() + 1
+	case 1:
+		f.m.From = pick(f.random, 0, f.n.id)
+	case 2:
+		f.m.RejectHint = f.huge()
+	case 3:
+		f.m.Index = f.huge()
+	}
 	return true
 }
 
