@@ -25,6 +25,9 @@ type membership struct {
 	// state of the leader and of candidates lies in arrays beside them.
 	ids   []uint64
 	roles []memberRole
+	// features[i] is what ids[i] last said of itself (raftpb.Message.Features). It
+	// outlasts terms, and goes with the member.
+	features []uint64
 	// uses counts how often the active configuration changed.
 	uses uint64
 	// history holds the configurations since the log's start, oldest first:
@@ -63,9 +66,14 @@ func (m *membership) set(cfg confchange.Config, index, from uint64) {
 func (m *membership) use(cfg confchange.Config, index uint64) {
 	m.cfg, m.index = cfg, index
 	m.uses++
+	oldIDs, oldFeatures := m.ids, m.features
 	m.ids = cfg.IDs()
 	m.roles = make([]memberRole, len(m.ids))
+	m.features = make([]uint64, len(m.ids))
 	for i, id := range m.ids {
+		if j, ok := slices.BinarySearch(oldIDs, id); ok {
+			m.features[i] = oldFeatures[j]
+		}
 		if cfg.Voters[0].Contains(id) {
 			m.roles[i] |= roleIncoming
 		}

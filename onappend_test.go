@@ -454,7 +454,7 @@ func TestOnAppendSavedConfigurationAheadOfTheCommit(t *testing.T) {
 	require.EqualValues(t, 3, rd.CommittedConf.Index)
 	require.EqualValues(t, 3, rn.ApplyConfChange(change(t, "v4")).Index)
 	require.NoError(t, rn.Advance(rd))
-	require.NoError(t, rn.Step(pb.Message{Type: pb.MsgApp, From: 2, To: 1, Term: 2, Index: 4, LogTerm: 2, Commit: 4}))
+	require.NoError(t, rn.Step(pb.Message{Type: pb.MsgApp, From: 2, To: 1, Term: 2, Index: 4, LogTerm: 2, Commit: 4, Features: pb.FeatureOnAppend}))
 	rd = rn.Ready()
 	require.Equal(t, []uint64{1, 2, 4, 5}, rd.CommittedConf.Voters)
 }
@@ -492,7 +492,7 @@ func TestOnAppendIsNotForgotten(t *testing.T) {
 
 	snap, err := s.Storage.CreateSnapshot(3, &s.Conf, nil)
 	require.NoError(t, err)
-	newSolo(t, nil).refuses(pb.Message{Type: pb.MsgSnap, From: 2, Term: 2, Snapshot: &snap}, raft.ErrInvalidConfig)
+	newSolo(t, nil).refuses(pb.Message{Type: pb.MsgSnap, From: 2, Term: 2, Snapshot: &snap}, raft.ErrConfChangeEffect)
 }
 
 // A removed leader may be kept in office here too.
