@@ -309,7 +309,9 @@ func (r *raft) appendLog(ents []pb.Entry) error {
 }
 
 // changed returns cfg after the change in the entry at index. One that is
-// impossible changes nothing: every node finds the same, so all skip it alike.
+// impossible changes nothing: every node finds the same, so all skip it alike. Its
+// entry is in the history as every other's, whose index then says up to where changes
+// are in effect; it goes with the log that is compacted.
 func (r *raft) changed(cfg confchange.Config, cc pb.ConfChangeV2, index uint64) confchange.Config {
 	next, err := confchange.ApplyAt(cfg, cc, index)
 	if err != nil {
