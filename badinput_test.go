@@ -234,7 +234,7 @@ func TestRandomBadMessages(t *testing.T) {
 			m.Features &^= pb.FeatureRefusals // who asks hears of it
 			before := dump(f.h.rn)
 			err := f.h.rn.Step(m)
-			wrong := isOneOf(err, ErrCorruptMessage, ErrMisrouted, ErrUnknownMessage, ErrStepLocalMsg, ErrStepPeerNotFound)
+			wrong := isOneOf(err, ErrCorruptMessage, ErrMisrouted, ErrUnknownMessage, ErrStepLocalMsg, ErrStepPeerNotFound, ErrConfChangeEffect)
 			if wrong {
 				refused++
 			} else if err != nil {

@@ -622,7 +622,7 @@ func TestCatchUpCountsTicks(t *testing.T) {
 func TestCatchUpSendsAHeartbeat(t *testing.T) {
 	d := newDriven(t, 3, func(c *raft.Config) { c.ElectionTick, c.HeartbeatTick = 10, 9 })
 	d.Add(4)
-	d.Settle()
+	d.Tick(10) // the others say that they know of targets
 	version := d.propose(membersOf([]uint64{1, 2, 3, 4}))
 	require.Equal(t, pb.MembershipReached, d.untilEnded(version, 4, 1).Result)
 }

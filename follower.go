@@ -98,6 +98,7 @@ func (r *raft) rejectAppend(m *pb.Message) error {
 // change of configuration: the leader that was removed goes for good by it.
 func (r *raft) followerHeartbeat(m *pb.Message) error {
 	r.heardFromLeader(m.From)
+	r.conf.advertised(m.From, m.Features)
 	r.log.commitTo(m.Commit)
 	respond := r.message
 	if r.mayForgetChange(m.Commit) {
@@ -105,7 +106,7 @@ func (r *raft) followerHeartbeat(m *pb.Message) error {
 	}
 	resp := respond(pb.MsgHeartbeatResp, m.From)
 	resp.Round, resp.Context, resp.Session = m.Round, m.Context, m.Session
-	resp.LeaseTicks = r.promisedTicks()
+	resp.LeaseTicks, resp.Features = r.promisedTicks(), r.features()
 	return nil
 }
 

@@ -239,6 +239,7 @@ func (r *raft) leaderHeartbeatResp(m *pb.Message) error {
 	if round > l.round {
 		return corrupt("answer of %d to heartbeat round %d, latest is %d", m.From, round, l.round)
 	}
+	r.conf.advertised(m.From, m.Features)
 	p := &l.peers[r.conf.pos(m.From)]
 	p.EchoesRound = m.Round != 0 // it may restart as one that does not
 	p.Active = true

@@ -41,7 +41,7 @@ func NewRawNode(c *Config) (*RawNode, error) {
 	if c != nil && c.watch != nil {
 		start := hook.Start[Storage]{Storage: c.Storage, Applied: c.Applied}
 		if err == nil {
-			start.Instance, start.Conf = rn.instance, *rn.raft.confState()
+			start.Instance, start.Conf, start.OnAppend = rn.instance, *rn.raft.confState(), rn.raft.onAppend()
 		}
 		c.watch.Started(start, err)
 	}

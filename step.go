@@ -37,6 +37,9 @@ func (r *raft) step(m *pb.Message) error {
 func (r *raft) admit(m *pb.Message) (bool, error) {
 	request := m.Type == pb.MsgVote || m.Type == pb.MsgPreVote
 	if request {
+		if m.Term >= r.term {
+			r.conf.advertised(m.From, m.Features)
+		}
 		r.tellRemoved(m)
 		if r.refuseForLeader(m) {
 			return false, nil

@@ -210,6 +210,9 @@ func (w *world) explainOurs(o *opb.Message, twin *tpb.Message) error {
 			return err
 		}
 	}
+	if err := w.checkFeatures(o); err != nil {
+		return err
+	}
 	switch o.Type {
 	case opb.MsgApp:
 		if err := w.checkAppend(o); err != nil {
@@ -273,6 +276,19 @@ func (w *world) explainOurs(o *opb.Message, twin *tpb.Message) error {
 		}
 	}
 	return w.fail("ours alone sends %s", describe(o))
+}
+
+// checkFeatures checks what ours says of itself, which theirs drops and never says.
+func (w *world) checkFeatures(o *opb.Message) error {
+	want := uint64(0)
+	switch o.Type {
+	case opb.MsgVote, opb.MsgPreVote, opb.MsgHeartbeat, opb.MsgHeartbeatResp:
+		want = opb.FeatureMembership
+	}
+	if o.Features != want {
+		return w.fail("ours says features %d, and not %d, in %s", o.Features, want, describe(o))
+	}
+	return nil
 }
 
 // checkAppend checks an append of ours by itself: what it says is in the log.

@@ -70,6 +70,7 @@ const (
 	formerLife
 	removedTold
 	refusalTold
+	otherEffect
 )
 
 var ruleTable = [...]Rule{
@@ -132,6 +133,7 @@ var ruleTable = [...]Rule{
 	formerLife:              {"former-life", "an answer that echoes a session of before the peer was removed and added again, in the leader's term: ours refuses it with ErrStaleSession and stays as it was; theirs is not asked"},
 	removedTold:             {"removed-told", "a request for votes that names a session, of a node that the applied configuration lacks: ours, if it is a member, also tells it so; ours takes that word without moving, theirs is not asked"},
 	refusalTold:             {"refusal-told", "a forwarded proposal that ours refuses, and whose sender knows of refusals: ours tells it why; ours hands that word on without moving, theirs is not asked"},
+	otherEffect:             {"other-effect", "a message whose sender says that its changes of configuration take effect on append: ours refuses it with ErrConfChangeEffect and stays as it was; theirs is not asked"},
 }
 
 // Rules returns the rules.

@@ -14,7 +14,7 @@ type forgery struct {
 	forge func(f *forger) bool
 }
 
-const numForgeries = 25
+const numForgeries = 26
 
 var forgeries = [numForgeries]forgery{
 	{"local type", (*forger).localType},
@@ -40,6 +40,7 @@ var forgeries = [numForgeries]forgery{
 	{"answer of a session that never was", (*forger).strangeSession},
 	{"word of a removal that was not asked for", (*forger).unaskedRemoval},
 	{"malformed refusal", (*forger).malformedRefusal},
+	{"of a node with another effect", (*forger).otherEffect},
 	{"mutated bytes", (*forger).mutatedBytes},
 	{"bytes of more than there is", (*forger).hugeCounts},
 }
@@ -64,6 +65,7 @@ var (
 	requestTypes = []pb.MessageType{pb.MsgVote, pb.MsgPreVote}
 	noticeTypes  = []pb.MessageType{pb.MsgRemoved, pb.MsgPropRefused}
 	forwardTypes = []pb.MessageType{pb.MsgProp, pb.MsgReadIndex, pb.MsgTransferLeader}
+	effectTypes  = []pb.MessageType{pb.MsgVote, pb.MsgPreVote, pb.MsgApp, pb.MsgHeartbeat, pb.MsgSnap, pb.MsgHeartbeatResp}
 	ofPeers      = append(append(append([]pb.MessageType{}, answerTypes...), leaderTypes...), requestTypes...)
 )
 
@@ -388,6 +390,28 @@ func (f *forger) malformedRefusal() bool {
 		f.m.Index = f.huge()
 	}
 	return true
+}
+
+// otherEffect is what a node says whose changes of configuration take effect at
+// another time, and what might be said otherwise.
+func (f *forger) otherEffect() bool {
+	f.one(effectTypes)
+	f.m.From, f.m.Term = f.peer(), f.toCome()
+	f.m.Index, f.m.LogTerm, f.m.Round = f.st.LastIndex, f.st.Term, f.Uint64()
+	if f.m.Type == pb.MsgSnap {
+		f.snapshotAt(f.st.LastIndex+1, max(f.m.Term, 1))
+	}
+	f.m.Features = f.ownEffect() ^ pb.FeatureOnAppend
+	f.asIs = true
+	return f.m.Term > 0
+}
+
+// ownEffect is what the group says of when changes of configuration take effect.
+func (f *forger) ownEffect() uint64 {
+	if f.s.o.ConfChangeEffect == raft.OnAppend {
+		return pb.FeatureOnAppend
+	}
+	return 0
 }
 
 // unaskedVote is an answer to a request for votes that the node did not make; a

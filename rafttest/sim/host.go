@@ -160,6 +160,7 @@ func (s *simulation) pump(n *node) {
 	if !s.ok(s.check.Ready(n.id, &rd)) {
 		return
 	}
+	s.confCommitted(n, &rd)
 	if s.passes(n, atReady) {
 		return
 	}

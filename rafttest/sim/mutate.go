@@ -14,7 +14,7 @@ import (
 // others are what a peer might have said.
 func (f *forger) mutatedBytes() bool {
 	f.real()
-	f.m.To = f.n.id
+	f.m.To, f.asIs = f.n.id, true
 	b, err := f.m.Marshal()
 	if err != nil || len(b) == 0 {
 		return false
