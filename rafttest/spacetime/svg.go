@@ -15,10 +15,10 @@ import (
 // downwards, an arrow for each message, and notes beside them.
 //
 // Drawn are messages (kinds Send, Deliver and Drop), Role, Commit, Conf, Start,
-// Crash, Cut and Violation. A configuration says which target it has, and how one ended. What happens in one step is at one height. The first
-// step is the beginning: its events are the state in which the nodes are found,
-// of which commit indexes are not drawn. A message that neither arrives nor gets lost is not
-// drawn.
+// Crash, Cut and Violation. A configuration says which target it has, and how one
+// ended. What happens in one step is at one height. The first step is the
+// beginning: its events are the state in which the nodes are found, of which commit
+// indexes are not drawn. A message that neither arrives nor gets lost is not drawn.
 type Figure struct {
 	// Title says what is to be seen, to those who cannot see it too.
 	Title string
