@@ -57,6 +57,7 @@ var importTable = map[string]importLayer{
 	"cmd/raftsim":                 {packages: []string{".", "rafttest", "rafttest/sim", "rafttest/spacetime", "rafttest/trace"}},
 	"examples/memory":             {packages: []string{"."}},
 	"replica":                     {packages: []string{"."}},
+	"repair":                      {packages: []string{".", "replica"}},
 	"transport":                   {packages: []string{"raftpb"}, modules: []string{zapModule}},
 }
 
