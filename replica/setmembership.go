@@ -16,25 +16,29 @@ import (
 var (
 	// ErrOutcomeUnknown: the target has ended, and this replica cannot tell how: it got a
 	// snapshot in the place of the entries that would say so, and another target was set
-	// since, or it was removed. Another member may know.
+	// since. Another member may know.
 	ErrOutcomeUnknown = errors.New("replica: how the membership target has ended is not known here")
 	// ErrNoTarget: no target stands, or there never was one of that version.
 	ErrNoTarget = errors.New("replica: there is no such membership target")
+	// ErrNotMember: this replica was removed, so that it hears of nothing any more. Another
+	// member knows. It matches ErrOutcomeUnknown too.
+	ErrNotMember = fmt.Errorf("%w: this replica is no member any more", ErrOutcomeUnknown)
 )
-
-var errGone = fmt.Errorf("%w: this replica is no member any more", ErrOutcomeUnknown)
 
 // TargetError is why the outcome of a target that was set is not known. As long as the
 // target stands the group works on, so one may wait again or cancel it.
 type TargetError struct {
-	// Version is that of the target.
+	// Version is that of the target, 0 if none stands.
 	Version uint64
-	// Err is ErrOutcomeUnknown, ErrNoTarget, ErrStopped or that of the context.
+	// Err is ErrOutcomeUnknown, ErrNotMember, ErrNoTarget, ErrStopped or that of the context.
 	Err error
 }
 
 // Error names the target and the reason.
 func (e *TargetError) Error() string {
+	if e.Version == 0 {
+		return "replica: no membership target stands"
+	}
 	return fmt.Sprintf("replica: membership target %d: %v", e.Version, e.Err)
 }
 

@@ -101,7 +101,7 @@ func (ts *targets) outcome(version uint64) (o pb.MembershipOutcome, known bool, 
 	later := ts.stands != nil && ts.stands.Version > version || ts.last != nil && ts.last.Version > version
 	switch {
 	case stands && ts.gone:
-		return o, true, errGone
+		return o, true, ErrNotMember
 	case stands:
 		return o, false, nil
 	case later:
@@ -110,7 +110,7 @@ func (ts *targets) outcome(version uint64) (o pb.MembershipOutcome, known bool, 
 	case ts.applied >= version:
 		return o, true, ErrNoTarget
 	case ts.gone:
-		return o, true, errGone
+		return o, true, ErrNotMember
 	}
 	return o, false, nil
 }

@@ -70,7 +70,8 @@ func TestWhatIsKnownOfTargets(t *testing.T) {
 	gone := conf(40, 30)
 	gone.Voters = []uint64{2}
 	ts.note(gone, 61)
-	unknown(40, ErrOutcomeUnknown)
+	unknown(40, ErrNotMember)
+	unknown(90, ErrNotMember)
 	unknown(90, ErrOutcomeUnknown)
 	o, _, err = ts.outcome(30)
 	require.NoError(t, err)

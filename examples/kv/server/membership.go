@@ -281,6 +281,8 @@ func targetError(err error) error {
 	switch {
 	case errors.Is(err, replica.ErrNoTarget):
 		return api.Errorf(api.CodeNotFound, "%v", err)
+	case errors.Is(err, replica.ErrNotMember):
+		return api.Errorf(api.CodeUnavailable, "%v", err) // others know
 	case errors.Is(err, replica.ErrOutcomeUnknown):
 		return api.Errorf(api.CodeCompacted, "%v", err)
 	}

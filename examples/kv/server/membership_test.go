@@ -19,13 +19,10 @@ func specs(ids ...uint64) (list []api.MemberSpec) {
 }
 
 // standby starts a server that stays a learner.
-func (c *cluster) standby(id uint64, change func(*Config)) *Server {
+func (c *cluster) standby(id uint64) *Server {
 	c.t.Helper()
 	config := c.config("standby" + strconv.FormatUint(id, 10))
 	config.Join, config.AsLearner = []string{c.leader().Addresses().Client}, true
-	if change != nil {
-		change(&config)
-	}
 	s := c.start(config)
 	require.Equal(c.t, id, s.ID())
 	c.await(func(m *api.Membership) bool { me := m.Find(id); return me != nil && me.Addresses == s.Addresses() })
@@ -36,7 +33,7 @@ func (c *cluster) standby(id uint64, change func(*Config)) *Server {
 // the leader's place. Who is left over ends, and its ID is nobody's any more.
 func TestSetMembership(t *testing.T) {
 	c := three(t)
-	c.standby(4, nil)
+	c.standby(4)
 	cl, old := c.client(), c.leader()
 	var stay []uint64
 	for _, id := range []uint64{1, 2, 3, 4} {
@@ -128,8 +125,8 @@ func TestAutoRepair(t *testing.T) {
 		config.AutoRepair, config.RepairAfter, config.RepairPaused = true, 20*config.Tick, true
 	}
 	c.grow(3)
-	c.standby(4, nil)
 	dead := c.follower()
+	c.standby(4)
 	c.stop(dead.ID())
 	asked := func() (r api.Repair) {
 		status, failure := c.ask(c.leader(), http.MethodGet, "/v1/repair", nil, &r)

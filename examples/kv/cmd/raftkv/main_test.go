@@ -218,7 +218,7 @@ func TestCommands(t *testing.T) {
 	require.Contains(t, ok("", "member", "set", "--voters", "1", "--wait"), ": reached\n")
 	o = raftkv(t, "", "member", "cancel")
 	require.Equal(t, exitFailed, o.status)
-	require.Contains(t, o.errors, "no such membership target")
+	require.Contains(t, o.errors, "no membership target stands")
 	require.Regexp(t, `1 +leader +off`, ok("", "repair", "status"))
 	o = raftkv(t, "", "repair", "pause")
 	require.Equal(t, exitFailed, o.status)
