@@ -74,6 +74,10 @@ const (
 	// ReasonJointExplicit: the configuration is joint and waits to be left by
 	// the application.
 	ReasonJointExplicit
+	// ReasonCatchingUp: a server that the membership target makes a voter does not
+	// have the log yet: Count entries are missing to the end of the round, at Index
+	// (dissertation §4.2.1).
+	ReasonCatchingUp
 	// ReasonLeaving: the leader was removed or demoted and is handing over.
 	ReasonLeaving
 	// ReasonTransferring: leadership is being transferred.
@@ -125,6 +129,7 @@ var reasons = [...]struct{ name, sentence string }{
 	ReasonNoCommitInTerm:          {"NoCommitInTerm", "the leader has not yet committed an entry of its own term"},
 	ReasonChangeUncommitted:       {"ChangeUncommitted", "a change of membership is in the log and not yet committed"},
 	ReasonJointExplicit:           {"JointExplicit", "the configuration is joint and waits for the application to propose to leave it"},
+	ReasonCatchingUp:              {"CatchingUp", "the membership target waits until the server, which is to vote, has the log"},
 	ReasonLeaving:                 {"Leaving", "the leader was removed or demoted and hands over before it steps down"},
 	ReasonTransferring:            {"Transferring", "leadership is being transferred to the peer, so proposals are refused"},
 	ReasonUncommittedFull:         {"UncommittedFull", "as many uncommitted bytes as allowed are waiting"},
@@ -302,6 +307,12 @@ func (r *raft) explainProposals(add func(Explanation)) {
 		add(Explanation{Reason: why, Index: index})
 	} else if r.conf.cfg.Joint() && !r.conf.cfg.AutoLeave {
 		add(Explanation{Reason: ReasonJointExplicit, Index: r.conf.index})
+	}
+	for i, id := range r.conf.ids {
+		if p := &l.peers[i]; p.CatchUp != nil && !p.CatchUp.CaughtUp {
+			missing := p.CatchUp.Target - min(p.CatchUp.Target, p.Match)
+			add(Explanation{Reason: ReasonCatchingUp, Peer: id, Index: p.CatchUp.Target, Count: int(missing)})
+		}
 	}
 	if l.leaving != nil {
 		add(Explanation{Reason: ReasonLeaving, Index: l.leaving.index, Ticks: r.cfg.ElectionTick - l.leaving.ticks})

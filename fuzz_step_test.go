@@ -86,6 +86,7 @@ const (
 	opHeartbeat        // of a plausible leader: one byte
 	opForget           //
 	opRound            // which of the others answer
+	opTarget           // voters, learners
 	opCount
 )
 
@@ -210,11 +211,38 @@ func (f *fuzzRun) step() {
 		_ = rn.Step(pb.Message{Type: pb.MsgHeartbeat, From: 2 + uint64(b&1), To: 1, Term: f.termBy(b >> 4), Commit: min(log.committed+uint64(b>>1&3), log.last.index), Round: uint64(b)})
 	case opRound:
 		f.round(f.next())
+	case opTarget:
+		f.target(f.next(), f.next())
 	case opForget:
 		_ = rn.ForgetLeader()
 		_ = rn.Explain()
 		_ = rn.Status()
 	}
+}
+
+// target sets a membership target, or cancels one. The bits of voters are those who are to vote.
+func (f *fuzzRun) target(voters, learners byte) {
+	rn := f.h.rn
+	var m pb.Membership
+	for i := range uint64(8) {
+		switch {
+		case voters>>i&1 != 0:
+			m.Voters = append(m.Voters, pb.Member{ID: i})
+		case learners>>i&1 != 0:
+			m.Learners = append(m.Learners, pb.Member{ID: i, Context: []byte{learners}})
+		}
+	}
+	if voters == 0 {
+		version := uint64(learners)
+		if t := rn.raft.conf.cfg.Target; t != nil {
+			version = t.Version
+		}
+		_ = rn.CancelMembership(version)
+		return
+	}
+	m.Force = learners&1 != 0
+	_, _ = rn.CheckMembership(m)
+	_ = rn.ProposeMembership(m)
 }
 
 // round lets some of the others agree to all that was sent to them lately.
@@ -478,6 +506,8 @@ func fuzzSeeds() [][]byte {
 		lead(opConf, 1, 1, opRound, 0, opRound, 0, opTick, 1, opRound, 0, opTick, 9),
 		lead(opConf, 1, 1, opRound, 0, opTick, 1, opTick, 9),
 		lead(opJoint, 0x2c, opRound, 0, opRound, 0, opRestart, 0, opTick, 9),
+		lead(opTarget, 0x16, 0x20, opRound, 0, opRound, 0, opRound, 0, opTick, 1, opRound, 0, opTick, 1, opRound, 0, opRound, 0, opRound, 0),
+		lead(opTarget, 0x0c, 0, opRound, 0, opTick, 1, opRound, 0, opTarget, 0, 0, opRound, 0, opRestart, 0, opTick, 9),
 		lead(opTransfer, 2, opRound, 0, opRestart, 0, opTick, 15, opTick, 15),
 		lead(opPropose, 50, opRound, 12, opPropose, 50, opRound, 8, opCompact, 4, opTick, 3, opRound, 0, opReport, 0x34, opRound, 0),
 		{1, opCampaign, opReady, opAgree, 0, opAgree, 1, opPersist, opRestart, 0, opSettle},

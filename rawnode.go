@@ -219,7 +219,7 @@ func (rn *RawNode) HasReady() bool {
 		return false
 	}
 	l := r.log
-	return !r.out.empty() || r.removed != nil || r.flushDue() ||
+	return !r.out.empty() || len(r.removed) > 0 || r.flushDue() ||
 		l.submitted < l.last.index || (l.snapshot != nil && !l.snapshotHandedOut) ||
 		l.mayApply() ||
 		r.hardState() != rn.hard || r.softState() != rn.soft

@@ -63,10 +63,11 @@ type Ready struct {
 	// change since the last Ready of this node, and both are with OnApply, where ApplyConfChange returns it. They carry
 	// the index of their entry and need not be persisted.
 	ActiveConf, CommittedConf *pb.ConfState
-	// Removed, if not nil, says that a member answered a request for votes of this
-	// node with the word that it was removed (dissertation §4.2.3). The node goes on
-	// as before; the host should make sure and shut it down.
-	Removed *Removal
+	// Removed are the words of members, one of each, that answered a request for votes
+	// of this node by saying that it was removed (dissertation §4.2.3); each comes again
+	// as often as the node asks. The node goes on as before; the host should make sure
+	// and shut it down.
+	Removed []Removal
 	// MustSync says that the write has to reach the disk before it counts:
 	// term, vote or entries changed, or the commit index passed a change of
 	// configuration. Without it a lost write is harmless.
@@ -101,8 +102,8 @@ func (rd *Ready) AppliedIndex() uint64 {
 
 // IsEmpty reports whether there is nothing to do.
 func (rd *Ready) IsEmpty() bool {
-	return rd.SoftState == nil && rd.Removed == nil && IsEmptyHardState(rd.HardState) && IsEmptySnap(rd.Snapshot) &&
-		len(rd.ReadStates)+len(rd.Entries)+len(rd.CommittedEntries)+len(rd.Messages)+len(rd.MessagesAfterAppend) == 0
+	return rd.SoftState == nil && IsEmptyHardState(rd.HardState) && IsEmptySnap(rd.Snapshot) &&
+		len(rd.Removed)+len(rd.ReadStates)+len(rd.Entries)+len(rd.CommittedEntries)+len(rd.Messages)+len(rd.MessagesAfterAppend) == 0
 }
 
 // IsEmptyHardState reports whether st holds nothing.

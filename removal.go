@@ -22,10 +22,17 @@ func (r *raft) tellRemoved(m *pb.Message) {
 }
 
 // noticeRemoved notes for the host that a member says that this node was removed. It
-// changes nothing else: the word may be wrong.
+// changes nothing else: the word may be wrong. Of each member the latest word counts,
+// and of strangers, who were not asked, none.
 func (r *raft) noticeRemoved(m *pb.Message) {
-	if m.Session != r.session || m.Index <= r.conf.index || (r.removed != nil && m.Index <= r.removed.Index) {
+	if m.Session != r.session || m.Index <= r.conf.index || r.conf.pos(m.From) < 0 {
 		return
 	}
-	r.removed = &Removal{By: m.From, Index: m.Index}
+	for i := range r.removed {
+		if w := &r.removed[i]; w.By == m.From {
+			w.Index = max(w.Index, m.Index)
+			return
+		}
+	}
+	r.removed = append(r.removed, Removal{By: m.From, Index: m.Index})
 }

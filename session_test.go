@@ -95,7 +95,7 @@ func TestRemovedNodeIsTold(t *testing.T) {
 		asker.recv(told)
 		require.Equal(t, before, asker.Status())
 		rd := asker.ready()
-		require.Equal(t, &raft.Removal{By: 2, Index: 2}, rd.Removed)
+		require.Equal(t, []raft.Removal{{By: 2, Index: 2}}, rd.Removed)
 		require.NoError(t, asker.Advance(rd))
 		require.False(t, asker.HasReady(), "once")
 	}
@@ -169,5 +169,11 @@ func TestOldWordOfARemovalIsIgnored(t *testing.T) {
 	}
 	told.Session = request.Session
 	s.recv(told)
-	require.EqualValues(t, 6, s.ready().Removed.Index)
+	told.From = 3
+	s.recv(told)
+	told.Index = 7
+	s.recv(told)
+	told.From = 9 // it was not asked
+	s.recv(told)
+	require.Equal(t, []raft.Removal{{By: 2, Index: 6}, {By: 3, Index: 7}}, s.ready().Removed)
 }

@@ -6,6 +6,8 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/stretchr/testify/require"
+
 	"github.com/quorate-raft/raft"
 	pb "github.com/quorate-raft/raft/raftpb"
 )
@@ -41,6 +43,8 @@ var commands = map[string]func(t *transcript, a *args) error{
 	"campaign":            func(t *transcript, a *args) error { return a.node(t).Campaign() },
 	"propose":             propose,
 	"propose-conf-change": proposeConfChange,
+	"propose-membership":  proposeMembership,
+	"cancel-membership":   func(t *transcript, a *args) error { return a.node(t).CancelMembership(a.number("version", 0)) },
 	"read-index":          func(t *transcript, a *args) error { return a.node(t).ReadIndex([]byte(a.word())) },
 	"lease-read":          leaseRead,
 	"transfer-leader":     func(t *transcript, a *args) error { return a.node(t).TransferLeader(a.number("to", 0)) },
@@ -103,6 +107,28 @@ func propose(t *transcript, a *args) error {
 		}
 	}
 	return nil
+}
+
+// proposeMembership takes v and l with an ID as voters and learners.
+func proposeMembership(t *transcript, a *args) error {
+	h := a.node(t)
+	m := pb.Membership{Force: a.flag("force")}
+	if expected, set := a.values("expected"); set {
+		m.Expected = new(a.parse(expected)[0])
+	}
+	for _, word := range a.words() {
+		id, err := number(word[1:])
+		require.NoError(a.t, err, a.d.Pos)
+		switch word[0] {
+		case 'v':
+			m.Voters = append(m.Voters, pb.Member{ID: id})
+		case 'l':
+			m.Learners = append(m.Learners, pb.Member{ID: id})
+		default:
+			a.fail("member %q", word)
+		}
+	}
+	return h.ProposeMembership(m)
 }
 
 func proposeConfChange(t *transcript, a *args) error {

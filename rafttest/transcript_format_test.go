@@ -9,6 +9,7 @@ import (
 
 	"github.com/quorate-raft/raft"
 	"github.com/quorate-raft/raft/confchange"
+	"github.com/quorate-raft/raft/quorum"
 	pb "github.com/quorate-raft/raft/raftpb"
 )
 
@@ -26,6 +27,16 @@ func describeEntry(e pb.Entry) string {
 	v2 := cc.AsV2()
 	if v2.LeaveJoint() {
 		return id + "conf leave"
+	}
+	if m := v2.Membership; m != nil {
+		switch {
+		case m.Target != nil:
+			return fmt.Sprintf("%starget %v", id, quorum.MajorityConfig(m.Target.Voters))
+		case m.Outcome != nil:
+			return fmt.Sprintf("%soutcome of %d: %v", id, m.Outcome.Version, m.Outcome.Result)
+		default:
+			id += fmt.Sprintf("step to %d: ", m.Version)
+		}
 	}
 	s := id + "conf " + pb.ConfChangesToString(v2.Changes)
 	switch v2.Transition {

@@ -51,7 +51,8 @@ type Transport interface {
 	// has committed it, or with an error.
 	SendSnapshot(ctx context.Context, to uint64, meta []byte, body io.Reader) error
 	// SetPeer says where a peer is, "" if that is not known, RemovePeer that it is no
-	// member any more.
+	// member any more. It may not know that yet and ask for votes: a MsgRemoved to it
+	// should find its way for a while.
 	SetPeer(id uint64, address string)
 	RemovePeer(id uint64)
 	// Close ends receiving and sending. The replica calls it when it stops.

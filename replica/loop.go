@@ -38,6 +38,7 @@ func (r *Replica) run() {
 		if err := r.node.Err(); err != nil {
 			r.stop(err)
 		}
+		r.stopIfRemoved()
 	}
 }
 
@@ -199,6 +200,9 @@ func (r *Replica) start(rd raft.Ready) {
 	r.send(rd.Messages)
 	if rd.SoftState != nil {
 		r.softChanged(*rd.SoftState)
+	}
+	if len(rd.Removed) > 0 {
+		r.told(rd.Removed)
 	}
 	if rd.HardState.Term > r.term {
 		r.term = rd.HardState.Term

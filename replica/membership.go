@@ -34,6 +34,7 @@ func (r *Replica) confChanged() {
 			r.transport.RemovePeer(id)
 		}
 	}
+	r.forgetWords()
 	cs := cfg.ConfState()
 	cs.Index = st.ConfigIndex
 	// With OnAppend this may not be committed yet, and go back; what targets come to is told

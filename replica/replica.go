@@ -3,6 +3,7 @@ package replica
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -59,6 +60,7 @@ type Replica struct {
 	readBook         readBook
 	transfers        []*transfer
 	peers            map[uint64]string // as Transport knows them
+	leaving          leaving
 }
 
 // Start starts a replica from what its Storage and StateMachine hold. The error
@@ -105,6 +107,9 @@ func (r *Replica) begin() error {
 		return err
 	}
 	if err := r.newNode(index); err != nil {
+		return err
+	}
+	if err := r.wasMember(index); err != nil {
 		return err
 	}
 	r.applied.Store(index)
@@ -315,13 +320,17 @@ type Status struct {
 	PendingBytes uint64
 	// DroppedMessages counts messages that found the inbox full.
 	DroppedMessages uint64
+	// Removal is what is known of the replica's own removal from the group. Its Index
+	// is 0 if nothing is.
+	Removal Removal
 }
 
 // Status returns the replica's state. The error is that of ctx or ErrStopped.
 func (r *Replica) Status(ctx context.Context) (Status, error) {
 	answer := make(chan Status, 1)
 	r.call(func() {
-		answer <- Status{Status: r.node.Status(), Explain: sentences(r.node.Explain())}
+		removal := r.removal()
+		answer <- Status{Status: r.node.Status(), Explain: sentences(r.node.Explain(), removal.String()), Removal: removal}
 	})
 	select {
 	case s := <-answer:
@@ -386,7 +395,7 @@ func (r *Replica) TakeSnapshot(ctx context.Context) error {
 func (r *Replica) Done() <-chan struct{} { return r.done }
 
 // Err returns why the replica stopped by itself: a fault of the storage or the state
-// machine. It is nil while it runs and if it was told to stop.
+// machine, or a RemovedError. It is nil while it runs and if it was told to stop.
 func (r *Replica) Err() error {
 	select {
 	case <-r.stopping:
@@ -419,7 +428,10 @@ func (r *Replica) Stop(ctx context.Context) error {
 // counts.
 func (r *Replica) stop(err error) {
 	r.stopOnce.Do(func() {
-		if r.err = err; err != nil {
+		switch r.err = err; {
+		case errors.Is(err, ErrRemoved):
+			r.log.Warn("the replica stops for good", zap.Error(err))
+		case err != nil:
 			r.log.Error("the replica stops", zap.Error(err))
 		}
 		close(r.stopping)
@@ -456,11 +468,14 @@ func (r *Replica) end(running *sync.WaitGroup) {
 	close(r.done)
 }
 
-// sentences joins explanations; "" if there are none.
-func sentences(explanations []raft.Explanation) string {
+// sentences joins explanations, and one more unless it is empty; "" if there are none.
+func sentences(explanations []raft.Explanation, more string) string {
 	texts := make([]string, len(explanations))
 	for i, e := range explanations {
 		texts[i] = e.String()
+	}
+	if more != "" {
+		texts = append(texts, more)
 	}
 	return strings.Join(texts, "; ")
 }

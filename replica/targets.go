@@ -1,7 +1,6 @@
 package replica
 
 import (
-	"slices"
 	"sync"
 
 	pb "github.com/quorate-raft/raft/raftpb"
@@ -46,11 +45,18 @@ func (ts *targets) note(cs *pb.ConfState, applied uint64) (events []Event) {
 	}
 	ts.stands = cs.Target
 	was := ts.member
-	ts.member = slices.Contains(cs.Voters, ts.id) || slices.Contains(cs.VotersOutgoing, ts.id) ||
-		slices.Contains(cs.Learners, ts.id) || slices.Contains(cs.LearnersNext, ts.id)
+	ts.member = isMember(cs, ts.id)
 	ts.gone = !ts.member && (was || ts.gone)
 	ts.wake()
 	return events
+}
+
+// removed takes note that this replica is no member any more, of which it has no entry.
+func (ts *targets) removed() {
+	ts.mu.Lock()
+	defer ts.mu.Unlock()
+	ts.gone = true
+	ts.wake()
 }
 
 // appliedTo takes note of how far is applied, for those who wait for a version that may

@@ -176,9 +176,9 @@ func (s *simulation) pump(n *node) {
 		return
 	}
 	n.handed = append(n.handed, h)
-	if rd.Removed != nil {
+	for _, word := range rd.Removed {
 		s.mark(markTold)
-		if !s.ok(s.check.Told(n.id, rd.Removed.Index)) {
+		if !s.ok(s.check.Told(n.id, word.Index)) {
 			return
 		}
 	}

@@ -44,7 +44,7 @@ func TestDeadVoterIsReplaced(t *testing.T) {
 			c.put(cl, "key", "another")
 			require.Len(t, c.awaitAgreement(), 1)
 			end := run(t, dead.command())
-			require.Equal(t, 1, end.status, end.text)
+			require.Equal(t, 4, end.status, end.text)
 			require.Contains(t, end.text, "it was removed from the cluster")
 		})
 	}
@@ -93,7 +93,7 @@ func TestMemberCommands(t *testing.T) {
 	old.running().mayEnd.Store(true)
 	set := raftkvCommand(0, "member", "set", "--voters", voters, "--wait")
 	require.Contains(t, set, ": reached\n")
-	require.Equal(t, 1, old.awaitEnd().status)
+	require.Equal(t, 4, old.awaitEnd().status)
 	c.drop(old)
 	spare.own = nil
 	c.put(cl, "key", "another")

@@ -84,6 +84,9 @@ func (s *Server) guard(next http.Handler) http.Handler {
 			writeError(w, api.Errorf(api.CodeWrongCluster, "this is server %d of cluster %s, not of %s", s.ID(), s.Cluster(), meant))
 			return
 		}
+		if s.isGone(w, r) {
+			return
+		}
 		next.ServeHTTP(w, r)
 	})
 }
