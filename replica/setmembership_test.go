@@ -130,7 +130,7 @@ func patient(c *replica.Config) { c.Raft.ElectionTick, c.Raft.HeartbeatTick = 10
 func TestTargetThatStands(t *testing.T) {
 	g := newGroup(t, 3, patient)
 	leader, version := g.standing()
-	follower := g.follower().replica
+	follower := g.members[leader.id%3+1].replica
 	got := make(chan pb.MembershipOutcome, 1)
 	go func() {
 		outcome, _ := follower.AwaitMembership(g.context(), version)
