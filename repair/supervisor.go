@@ -48,7 +48,8 @@ type Supervisor struct {
 	interval time.Duration
 	now      func() time.Time
 	log      *zap.Logger
-	stepping sync.Mutex // held by the one Step at a time, which owns memory
+	wake     chan struct{} // has room for one: Run is to look at once
+	stepping sync.Mutex    // held by the one Step at a time, which owns memory
 	memory   *memory
 
 	mu     sync.Mutex
@@ -89,7 +90,8 @@ func New(c Config) (*Supervisor, error) {
 		c.Logger = zap.NewNop()
 	}
 	return &Supervisor{
-		group: c.Group, interval: c.Interval, now: c.Now, log: c.Logger, memory: newMemory(), policy: policy,
+		group: c.Group, interval: c.Interval, now: c.Now, log: c.Logger,
+		wake: make(chan struct{}, 1), memory: newMemory(), policy: policy,
 		status: Status{Policy: policy},
 	}, nil
 }
@@ -104,6 +106,7 @@ func (s *Supervisor) Run(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-ticker.C:
+		case <-s.wake:
 		}
 	}
 }
@@ -112,8 +115,19 @@ func (s *Supervisor) Run(ctx context.Context) {
 // stands all the same.
 func (s *Supervisor) SetPaused(paused bool) {
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.policy.Paused, s.status.Policy.Paused = paused, paused
+	p := s.policy
+	p.Paused = paused
+	s.setPolicy(p)
+	s.mu.Unlock()
+}
+
+// setPolicy lets a policy count, and Run look at once. The lock is held.
+func (s *Supervisor) setPolicy(p Policy) {
+	s.policy, s.status.Policy = p, p
+	select {
+	case s.wake <- struct{}{}:
+	default:
+	}
 }
 
 // SetPolicy changes what may be done. The error matches ErrInvalidConfig.
@@ -123,8 +137,7 @@ func (s *Supervisor) SetPolicy(p Policy) error {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.policy = p.withDefaults()
-	s.status.Policy = s.policy
+	s.setPolicy(p.withDefaults())
 	return nil
 }
 

@@ -310,3 +310,25 @@ func TestCancelledAndRefused(t *testing.T) {
 	w.run(30*time.Minute, s)
 	require.Equal(t, []uint64{1, 2, 4}, w.conf.Voters)
 }
+
+// Run looks again and again, and at once when it is told what it may do.
+func TestRun(t *testing.T) {
+	w := newWorld(t, 1, 2, 3)
+	looked := make(chan struct{}, 100)
+	w.look = func() error { looked <- struct{}{}; return nil }
+	s, err := New(Config{Group: w, Policy: Policy{Learners: true}, Interval: time.Hour})
+	require.NoError(t, err)
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan struct{})
+	go func() { s.Run(ctx); close(ended) }()
+	<-looked
+	require.Error(t, s.SetPolicy(Policy{}))
+	require.NoError(t, s.SetPolicy(Policy{Learners: true, After: time.Hour}))
+	<-looked
+	s.SetPaused(true)
+	<-looked
+	cancel()
+	<-ended
+	require.Equal(t, time.Hour, s.Status().Policy.After)
+	require.Equal(t, Paused, s.Status().Decision.Kind)
+}
