@@ -228,5 +228,3 @@ func (r *raft) silent(i int) uint64 {
 	}
 	return l.ticks - l.peers[i].AckedRound>>roundBits
 }
-
-func (r *raft) knowsTargets(id uint64) bool { return true }

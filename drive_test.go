@@ -622,7 +622,7 @@ func TestCatchUpCountsTicks(t *testing.T) {
 func TestCatchUpSendsAHeartbeat(t *testing.T) {
 	d := newDriven(t, 3, func(c *raft.Config) { c.ElectionTick, c.HeartbeatTick = 10, 9 })
 	d.Add(4)
-	d.Settle()
+	d.Tick(10) // the others say that they know of targets
 	version := d.propose(membersOf([]uint64{1, 2, 3, 4}))
 	require.Equal(t, pb.MembershipReached, d.untilEnded(version, 4, 1).Result)
 }
@@ -642,4 +642,75 @@ func TestVoterIsNotMeasured(t *testing.T) {
 	}
 	d.untilEnded(d.propose(membersOf([]uint64{1, 2, 4})), 30, 1)
 	require.True(t, voter)
+}
+
+// A target is set only once all members have said that they know of targets; one that is
+// silent and is to go does not keep the group from replacing it. A server that is added
+// and does not know of them is refused (protocol of declarative membership: every member
+// has to carry the target on when it leads).
+func TestTargetNeedsMembersThatKnowOfThem(t *testing.T) {
+	old := func(ids ...uint64) func(m *pb.Message) {
+		return func(m *pb.Message) {
+			for _, id := range ids {
+				if m.From == id {
+					m.Features &^= pb.FeatureMembership
+				}
+			}
+		}
+	}
+	c := newGroup(t, 3, nil)
+	l := c.Elect(1)
+	edit := old(3)
+	run := func(ticks int) {
+		for range ticks {
+			for id := range uint64(len(c.Nodes())) {
+				c.Node(id + 1).Tick()
+			}
+			for range 20 {
+				for id := range uint64(len(c.Nodes())) {
+					c.Handle(id + 1)
+				}
+				msgs := c.Take(nil)
+				for i := range msgs {
+					edit(&msgs[i])
+				}
+				c.Send(msgs...)
+				if err := c.Deliver(); err != nil { // of one that was removed meanwhile
+					require.ErrorIs(t, err, raft.ErrStepPeerNotFound)
+				}
+			}
+		}
+	}
+	run(2)
+	all := membersOf([]uint64{1, 2, 3})
+	require.ErrorIs(t, l.ProposeMembership(all), confchange.ErrUnsupported)
+	require.ErrorIs(t, l.ProposeMembership(membersOf([]uint64{1, 2})), confchange.ErrUnsupported, "it is there, and might lead")
+	check, err := l.CheckMembership(all)
+	require.NoError(t, err)
+	require.Equal(t, []raft.Obstacle{{Kind: raft.ObstacleUnsupported, Node: 3}}, check.Obstacles)
+
+	c.Drop = rafttest.Cut(3)
+	run(15)
+	require.ErrorIs(t, l.ProposeMembership(all), confchange.ErrUnsupported)
+	forced := all
+	forced.Force = true
+	check, err = l.CheckMembership(forced)
+	require.NoError(t, err)
+	require.NoError(t, check.Err)
+
+	// 4 takes its place, and does not know of targets either.
+	c.Add(4)
+	edit = old(3, 4)
+	require.NoError(t, l.ProposeMembership(membersOf([]uint64{1, 2, 4})))
+	run(10)
+	st := l.Status()
+	require.Equal(t, pb.MembershipRefused, st.Config.Outcome.Reason)
+	require.EqualValues(t, 4, st.Config.Outcome.Node)
+	require.Equal(t, []uint64{1, 2, 3}, st.Config.IDs())
+
+	edit = old()
+	require.NoError(t, l.ProposeMembership(membersOf([]uint64{1, 2, 4})))
+	run(10)
+	st = l.Status()
+	require.Equal(t, pb.MembershipReached, st.Config.Outcome.Result)
 }

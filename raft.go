@@ -92,6 +92,7 @@ type raft struct {
 	// removed is what came back by it, until a Ready tells the host.
 	session uint64
 	removed []Removal
+	warned  warned
 
 	out *readyBuffers
 	one [1]pb.Entry // to append a single entry without allocating

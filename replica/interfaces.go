@@ -59,6 +59,15 @@ type Transport interface {
 	Close() error
 }
 
+// AtMostOnce is implemented by a Transport that can say whether it never delivers a
+// message more often than it was sent, also after it connected again. Where it
+// returns true, on all members, a proposal that was passed on to the leader and
+// refused there is ErrNotApplied, else ErrAmbiguous: another copy may be taken.
+type AtMostOnce interface {
+	Transport
+	AtMostOnce() bool
+}
+
 // Command is a command to be applied.
 type Command struct {
 	// Index and Term are those of its entry.

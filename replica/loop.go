@@ -198,6 +198,9 @@ func (r *Replica) start(rd raft.Ready) {
 		r.confChanged() // before a new member is written to
 	}
 	r.send(rd.Messages)
+	if len(rd.Refusals) > 0 {
+		r.pending.refused(rd.Refusals, r.atMostOnce) // before a new term makes them ambiguous
+	}
 	if rd.SoftState != nil {
 		r.softChanged(*rd.SoftState)
 	}

@@ -25,6 +25,7 @@ type Replica struct {
 	log          *zap.Logger
 	transport    Transport
 	electionTick int
+	atMostOnce   bool // Transport is AtMostOnce
 
 	in        *inbox
 	apply     *applyQueue
@@ -75,6 +76,9 @@ func Start(c Config) (*Replica, error) {
 		cfg: c.withDefaults(), transport: c.Transport, in: newInbox(0), apply: newApplyQueue(),
 		stopping: make(chan struct{}), done: make(chan struct{}),
 		readBook: readBook{asked: map[uint64]*readBatch{}}, peers: map[uint64]string{},
+	}
+	if t, ok := c.Transport.(AtMostOnce); ok {
+		r.atMostOnce = t.AtMostOnce()
 	}
 	r.in.maxMessages = r.cfg.MaxInbox
 	r.writes = make(chan raft.Ready, r.cfg.hooks.overlaps)
@@ -185,8 +189,9 @@ func (r *Replica) onLoop(f func()) bool {
 // to its leader. The caller must not change data afterwards.
 //
 // The error matches ErrNotApplied or ErrAmbiguous, and why: ErrOverloaded,
-// ErrTooLarge, ErrStopped, that of ctx, or one of package raft. A command that was
-// passed on and is not heard of for ten election timeouts is ambiguous.
+// ErrTooLarge, ErrStopped, that of ctx, or one of package raft, which the leader may
+// have told: see AtMostOnce. A command that was passed on and is not heard of for ten
+// election timeouts is ambiguous.
 func (r *Replica) Propose(ctx context.Context, data []byte) (any, error) {
 	size := headerSize + len(data)
 	if uint64(size) > r.cfg.MaxProposalBytes {
@@ -200,8 +205,7 @@ func (r *Replica) Propose(ctx context.Context, data []byte) (any, error) {
 // ProposeConfChange changes the membership and returns the configuration that took
 // effect here; nil leaves a joint configuration. The Context of a ConfChangeV2 is
 // used by the replica; those of its members are their addresses. Errors are those
-// of Propose; a refusal by the leader is a raft.ConfChangeError if this replica
-// leads, and else one of a command that is not heard of: ask the leader.
+// of Propose; a refusal by the leader, whoever that is, is a raft.ConfChangeError.
 func (r *Replica) ProposeConfChange(ctx context.Context, cc pb.ConfChangeI) (pb.ConfState, error) {
 	done, err := r.proposeConf(ctx, cc, 0)
 	return done.conf, err

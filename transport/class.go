@@ -21,7 +21,7 @@ const (
 	ClassAppend
 	// ClassAnswer is answers to appends.
 	ClassAnswer
-	// ClassProposal is forwarded proposals.
+	// ClassProposal is forwarded proposals, and the word that one was refused.
 	ClassProposal
 
 	classes
@@ -59,7 +59,7 @@ func classify(m *raftpb.Message, size int) (Class, Lane) {
 		class = ClassRead
 	case raftpb.MsgAppResp:
 		class = ClassAnswer
-	case raftpb.MsgProp:
+	case raftpb.MsgProp, raftpb.MsgPropRefused:
 		class = ClassProposal
 	}
 	if class <= ClassRead && size <= maxControl {

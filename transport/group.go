@@ -146,6 +146,9 @@ func (g *Group) adopt(id uint64) *peer {
 	return g.t.setClaim(g, id, "")
 }
 
+// AtMostOnce is true: a message that may have left is not sent again.
+func (g *Group) AtMostOnce() bool { return true }
+
 // Close ends the group: what waits to be sent may still leave, what arrives is
 // dropped, snapshots under way are aborted. It waits for callbacks and for
 // SendSnapshot to return; no callback runs afterwards. It may be called again.

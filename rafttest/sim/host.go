@@ -160,6 +160,7 @@ func (s *simulation) pump(n *node) {
 	if !s.ok(s.check.Ready(n.id, &rd)) {
 		return
 	}
+	s.confCommitted(n, &rd)
 	if s.passes(n, atReady) {
 		return
 	}
@@ -182,6 +183,9 @@ func (s *simulation) pump(n *node) {
 			return
 		}
 	}
+	if !s.refused(n, rd.Refusals) {
+		return
+	}
 	n.reads = append(n.reads, rd.ReadStates...)
 	for i := range rd.ReadStates {
 		s.healing.answered = s.healing.answered || readKey(rd.ReadStates[i].RequestCtx) == s.healing.read
@@ -203,6 +207,9 @@ func (s *simulation) pump(n *node) {
 // the node goes on.
 func (s *simulation) leave(n *node, m *pb.Message, promise bool, p point) bool {
 	if !s.ok(s.check.Leaves(n.id, m, promise)) {
+		return false
+	}
+	if m.Type == pb.MsgPropRefused && !s.saysRefused(n, m.Entries) {
 		return false
 	}
 	s.send(n, m)

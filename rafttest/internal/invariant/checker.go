@@ -65,6 +65,8 @@ type node struct {
 	restoring    uint64 // the last one that was handed out
 	seenCommit   uint64 // this commit index was compared with C
 
+	// member says that C had it in some configuration.
+	member bool
 	// claimed says that conf is what the node says, and is to be judged.
 	claimed bool
 	conf    *confAt // active

@@ -105,7 +105,11 @@ func (c *Checker) confCommitted(n *node, index, term uint64) *Violation {
 			}
 		}
 	}
-	c.history = append(c.history, newConfAt(index, next))
+	at := newConfAt(index, next)
+	c.history = append(c.history, at)
+	for _, n := range c.nodes {
+		n.member = n.member || slices.Contains(at.ids, n.id)
+	}
 	c.stats.Confs++
 	if next.Joint() && !before.cfg.Joint() {
 		c.stats.JointConfs++
@@ -190,7 +194,7 @@ func (c *Checker) confAppended(n *node, e *pb.Entry) *Violation {
 
 // Told is called when a Ready of node id says that it was removed, as a configuration
 // at index lacks it. No ID is used again, so a later one that has it says that the
-// node had not been added yet.
+// node had not been added yet; nor is it removed if none had it.
 func (c *Checker) Told(id, index uint64) *Violation {
 	n := c.node(id)
 	if index > c.committed {
@@ -204,6 +208,9 @@ func (c *Checker) Told(id, index uint64) *Violation {
 		if at.index <= index {
 			break
 		}
+	}
+	if !n.member {
+		return n.violates("S11a", "is told that it was removed at %d, and never was a member", index)
 	}
 	return nil
 }
