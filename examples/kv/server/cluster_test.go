@@ -36,15 +36,20 @@ type cluster struct {
 	dir     string
 	tick    time.Duration
 	servers map[uint64]*Server
+	auto    func(*Config) // changes the configuration of all
 }
 
 // config is that of the server whose directory has a name.
 func (c *cluster) config(name string) Config {
-	return Config{
+	config := Config{
 		Dir: filepath.Join(c.dir, name), PeerListen: "127.0.0.1:0", ClientListen: "127.0.0.1:0",
 		Tick: c.tick, RequestTimeout: 2 * time.Second,
 		Logger: zaptest.NewLogger(c.t, zaptest.Level(logLevel)),
 	}
+	if c.auto != nil {
+		c.auto(&config)
+	}
+	return config
 }
 
 func newCluster(t *testing.T) *cluster {
