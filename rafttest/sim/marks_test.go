@@ -4,6 +4,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/quorate-raft/raft"
 )
 
 // rarely are situations that a few hundred short runs may miss. Nightly runs have
@@ -54,7 +56,8 @@ func TestMarkNames(t *testing.T) {
 		require.NotEqual(t, "crash ", m.String())
 		require.NotContains(t, names, m.String())
 		names[m.String()] = m
-		require.True(t, m.Expected(Options{Faults: All | Drift}), m.String())
+		require.True(t, m.Expected(Options{Faults: All | Drift}) || m == markOutcomeRolledBack, m.String())
+		require.True(t, m.Expected(Options{Faults: All | Drift, ConfChangeEffect: raft.OnAppend}) || m == markStartUnapplied, m.String())
 		require.False(t, m.Expected(Options{Faults: None}), m.String())
 		if m < markFaults {
 			require.True(t, m.Expected(Options{Faults: All}), m.String())

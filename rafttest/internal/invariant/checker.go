@@ -30,6 +30,11 @@ type Checker struct {
 	leases      bool // some node promised to refuse votes
 	stats       Stats
 
+	// added are the learners that the standing target's steps added, and those of the
+	// targets that it superseded; joined is from which entry on a server was a member first.
+	added  []uint64
+	joined map[uint64]uint64
+
 	// apply is confchange.ApplyAt.
 	apply func(confchange.Config, pb.ConfChangeV2, uint64) (confchange.Config, error)
 
@@ -92,9 +97,10 @@ func New(o Options) *Checker {
 		opt: o, committed: o.Base, log: newRegistry(o.Base, o.BaseTerm),
 		segments: []segment{{o.Base, o.BaseTerm}},
 		history:  []*confAt{newConfAt(o.Base, cfg)},
-		reads:    map[uint64]readAsked{},
-		apply:    confchange.ApplyAt,
+		reads:    map[uint64]readAsked{}, joined: map[uint64]uint64{},
+		apply: confchange.ApplyAt,
 	}
+	c.join(c.history[0])
 	c.seePeer = c.peer
 	return c
 }
