@@ -154,7 +154,10 @@ func sameTarget(a, b *pb.MembershipTarget) bool {
 }
 
 func sameSet(a, b []uint64) bool {
-	return len(a) == len(b) && !slices.ContainsFunc(a, func(id uint64) bool { return !slices.Contains(b, id) })
+	lacks := func(a, b []uint64) bool {
+		return slices.ContainsFunc(a, func(id uint64) bool { return !slices.Contains(b, id) })
+	}
+	return !lacks(a, b) && !lacks(b, a)
 }
 
 func sameMembers(a, b confchange.Config) bool {
