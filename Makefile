@@ -2,11 +2,15 @@
 
 FUZZTIME ?= 100000x
 
-.PHONY: generate lint test race fuzz simulate bugs hunt browser cover nightly ci
+.PHONY: generate figures lint test race fuzz simulate bugs hunt browser cover nightly ci
 
 # generate writes raftpb/raft.pb.go from raftpb/raft.proto; no protoc is needed.
 generate:
 	GOWORK=off go -C tools run ./genproto
+
+# figures writes docs/figures/*.svg, by playing their scripts with real nodes.
+figures:
+	go run ./docs/figures
 
 # lint runs gofmt, go vet and staticcheck in all modules.
 lint:

@@ -49,7 +49,8 @@ func TestDocumentedLinksExist(t *testing.T) {
 	}
 }
 
-// Every test that docs/security.md names for a promise, or docs/differences.md for a difference, exists.
+// Every test exists that docs/security.md names for a promise, docs/differences.md for a difference, or docs/membership.md
+// for a hazard.
 func TestNamedTestsExist(t *testing.T) {
 	tests := make(map[string]bool)
 	err := filepath.WalkDir(".", func(name string, _ fs.DirEntry, err error) error {
@@ -63,7 +64,7 @@ func TestNamedTestsExist(t *testing.T) {
 		return err
 	})
 	require.NoError(t, err)
-	for _, page := range []string{"docs/security.md", "docs/differences.md"} {
+	for _, page := range []string{"docs/security.md", "docs/differences.md", "docs/membership.md"} {
 		text, err := os.ReadFile(page)
 		require.NoError(t, err)
 		named := regexp.MustCompile("`((Test|Fuzz)\\w+)`").FindAllSubmatch(text, -1)

@@ -21,9 +21,12 @@ type drive struct {
 	// step is what was found to be next, and index the last entry that was appended for it.
 	step  confchange.Step
 	index uint64
-	// repeats counts how often the same change was appended without an effect, and
-	// ends how often an outcome was.
-	repeats, ends int
+	// repeats counts how often the same change was appended without an effect.
+	repeats int
+	// outcome is how the target ended for this leader, and ends how often that was
+	// appended.
+	outcome pb.MembershipOutcome
+	ends    int
 	// handedTo are those who were asked to take over; alone says that nobody did, so
 	// that the leader makes the change that ends its leadership (dissertation §4.2.2).
 	handedTo []uint64
@@ -55,7 +58,10 @@ func (r *raft) driveTarget(ticked bool) error {
 	if _, pending := r.pendingConf(); pending || !l.committedInTerm(r.log) || l.transfer.target != None || l.leaving != nil {
 		return nil
 	}
-	if outcome.Reason != pb.MembershipReasonNone {
+	switch {
+	case l.drive.outcome.Result != pb.MembershipPending:
+		return r.endTarget(l.drive.outcome)
+	case outcome.Result != pb.MembershipPending:
 		return r.endTarget(outcome)
 	}
 	step := r.nextStep(t)
@@ -145,6 +151,7 @@ func (r *raft) endTarget(outcome pb.MembershipOutcome) error {
 	}
 	d.ends++
 	outcome.Version = d.version
+	d.outcome = outcome
 	d.step = confchange.Step{Kind: confchange.StepDone}
 	return r.driveBy(confchange.OutcomeChange(outcome), false)
 }

@@ -427,34 +427,167 @@ func TestCheckMembership(t *testing.T) {
 	require.Equal(t, raft.ObstacleNeedsSnapshot, check.Obstacles[0].Kind)
 }
 
-// A host that refuses committed steps (see ApplyConfChange) cannot keep the leader at
-// them for ever.
+// A host that refuses what was committed (see ApplyConfChange) cannot keep the leader at
+// it for ever: steps without effect end the target, and outcomes without effect are not
+// repeated without end.
 func TestTargetWithoutEffectIsGivenUp(t *testing.T) {
-	s := newLeader(t, nil, 1)
-	require.NoError(t, s.ProposeMembership(membersOf([]uint64{1}, 2)))
-	for range 40 {
-		for s.HasReady() {
-			rd := s.ready()
-			s.persist(rd)
-			for _, e := range rd.CommittedEntries {
-				if e.Type == pb.EntryNormal {
-					continue
+	for _, everything := range []bool{false, true} {
+		s := newLeader(t, nil, 1)
+		require.NoError(t, s.ProposeMembership(membersOf([]uint64{1}, 2)))
+		set := false
+		for range 40 {
+			for s.HasReady() {
+				rd := s.ready()
+				s.persist(rd)
+				for _, e := range rd.CommittedEntries {
+					if e.Type == pb.EntryNormal {
+						continue
+					}
+					cc, err := pb.UnmarshalConfChange(e)
+					require.NoError(t, err)
+					v2 := cc.AsV2()
+					if v2.Membership.Version != 0 || (everything && set) {
+						v2 = pb.ConfChangeV2{Changes: make([]pb.ConfChangeSingle, 1)}
+					}
+					set = true
+					s.Conf = *s.ApplyConfChange(v2)
 				}
-				cc, err := pb.UnmarshalConfChange(e)
-				require.NoError(t, err)
-				v2 := cc.AsV2()
-				if v2.Membership != nil && v2.Membership.Version != 0 {
-					v2 = pb.ConfChangeV2{Changes: make([]pb.ConfChangeSingle, 1)}
+				if index := rd.AppliedIndex(); index != 0 {
+					require.NoError(t, s.AckApply(index))
 				}
-				s.Conf = *s.ApplyConfChange(v2)
 			}
-			if index := rd.AppliedIndex(); index != 0 {
-				require.NoError(t, s.AckApply(index))
-			}
+			s.Tick()
 		}
-		s.Tick()
+		require.LessOrEqual(t, s.BasicStatus().LastIndex, uint64(15))
+		if everything {
+			require.NotNil(t, s.Conf.Target)
+			continue
+		}
+		require.NotNil(t, s.Conf.LastOutcome)
+		require.Equal(t, pb.MembershipImpossible, s.Conf.LastOutcome.Reason)
+		require.Nil(t, s.Conf.Target)
 	}
-	require.NotNil(t, s.Conf.LastOutcome)
-	require.Equal(t, pb.MembershipImpossible, s.Conf.LastOutcome.Reason)
-	require.Nil(t, s.Conf.Target)
+}
+
+// A target that takes another's place begins anew: the rounds of catch-up, and who was
+// asked to take over.
+func TestSupersedingTargetBeginsAnew(t *testing.T) {
+	d := newDriven(t, 3, func(c *raft.Config) { c.SnapshotTicks = 1000 })
+	d.Add(4)
+	l := d.Leader()
+	for range 5 {
+		require.NoError(t, l.Propose([]byte("x")))
+	}
+	d.propose(membersOf([]uint64{1, 2, 4}))
+	d.Drop = func(m pb.Message) bool { return m.To == 4 && m.Type == pb.MsgApp }
+	d.tick(6)
+	require.GreaterOrEqual(t, l.Status().Progress[4].CatchUp.Ticks, 5)
+	second := d.propose(membersOf([]uint64{1, 2, 3, 4}))
+	d.tick(2)
+	require.LessOrEqual(t, l.Status().Progress[4].CatchUp.Ticks, 2)
+	d.Drop = nil
+	require.Equal(t, pb.MembershipReached, d.untilEnded(second, 30, 1, 2, 3, 4).Result)
+	require.Nil(t, l.Status().Progress[4].CatchUp, "nobody measures a voter")
+
+	// 2 did not take over for the first target; for the second it is asked again.
+	d = newDriven(t, 2, nil)
+	asked := 0
+	d.Drop = func(m pb.Message) bool {
+		if m.Type == pb.MsgTimeoutNow {
+			asked++
+			return asked == 1
+		}
+		return false
+	}
+	d.propose(membersOf([]uint64{2}))
+	d.tick(4)
+	require.Equal(t, 1, asked)
+	require.NoError(t, d.Leader().AbortTransfer())
+	require.NoError(t, d.Leader().ProposeMembership(membersOf([]uint64{2}, 1)))
+	d.tick(4)
+	require.GreaterOrEqual(t, asked, 2)
+	require.EqualValues(t, 2, d.Leader().ID)
+}
+
+// While leadership is on its way nothing more is appended for a target: the next leader
+// needs the whole log (dissertation §3.10).
+func TestTargetWaitsForAHandOver(t *testing.T) {
+	d := newDriven(t, 3, nil)
+	l := d.Leader()
+	d.Drop = func(m pb.Message) bool { return m.Type == pb.MsgTimeoutNow }
+	d.propose(membersOf([]uint64{2, 3}))
+	d.tick(3)
+	require.NotEqual(t, raft.None, l.BasicStatus().LeadTransferee)
+	last := l.BasicStatus().LastIndex
+	d.tick(6)
+	require.Equal(t, last, l.BasicStatus().LastIndex)
+}
+
+// A leader hands over only to who was heard from lately, and in a term of its own: who
+// led before may have changed the configuration.
+func TestTargetHandsOverToTheLiving(t *testing.T) {
+	bothEffects(t, func(t *testing.T, conf configure) {
+		d := newDriven(t, 3, conf)
+		d.Tick(20)
+		d.Drop = rafttest.Cut(2) // it holds as much as 3, and comes first
+		d.tick(15)
+		m := membersOf([]uint64{2, 3})
+		m.Force = true
+		d.propose(m)
+		ticksUntil(t, d.Cluster, 5, func() bool { return leaderBeside(d.Cluster, 1) })
+		require.EqualValues(t, 3, d.Leader().ID)
+	})
+}
+
+// Who never answered this leader has the benefit of the doubt for an election timeout,
+// and is silent after that.
+func TestSilenceFromTheStart(t *testing.T) {
+	for _, checkQuorum := range []bool{true, false} {
+		c := newGroup(t, 3, func(c *raft.Config) { c.DisableCheckQuorum = !checkQuorum })
+		c.Drop = rafttest.Cut(3)
+		l := c.Elect(1)
+		m := membersOf([]uint64{1, 2, 3})
+		silent := func() bool {
+			check, err := l.CheckMembership(m)
+			require.NoError(t, err)
+			for _, o := range check.Obstacles {
+				if o.Kind == raft.ObstacleUnreachable {
+					require.EqualValues(t, 3, o.Node)
+					return true
+				}
+			}
+			return false
+		}
+		require.False(t, silent())
+		c.Tick(5)
+		require.False(t, silent())
+		c.Tick(6)
+		require.True(t, silent())
+	}
+}
+
+// Rounds are measured in ticks, not by how often the leader looks.
+func TestCatchUpCountsTicks(t *testing.T) {
+	d := newDriven(t, 3, nil)
+	d.Add(4)
+	l := d.Leader()
+	d.Drop = func(m pb.Message) bool { return m.To == 4 && m.Type == pb.MsgApp }
+	d.propose(membersOf([]uint64{1, 2, 3, 4}))
+	d.tick(2)
+	before := l.Status().Progress[4].CatchUp.Ticks
+	for range 20 {
+		require.NoError(t, l.Propose([]byte("x")))
+		d.Settle()
+	}
+	require.Equal(t, before, l.Status().Progress[4].CatchUp.Ticks)
+}
+
+// A server that holds everything must answer a heartbeat of the round, which it is sent
+// at once, however rare heartbeats are.
+func TestCatchUpSendsAHeartbeat(t *testing.T) {
+	d := newDriven(t, 3, func(c *raft.Config) { c.ElectionTick, c.HeartbeatTick = 10, 9 })
+	d.Add(4)
+	d.Settle()
+	version := d.propose(membersOf([]uint64{1, 2, 3, 4}))
+	require.Equal(t, pb.MembershipReached, d.untilEnded(version, 4, 1).Result)
 }
