@@ -231,6 +231,9 @@ func (h *hunt) find(b bugs.Bug, program string) (string, error) {
 
 // kindsFor returns the kinds of runs in which a bug can show.
 func kindsFor(b bugs.Bug) []string {
+	if slices.Contains(b.Needs, bugs.Targets) {
+		return kindsOfTargets
+	}
 	if !slices.Contains(b.Needs, bugs.Append) {
 		return kinds
 	}
@@ -257,6 +260,14 @@ var kinds = []string{
 	"-faults membership,network,host -nodes 2",
 	"-faults lease,crash,transfer -nodes 2",
 	"-faults all -nodes 3 -storage memory",
+}
+
+// kindsOfTargets are those of bugs that need targets.
+var kindsOfTargets = []string{
+	"-faults all",
+	"-faults targets,network,crash,transfer -nodes 3",
+	"-faults targets,network,snapshot,host -nodes 2 -effect append",
+	"-faults all -effect append",
 }
 
 func build(program, overlay string) error {
