@@ -54,6 +54,10 @@ func (r *raft) driveTarget(ticked bool) error {
 		r.endDrive()
 		l.drive.version = t.Version
 	}
+	if to := l.transfer.target; to != None && !slices.Contains(l.drive.handedTo, to) {
+		// Somebody else asked it. Proposals are refused meanwhile, so not once more.
+		l.drive.handedTo = append(l.drive.handedTo, to)
+	}
 	outcome := r.measureCatchUp(t, ticked)
 	if _, pending := r.pendingConf(); pending || !l.committedInTerm(r.log) || l.transfer.target != None || l.leaving != nil {
 		return nil

@@ -343,6 +343,23 @@ func TestTargetWithoutItsLeader(t *testing.T) {
 	})
 }
 
+// Whoever was asked by hand to take over and did not is not asked once more at once:
+// proposals are refused while a transfer is under way (dissertation §3.10).
+func TestTargetAfterATransferThatFailed(t *testing.T) {
+	bothEffects(t, func(t *testing.T, conf configure) {
+		d := newDriven(t, 3, conf)
+		d.Drop = func(m pb.Message) bool { return m.Type == pb.MsgTimeoutNow }
+		d.propose(membersOf([]uint64{2, 3}))
+		require.NoError(t, d.Leader().TransferLeader(2))
+		for range 9 {
+			d.tick(1)
+			require.EqualValues(t, 2, d.Leader().BasicStatus().LeadTransferee)
+		}
+		d.tick(1)
+		require.EqualValues(t, 3, d.Leader().BasicStatus().LeadTransferee)
+	})
+}
+
 // A target whose voters could not decide, as too many are silent, is refused unless it
 // is forced, and so is nothing else.
 func TestTargetWouldLoseQuorum(t *testing.T) {

@@ -41,7 +41,10 @@ func (s *settings) drawTargets(o *Options) {
 }
 
 // setTarget proposes a membership at the leader, or at somebody who passes it on.
-func (s *simulation) setTarget(r *random) string {
+func (s *simulation) setTarget(r *random) string { return s.askForTarget(r, false) }
+
+// askForTarget is setTarget, perhaps for one that is without the leader.
+func (s *simulation) askForTarget(r *random, leaderGoes bool) string {
 	n := s.leader()
 	if r.oneIn(12) {
 		n = s.anyUp(r)
@@ -53,7 +56,7 @@ func (s *simulation) setTarget(r *random) string {
 	if len(p.cfg.Voters[0]) == 0 {
 		return "" // it joins
 	}
-	p.draw()
+	p.draw(leaderGoes)
 	if !p.bearable() {
 		return ""
 	}
@@ -78,11 +81,16 @@ func (s *simulation) cancelTarget(r *random) string {
 	if n == nil || n.paused > 0 {
 		return ""
 	}
-	version := uint64(r.below(100))
-	if t := n.Status().Config.Target; t != nil && !r.oneIn(8) {
-		version = t.Version
-	} else if !r.oneIn(8) {
+	cfg := n.Status().Config
+	if cfg.Target == nil && !r.oneIn(8) {
 		return ""
+	}
+	version := uint64(1 + r.below(100))
+	switch {
+	case cfg.Target != nil && !r.oneIn(3):
+		version = cfg.Target.Version
+	case cfg.Outcome != nil: // too late
+		version = cfg.Outcome.Version
 	}
 	err := s.propose(n, func() error { return n.raw.CancelMembership(version) })
 	return asked(fmt.Sprintf("%d is asked to give up the target of version %d", n.id, version), err)
@@ -105,12 +113,16 @@ type targetPlan struct {
 	fresh  int // servers that are to be started for it
 }
 
-func (p *targetPlan) draw() {
+func (p *targetPlan) draw(leaderGoes bool) {
 	p.m = pb.MembershipOf(p.cfg.ConfState())
 	if t := p.cfg.Target; t != nil && p.r.oneIn(2) {
 		p.m = pb.MembershipOf(pb.ConfState{Voters: t.Voters, Learners: t.Learners, Members: t.Members})
 	}
-	switch p.r.below(8) {
+	kind := p.r.below(8)
+	if leaderGoes {
+		kind = 1
+	}
+	switch kind {
 	case 0: // everybody is replaced
 		old := p.m.Voters
 		p.m.Voters = nil
@@ -286,14 +298,14 @@ func (s *simulation) interruptTarget(r *random) string {
 	if l == nil || l.paused > 0 {
 		return ""
 	}
+	stage := pick(r, confchange.StepAddLearner, confchange.StepCatchUp, confchange.StepCatchUp, confchange.StepHandOver,
+		confchange.StepChangeVoters, confchange.StepAwaitLeave, confchange.StepRemoveLearner, confchange.StepDone, confchange.StepDone)
 	what := "the target that stands"
 	if l.Status().Config.Target == nil {
-		if what = s.setTarget(r); what == "" {
+		if what = s.askForTarget(r, stage == confchange.StepHandOver); what == "" {
 			return ""
 		}
 	}
-	stage := pick(r, confchange.StepAddLearner, confchange.StepCatchUp, confchange.StepCatchUp, confchange.StepHandOver,
-		confchange.StepChangeVoters, confchange.StepAwaitLeave, confchange.StepRemoveLearner, confchange.StepDone, confchange.StepDone)
 	last := uint64(0)
 	s.steer(s.timeouts(8), func() bool {
 		if l = s.leader(); l == nil || l.paused > 0 {
@@ -323,6 +335,10 @@ func (s *simulation) disturb(l *node, step confchange.Step, r *random) {
 		who = s.byID(step.IDs[r.below(len(step.IDs))])
 	}
 	switch kind := r.below(9); {
+	case step.Kind == confchange.StepHandOver && s.set.faults.has(Network) && r.oneIn(2):
+		if to := s.byID(l.BasicStatus().LeadTransferee); to != nil { // it never hears of it
+			s.cutUntil(s.timeouts(3), func(from, at int) bool { return from == int(l.slot) && at == int(to.slot) })
+		}
 	case kind == 0 && s.set.faults.has(Crash):
 		s.crash(l, r.oneIn(2), "it drives a target")
 	case kind == 1 && s.set.faults.has(Crash):
