@@ -91,7 +91,7 @@ func (r *raft) campaign(kind election) error {
 			m = r.promise(pb.MsgVote, id)
 		}
 		m.Index, m.LogTerm = r.log.last.index, r.log.last.term
-		m.Session = r.session
+		m.Session, m.Features = r.session, r.features()
 		if kind == transferElection {
 			m.Context = []byte(transferContext)
 		}

@@ -18,6 +18,9 @@ func (r *raft) checkMessage(m *pb.Message) error {
 	if err := checkContent(m); err != nil {
 		return err
 	}
+	if err := r.checkEffect(m); err != nil {
+		return err
+	}
 	if kindOf(m.Type) == kindResponse && r.conf.pos(m.From) < 0 {
 		return fmt.Errorf("%w: %d", ErrStepPeerNotFound, m.From)
 	}
@@ -170,7 +173,7 @@ func (r *raft) checkFromLeader(m *pb.Message) error {
 		}
 	case pb.MsgSnap:
 		if m.Snapshot.Metadata.ConfState.ConfChangeEffect == OnAppend && !r.onAppend() {
-			return fmt.Errorf("%w: %d sends a snapshot of a group whose changes take effect on append", ErrInvalidConfig, m.From)
+			return fmt.Errorf("%w: %d sends a snapshot of a group with %v", ErrConfChangeEffect, m.From, OnAppend)
 		}
 		return r.checkCommitted(entryID{m.Snapshot.Metadata.Term, m.Snapshot.Metadata.Index})
 	case pb.MsgApp:

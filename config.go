@@ -134,8 +134,9 @@ type Config struct {
 	// forwarding them to the leader.
 	DisableProposalForwarding bool
 	// ConfChangeEffect says from when on a change of membership is in effect.
-	// All members of a group must have the same, for ever. A node does not start
-	// with OnApply on what OnAppend has written. Default OnApply.
+	// All members of a group must have the same, for ever: others are not listened to
+	// (ErrConfChangeEffect). A node does not start with OnApply on what OnAppend has
+	// written. Default OnApply.
 	ConfChangeEffect ConfChangeEffect
 	// StayAfterRemoval keeps a leader that was removed or demoted in office
 	// instead of letting it hand over and step down. For experts.

@@ -9,7 +9,8 @@ import (
 	"go.uber.org/zap"
 )
 
-// dump writes all of the node's state, but for what it cannot change.
+// dump writes all of the node's state, but for what it cannot change and what was
+// logged.
 func dump(rn *RawNode) string {
 	var b strings.Builder
 	dumpValue(&b, reflect.ValueOf(rn))
@@ -18,7 +19,7 @@ func dump(rn *RawNode) string {
 
 func dumpValue(b *strings.Builder, v reflect.Value) {
 	switch v.Type() {
-	case reflect.TypeFor[*Config](), reflect.TypeFor[*zap.Logger](), reflect.TypeFor[Storage]():
+	case reflect.TypeFor[*Config](), reflect.TypeFor[*zap.Logger](), reflect.TypeFor[Storage](), reflect.TypeFor[warned]():
 		return
 	}
 	switch v.Kind() {

@@ -222,5 +222,3 @@ func (r *raft) heard(i int) bool {
 	}
 	return l.ticks-p.AckedRound>>roundBits < uint64(r.cfg.ElectionTick)
 }
-
-func (r *raft) knowsTargets(id uint64) bool { return true }

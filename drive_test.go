@@ -504,7 +504,6 @@ func TestSupersedingTargetBeginsAnew(t *testing.T) {
 	require.LessOrEqual(t, l.Status().Progress[4].CatchUp.Ticks, 2)
 	d.Drop = nil
 	require.Equal(t, pb.MembershipReached, d.untilEnded(second, 30, 1, 2, 3, 4).Result)
-	require.Nil(t, l.Status().Progress[4].CatchUp, "nobody measures a voter")
 
 	// 2 did not take over for the first target; for the second it is asked again.
 	d = newDriven(t, 2, nil)
@@ -553,6 +552,18 @@ func TestTargetHandsOverToTheLiving(t *testing.T) {
 		d.propose(m)
 		ticksUntil(t, d.Cluster, 5, func() bool { return leaderBeside(d.Cluster, 1) })
 		require.EqualValues(t, 3, d.Leader().ID)
+
+		d = newDriven(t, 5, conf)
+		d.Drop = rafttest.Cut(4, 5)
+		d.tick(15)
+		m = membersOf([]uint64{4, 5})
+		m.Force = true
+		l := d.Leader()
+		d.propose(m)
+		for range 5 {
+			d.tick(1)
+			require.Equal(t, raft.None, l.BasicStatus().LeadTransferee, "nobody there to take over")
+		}
 	})
 }
 
@@ -580,7 +591,31 @@ func TestSilenceFromTheStart(t *testing.T) {
 		require.False(t, silent())
 		c.Tick(6)
 		require.True(t, silent())
+
+		// One that was just added had no chance either.
+		require.NoError(t, l.ProposeConfChange(change(t, "l4")))
+		c.Settle()
+		m = membersOf([]uint64{1, 2}, 4)
+		require.False(t, silent())
 	}
+}
+
+// A round does not last longer than SnapshotTicks, whatever the server answers: the
+// snapshot may never arrive.
+func TestCatchUpRoundIsBounded(t *testing.T) {
+	d := newDriven(t, 3, func(c *raft.Config) { c.SnapshotTicks = 17 })
+	l := d.Leader()
+	for range 5 {
+		require.NoError(t, l.Propose([]byte("x")))
+	}
+	d.Tick(2)
+	_, err := l.Storage.CreateSnapshot(l.AppliedIndex, &l.Conf, nil)
+	require.NoError(t, err)
+	require.NoError(t, l.Storage.Compact(l.AppliedIndex))
+	d.Add(4)
+	d.Drop = func(m pb.Message) bool { return m.Type == pb.MsgSnap }
+	version := d.propose(membersOf([]uint64{1, 2, 3, 4}))
+	require.Equal(t, pb.MembershipTooSlow, d.untilEnded(version, 20, 1).Reason)
 }
 
 // Rounds are measured in ticks, not by how often the leader looks.
@@ -604,7 +639,95 @@ func TestCatchUpCountsTicks(t *testing.T) {
 func TestCatchUpSendsAHeartbeat(t *testing.T) {
 	d := newDriven(t, 3, func(c *raft.Config) { c.ElectionTick, c.HeartbeatTick = 10, 9 })
 	d.Add(4)
-	d.Settle()
+	d.Tick(10) // the others say that they know of targets
 	version := d.propose(membersOf([]uint64{1, 2, 3, 4}))
 	require.Equal(t, pb.MembershipReached, d.untilEnded(version, 4, 1).Result)
+}
+
+// A server that votes is measured no more, also while its target still stands.
+func TestVoterIsNotMeasured(t *testing.T) {
+	d := newDriven(t, 3, nil)
+	d.Add(4)
+	l := d.Leader()
+	voter := false
+	d.Observe = func(id uint64, rd raft.Ready) {
+		if id != 1 || l.Status().Config.Target == nil || !l.Status().Config.IsVoter(4) || l.Status().Config.Joint() {
+			return
+		}
+		voter = true
+		require.Nil(t, l.Status().Progress[4].CatchUp)
+	}
+	d.untilEnded(d.propose(membersOf([]uint64{1, 2, 4})), 30, 1)
+	require.True(t, voter)
+}
+
+// A target is set only once all members have said that they know of targets; one that is
+// silent and is to go does not keep the group from replacing it. A server that is added
+// and does not know of them is refused (protocol of declarative membership: every member
+// has to carry the target on when it leads).
+func TestTargetNeedsMembersThatKnowOfThem(t *testing.T) {
+	old := func(ids ...uint64) func(m *pb.Message) {
+		return func(m *pb.Message) {
+			for _, id := range ids {
+				if m.From == id {
+					m.Features &^= pb.FeatureMembership
+				}
+			}
+		}
+	}
+	c := newGroup(t, 3, nil)
+	l := c.Elect(1)
+	edit := old(3)
+	run := func(ticks int) {
+		for range ticks {
+			for id := range uint64(len(c.Nodes())) {
+				c.Node(id + 1).Tick()
+			}
+			for range 20 {
+				for id := range uint64(len(c.Nodes())) {
+					c.Handle(id + 1)
+				}
+				msgs := c.Take(nil)
+				for i := range msgs {
+					edit(&msgs[i])
+				}
+				c.Send(msgs...)
+				if err := c.Deliver(); err != nil { // of one that was removed meanwhile
+					require.ErrorIs(t, err, raft.ErrStepPeerNotFound)
+				}
+			}
+		}
+	}
+	run(2)
+	all := membersOf([]uint64{1, 2, 3})
+	require.ErrorIs(t, l.ProposeMembership(all), confchange.ErrUnsupported)
+	require.ErrorIs(t, l.ProposeMembership(membersOf([]uint64{1, 2})), confchange.ErrUnsupported, "it is there, and might lead")
+	check, err := l.CheckMembership(all)
+	require.NoError(t, err)
+	require.Equal(t, []raft.Obstacle{{Kind: raft.ObstacleUnsupported, Node: 3}}, check.Obstacles)
+
+	c.Drop = rafttest.Cut(3)
+	run(15)
+	require.ErrorIs(t, l.ProposeMembership(all), confchange.ErrUnsupported)
+	forced := all
+	forced.Force = true
+	check, err = l.CheckMembership(forced)
+	require.NoError(t, err)
+	require.NoError(t, check.Err)
+
+	// 4 takes its place, and does not know of targets either.
+	c.Add(4)
+	edit = old(3, 4)
+	require.NoError(t, l.ProposeMembership(membersOf([]uint64{1, 2, 4})))
+	run(10)
+	st := l.Status()
+	require.Equal(t, pb.MembershipRefused, st.Config.Outcome.Reason)
+	require.EqualValues(t, 4, st.Config.Outcome.Node)
+	require.Equal(t, []uint64{1, 2, 3}, st.Config.IDs())
+
+	edit = old()
+	require.NoError(t, l.ProposeMembership(membersOf([]uint64{1, 2, 4})))
+	run(10)
+	st = l.Status()
+	require.Equal(t, pb.MembershipReached, st.Config.Outcome.Result)
 }

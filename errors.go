@@ -19,6 +19,10 @@ var (
 	// ErrStaleSession is returned by Step for an answer of a member's former life:
 	// it was removed and added again since it was asked. Nothing moved.
 	ErrStaleSession = errors.New("raft: answer from a former life of the member")
+	// ErrConfChangeEffect is returned by Step for a message of a node with another
+	// Config.ConfChangeEffect, absent meaning OnApply. Nothing moved: all members of a
+	// group have the same.
+	ErrConfChangeEffect = errors.New("raft: another ConfChangeEffect")
 	// ErrUnknownMessage is returned by Step for a message type that this
 	// version does not know.
 	ErrUnknownMessage = errors.New("raft: unknown message type")

@@ -98,6 +98,7 @@ func (r *raft) rejectAppend(m *pb.Message) error {
 // change of configuration: the leader that was removed goes for good by it.
 func (r *raft) followerHeartbeat(m *pb.Message) error {
 	r.heardFromLeader(m.From)
+	r.conf.advertised(m.From, m.Features)
 	r.log.commitTo(m.Commit)
 	respond := r.message
 	if r.mayForgetChange(m.Commit) {
@@ -105,7 +106,7 @@ func (r *raft) followerHeartbeat(m *pb.Message) error {
 	}
 	resp := respond(pb.MsgHeartbeatResp, m.From)
 	resp.Round, resp.Context, resp.Session = m.Round, m.Context, m.Session
-	resp.LeaseTicks = r.promisedTicks()
+	resp.LeaseTicks, resp.Features = r.promisedTicks(), r.features()
 	return nil
 }
 
@@ -173,15 +174,18 @@ func (r *raft) restoreSnapshot(snap *pb.Snapshot) error {
 	return r.switchConf(cfg, index)
 }
 
-// followerProp forwards proposals to the leader.
-func (r *raft) followerProp(m *pb.Message) error {
+// followerProp handles proposals that were forwarded to a node that does not lead.
+func (r *raft) followerProp(m *pb.Message) error { return r.tellRefused(m, r.forwardProp(m)) }
+
+// forwardProp forwards proposals to the leader.
+func (r *raft) forwardProp(m *pb.Message) error {
 	switch {
 	case r.lead == None || r.lead == m.From:
 		return ErrNoLeader
 	case r.cfg.DisableProposalForwarding:
 		return ErrForwardingDisabled
 	}
-	r.forward(m)
+	r.forward(m).Features = m.Features
 	return nil
 }
 
@@ -194,14 +198,16 @@ func (r *raft) followerTransferLeader(m *pb.Message) error {
 	return nil
 }
 
-// forward passes on a message that has no term and keeps its sender.
-func (r *raft) forward(m *pb.Message) {
+// forward passes on a message that has no term and keeps its sender. What it returns
+// is as that of message.
+func (r *raft) forward(m *pb.Message) *pb.Message {
 	fwd := r.message(m.Type, r.lead)
 	fwd.Term = 0
 	if m.From != None {
 		fwd.From = m.From
 	}
 	fwd.Entries = m.Entries
+	return fwd
 }
 
 // forgetLeader makes the node vote as if it had not heard from its leader, for

@@ -159,7 +159,7 @@ func (f *fuzzRun) step() {
 	case opAgree:
 		if n := len(h.sent); n > 0 {
 			if a, ok := agreeing(&h.sent[n-1-int(f.next())%n]); ok {
-				_ = rn.Step(a)
+				_ = f.say(a)
 			}
 		}
 	case opStep:
@@ -172,7 +172,7 @@ func (f *fuzzRun) step() {
 		if b&8 != 0 {
 			m.Snapshot.Metadata.ConfState = pb.ConfState{Voters: []uint64{1, 2}, VotersOutgoing: []uint64{2, 3}, LearnersNext: []uint64{3}, AutoLeave: b&64 != 0}
 		}
-		_ = rn.Step(m)
+		_ = f.say(m)
 	case opCompact:
 		f.compact(f.next())
 	case opRestart:
@@ -208,7 +208,7 @@ func (f *fuzzRun) step() {
 	case opHeartbeat:
 		b := f.next()
 		log := rn.raft.log
-		_ = rn.Step(pb.Message{Type: pb.MsgHeartbeat, From: 2 + uint64(b&1), To: 1, Term: f.termBy(b >> 4), Commit: min(log.committed+uint64(b>>1&3), log.last.index), Round: uint64(b)})
+		_ = f.say(pb.Message{Type: pb.MsgHeartbeat, From: 2 + uint64(b&1), To: 1, Term: f.termBy(b >> 4), Commit: min(log.committed+uint64(b>>1&3), log.last.index), Round: uint64(b)})
 	case opRound:
 		f.round(f.next())
 	case opTarget:
@@ -245,6 +245,14 @@ func (f *fuzzRun) target(voters, learners byte) {
 	_ = rn.ProposeMembership(m)
 }
 
+// say hands the node a message of one of its kind.
+func (f *fuzzRun) say(m pb.Message) error {
+	if saysEffect(m.Type) {
+		m.Features = f.h.rn.raft.features()
+	}
+	return f.h.rn.Step(m)
+}
+
 // round lets some of the others agree to all that was sent to them lately.
 func (f *fuzzRun) round(b byte) {
 	h := f.h
@@ -253,7 +261,7 @@ func (f *fuzzRun) round(b byte) {
 	h.sent = nil
 	for i := range sent {
 		if a, ok := agreeing(&sent[i]); ok && b>>(sent[i].To%8)&1 == 0 {
-			_ = h.rn.Step(a)
+			_ = f.say(a)
 		}
 	}
 	h.settle()
@@ -297,6 +305,9 @@ func (f *fuzzRun) message() pb.Message {
 	l := f.h.rn.raft.log
 	b := f.next()
 	m := pb.Message{Type: pb.MessageType(int(b%26) - 1), From: uint64(f.next() % 8), To: 1}
+	if m.Type == 24 {
+		m.Type = [...]pb.MessageType{24, pb.MsgRemoved, pb.MsgPropRefused, pb.MsgPropRefused}[b/26%4]
+	}
 	if b > 250 {
 		m.To = uint64(b % 3)
 	}
@@ -319,9 +330,13 @@ func (f *fuzzRun) message() pb.Message {
 	flags := f.next()
 	m.Reject, m.NoAnswer = flags&1 != 0, flags&2 != 0
 	m.RejectHint = f.index(flags >> 2)
-	m.Round, m.LeaseTicks = m.Index, uint64(flags>>4)
+	m.Round, m.LeaseTicks, m.Features = m.Index, uint64(flags>>4), uint64(flags>>5)
 	if flags&16 != 0 {
 		m.Context = []byte(transferContext)
+	}
+	m.Features = f.h.rn.raft.features()
+	if flags&96 == 96 {
+		m.Features ^= pb.FeatureOnAppend | pb.FeatureMembership
 	}
 	n := f.next()
 	for i := range n & 3 {
@@ -373,7 +388,7 @@ func (f *fuzzRun) plausibleAppend() {
 		m.Entries = append(m.Entries, e)
 	}
 	m.Commit = prev + uint64(c>>5)
-	_ = f.h.rn.Step(m)
+	_ = f.say(m)
 }
 
 // compact makes a snapshot of what is applied and perhaps drops the log.
@@ -436,10 +451,16 @@ func (f *fuzzRun) check() {
 		h.failf("storage: %v", r.err)
 	}
 	r.log.check()
+	if n := len(r.out.refusals); n > maxRefusals {
+		h.failf("%d refusals are kept", n)
+	}
 	if r.term < f.term {
 		h.failf("term goes back from %d to %d", f.term, r.term)
 	}
 	f.term = r.term
+	if len(r.conf.features) != len(r.conf.ids) {
+		h.failf("features of %d, %d members", len(r.conf.features), len(r.conf.ids))
+	}
 	if r.onAppend() {
 		f.checkConf()
 	}

@@ -82,9 +82,10 @@ func (r *raft) updateSelf() {
 	p.LeaseTicks = r.promisedTicks()
 }
 
-// leaderProp handles proposals, local or forwarded (Raft §5.3).
-func (r *raft) leaderProp(m *pb.Message) error { return r.propose(m.Entries) }
+// leaderProp handles proposals that were forwarded.
+func (r *raft) leaderProp(m *pb.Message) error { return r.tellRefused(m, r.propose(m.Entries)) }
 
+// propose handles proposals, local or forwarded (Raft §5.3).
 func (r *raft) propose(ents []pb.Entry) error {
 	l := r.leader
 	switch {
@@ -238,6 +239,7 @@ func (r *raft) leaderHeartbeatResp(m *pb.Message) error {
 	if round > l.round {
 		return corrupt("answer of %d to heartbeat round %d, latest is %d", m.From, round, l.round)
 	}
+	r.conf.advertised(m.From, m.Features)
 	p := &l.peers[r.conf.pos(m.From)]
 	p.EchoesRound = m.Round != 0 // it may restart as one that does not
 	p.Active = true

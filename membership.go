@@ -25,6 +25,9 @@ type membership struct {
 	// state of the leader and of candidates lies in arrays beside them.
 	ids   []uint64
 	roles []memberRole
+	// features[i] is what ids[i] last said of itself (raftpb.Message.Features). It
+	// outlasts terms, and goes with the member.
+	features []uint64
 	// uses counts how often the active configuration changed.
 	uses uint64
 	// history holds the configurations since the log's start, oldest first:
@@ -63,9 +66,14 @@ func (m *membership) set(cfg confchange.Config, index, from uint64) {
 func (m *membership) use(cfg confchange.Config, index uint64) {
 	m.cfg, m.index = cfg, index
 	m.uses++
+	oldIDs, oldFeatures := m.ids, m.features
 	m.ids = cfg.IDs()
 	m.roles = make([]memberRole, len(m.ids))
+	m.features = make([]uint64, len(m.ids))
 	for i, id := range m.ids {
+		if j, ok := slices.BinarySearch(oldIDs, id); ok {
+			m.features[i] = oldFeatures[j]
+		}
 		if cfg.Voters[0].Contains(id) {
 			m.roles[i] |= roleIncoming
 		}
@@ -309,7 +317,9 @@ func (r *raft) appendLog(ents []pb.Entry) error {
 }
 
 // changed returns cfg after the change in the entry at index. One that is
-// impossible changes nothing: every node finds the same, so all skip it alike.
+// impossible changes nothing: every node finds the same, so all skip it alike. Its
+// entry is in the history as every other's, whose index then says up to where changes
+// are in effect; it goes with the log that is compacted.
 func (r *raft) changed(cfg confchange.Config, cc pb.ConfChangeV2, index uint64) confchange.Config {
 	next, err := confchange.ApplyAt(cfg, cc, index)
 	if err != nil {

@@ -454,7 +454,7 @@ func TestOnAppendSavedConfigurationAheadOfTheCommit(t *testing.T) {
 	require.EqualValues(t, 3, rd.CommittedConf.Index)
 	require.EqualValues(t, 3, rn.ApplyConfChange(change(t, "v4")).Index)
 	require.NoError(t, rn.Advance(rd))
-	require.NoError(t, rn.Step(pb.Message{Type: pb.MsgApp, From: 2, To: 1, Term: 2, Index: 4, LogTerm: 2, Commit: 4}))
+	require.NoError(t, rn.Step(pb.Message{Type: pb.MsgApp, From: 2, To: 1, Term: 2, Index: 4, LogTerm: 2, Commit: 4, Features: pb.FeatureOnAppend}))
 	rd = rn.Ready()
 	require.Equal(t, []uint64{1, 2, 4, 5}, rd.CommittedConf.Voters)
 }
@@ -492,7 +492,7 @@ func TestOnAppendIsNotForgotten(t *testing.T) {
 
 	snap, err := s.Storage.CreateSnapshot(3, &s.Conf, nil)
 	require.NoError(t, err)
-	newSolo(t, nil).refuses(pb.Message{Type: pb.MsgSnap, From: 2, Term: 2, Snapshot: &snap}, raft.ErrInvalidConfig)
+	newSolo(t, nil).refuses(pb.Message{Type: pb.MsgSnap, From: 2, Term: 2, Snapshot: &snap}, raft.ErrConfChangeEffect)
 }
 
 // A removed leader may be kept in office here too.
@@ -531,6 +531,42 @@ func TestOnAppendSnapshotForgetsTheLog(t *testing.T) {
 	s.serve()
 	_, err := s.ConfStateAt(5)
 	require.ErrorIs(t, err, raft.ErrCompacted)
+}
+
+// Who is new had no chance to be heard: it does not fail the quorum check that follows
+// (dissertation §6.2).
+func TestOnAppendNewMemberPassesTheFirstQuorumCheck(t *testing.T) {
+	s := newLeader(t, onAppend, 1)
+	s.ticks(9)
+	require.NoError(t, s.ProposeConfChange(change(t, "v2")))
+	s.sent()
+	s.Tick()
+	require.Equal(t, raft.StateLeader, s.role(), "at the first check")
+	s.ticks(10)
+	require.Equal(t, raft.StepDownQuorumLost, s.BasicStatus().LastStepDown, "and then it does")
+}
+
+// A joint configuration that was committed before, as the new leader knows, is left
+// with the first commit in its term, without a word of the host (dissertation §4.3).
+func TestOnAppendCommittedJointIsLeftByTheNextLeader(t *testing.T) {
+	s := newSolo(t, onAppendLonely)
+	s.recv(pb.Message{Type: pb.MsgApp, From: 2, Term: 2, Index: 1, LogTerm: 1, Commit: 2, Entries: []pb.Entry{confEntry(t, 2, 2, "v4 v5 r3")}})
+	s.sent()
+	require.NoError(t, s.Campaign())
+	for s.role() != raft.StateLeader {
+		rd := s.ready()
+		asked := append(ofType(rd.Messages, pb.MsgPreVote), ofType(rd.MessagesAfterAppend, pb.MsgVote)...)
+		s.persist(rd)
+		for _, m := range asked {
+			s.recv(s.answer(m))
+		}
+	}
+	s.persist(s.ready())
+	require.EqualValues(t, 3, s.BasicStatus().LastIndex)
+	s.recv(ack(2, 3, 3), ack(4, 3, 3))
+	require.EqualValues(t, 3, s.BasicStatus().Commit)
+	require.EqualValues(t, 4, s.BasicStatus().LastIndex, "it is left")
+	require.Equal(t, []uint64{1, 2, 4, 5}, s.members())
 }
 
 // A read that a majority of the new, smaller configuration has confirmed is answered

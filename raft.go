@@ -91,7 +91,8 @@ type raft struct {
 	// session tells this life of the node from others in requests for votes;
 	// removed is what came back by it, until a Ready tells the host.
 	session uint64
-	removed *Removal
+	removed []Removal
+	warned  warned
 
 	out *readyBuffers
 	one [1]pb.Entry // to append a single entry without allocating

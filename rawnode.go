@@ -41,7 +41,7 @@ func NewRawNode(c *Config) (*RawNode, error) {
 	if c != nil && c.watch != nil {
 		start := hook.Start[Storage]{Storage: c.Storage, Applied: c.Applied}
 		if err == nil {
-			start.Instance, start.Conf = rn.instance, *rn.raft.confState()
+			start.Instance, start.Conf, start.OnAppend = rn.instance, *rn.raft.confState(), rn.raft.onAppend()
 		}
 		c.watch.Started(start, err)
 	}
@@ -79,15 +79,17 @@ func (rn *RawNode) Campaign() error {
 }
 
 // Propose asks to append data to the log. A follower forwards it to its leader;
-// then it may be lost without notice. The node keeps data, which must not change
-// any more. An error matches ErrProposalDropped and says why.
+// then it may be lost without notice, and if the leader refuses it, Ready.Refusals
+// says so. The node keeps data, which must not change any more. An error matches
+// ErrProposalDropped and says why.
 func (rn *RawNode) Propose(data []byte) error {
 	return rn.propose(pb.Entry{Data: data})
 }
 
 // ProposeConfChange asks for a change of membership (dissertation §4). It is
 // judged against the newest configuration in the leader's log; a refusal is a
-// ConfChangeError. When the entry is committed, the host calls ApplyConfChange.
+// ConfChangeError, which comes in Ready.Refusals if the leader is another. When the
+// entry is committed, the host calls ApplyConfChange.
 func (rn *RawNode) ProposeConfChange(cc pb.ConfChangeI) error {
 	if isNil(cc) {
 		cc = nil // to leave a joint configuration
@@ -110,14 +112,14 @@ func (rn *RawNode) propose(e pb.Entry) error {
 		r.one[0] = pb.Entry{}
 		return r.fail(err)
 	}
-	return r.fail(r.followerProp(&pb.Message{Type: pb.MsgProp, From: r.id, Entries: []pb.Entry{e}}))
+	return r.fail(r.forwardProp(&pb.Message{Type: pb.MsgProp, From: r.id, Features: pb.FeatureRefusals, Entries: []pb.Entry{e}}))
 }
 
 // Step takes a message of another node. Nothing that a peer sends can panic; a
 // message that no correct peer sends is refused with an error and changes
 // nothing (ErrCorruptMessage, ErrMisrouted, ErrUnknownMessage, ErrStepLocalMsg,
 // ErrStepPeerNotFound). The error of a forwarded proposal or read says why it
-// was refused. The node keeps the message's entries and snapshot, which must not
+// was refused; who proposed it is told too, if it asked for that. The node keeps the message's entries and snapshot, which must not
 // change any more.
 func (rn *RawNode) Step(m pb.Message) error {
 	return rn.raft.step(&m)
@@ -219,7 +221,7 @@ func (rn *RawNode) HasReady() bool {
 		return false
 	}
 	l := r.log
-	return !r.out.empty() || r.removed != nil || r.flushDue() ||
+	return !r.out.empty() || len(r.removed) > 0 || r.flushDue() ||
 		l.submitted < l.last.index || (l.snapshot != nil && !l.snapshotHandedOut) ||
 		l.mayApply() ||
 		r.hardState() != rn.hard || r.softState() != rn.soft
@@ -282,7 +284,7 @@ func (rn *RawNode) fill(rd *Ready) error {
 		rn.fillConf(rd)
 	}
 	rd.Removed, r.removed = r.removed, nil
-	rd.Messages, rd.MessagesAfterAppend, rd.ReadStates = r.out.msgs, r.out.promises, r.out.reads
+	rd.Messages, rd.MessagesAfterAppend, rd.ReadStates, rd.Refusals = r.out.msgs, r.out.promises, r.out.reads, r.out.refusals
 	if rd.IsEmpty() {
 		return nil // what was due could not be sent, such as a snapshot that is being made
 	}

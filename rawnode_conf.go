@@ -13,6 +13,9 @@ import (
 // and before AckApply. To refuse a change, as all replicas must alike, it passes
 // a change of the same type whose NodeIDs are 0.
 //
+// With OnAppend the change is in effect already and cannot be refused; a host may do
+// without this method.
+//
 // The returned state carries the index of its entry; it is what a snapshot at
 // that index or later, before the next change, has to hold.
 func (rn *RawNode) ApplyConfChange(cc pb.ConfChangeI) *pb.ConfState {

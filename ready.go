@@ -28,9 +28,9 @@ type SoftState struct {
 // of the Readys.
 //
 // The arrays of Entries and CommittedEntries, and the data of entries, never
-// change. The slices Messages, MessagesAfterAppend and ReadStates are reused
-// after the Ready was acknowledged with AckAppend or Advance: who keeps messages
-// longer copies the Message values.
+// change. The slices Messages, MessagesAfterAppend, ReadStates and Refusals are
+// reused after the Ready was acknowledged with AckAppend or Advance: who keeps
+// messages longer copies the Message values.
 type Ready struct {
 	// SoftState is nil if it did not change.
 	*SoftState
@@ -63,10 +63,14 @@ type Ready struct {
 	// change since the last Ready of this node, and both are with OnApply, where ApplyConfChange returns it. They carry
 	// the index of their entry and need not be persisted.
 	ActiveConf, CommittedConf *pb.ConfState
-	// Removed, if not nil, says that a member answered a request for votes of this
-	// node with the word that it was removed (dissertation §4.2.3). The node goes on
-	// as before; the host should make sure and shut it down.
-	Removed *Removal
+	// Removed are the words of members, one of each, that answered a request for votes
+	// of this node by saying that it was removed (dissertation §4.2.3); each comes again
+	// as often as the node asks. The node goes on as before; the host should make sure
+	// and shut it down.
+	Removed []Removal
+	// Refusals are proposals of this node that were forwarded and refused. They ask
+	// for nothing.
+	Refusals []Refusal
 	// MustSync says that the write has to reach the disk before it counts:
 	// term, vote or entries changed, or the commit index passed a change of
 	// configuration. Without it a lost write is harmless.
@@ -101,8 +105,9 @@ func (rd *Ready) AppliedIndex() uint64 {
 
 // IsEmpty reports whether there is nothing to do.
 func (rd *Ready) IsEmpty() bool {
-	return rd.SoftState == nil && rd.Removed == nil && IsEmptyHardState(rd.HardState) && IsEmptySnap(rd.Snapshot) &&
-		len(rd.ReadStates)+len(rd.Entries)+len(rd.CommittedEntries)+len(rd.Messages)+len(rd.MessagesAfterAppend) == 0
+	return rd.SoftState == nil && IsEmptyHardState(rd.HardState) && IsEmptySnap(rd.Snapshot) &&
+		len(rd.Removed)+len(rd.Refusals)+len(rd.ReadStates)+len(rd.Entries)+len(rd.CommittedEntries)+
+			len(rd.Messages)+len(rd.MessagesAfterAppend) == 0
 }
 
 // IsEmptyHardState reports whether st holds nothing.
@@ -116,17 +121,23 @@ type readyBuffers struct {
 	msgs     []pb.Message
 	promises []pb.Message
 	reads    []ReadState
+	refusals []Refusal
+	refused  refusedSize
 }
 
 // maxReusedMessages bounds the memory that a burst leaves behind.
 const maxReusedMessages = 1024
 
-func (b *readyBuffers) empty() bool { return len(b.msgs)+len(b.promises)+len(b.reads) == 0 }
+func (b *readyBuffers) empty() bool {
+	return len(b.msgs)+len(b.promises)+len(b.reads)+len(b.refusals) == 0
+}
 
 func (b *readyBuffers) reset() {
 	b.msgs = emptied(b.msgs)
 	b.promises = emptied(b.promises)
 	b.reads = emptied(b.reads)
+	b.refusals = emptied(b.refusals)
+	b.refused = refusedSize{}
 }
 
 // emptied drops what s refers to and keeps its memory, within bounds.

@@ -22,10 +22,26 @@ func (r *raft) tellRemoved(m *pb.Message) {
 }
 
 // noticeRemoved notes for the host that a member says that this node was removed. It
-// changes nothing else: the word may be wrong.
+// changes nothing else: the word may be wrong. Of each member the latest word counts,
+// and of strangers, who were not asked, none.
+//
+// With OnAppend a node asks for votes by a configuration that need not be committed.
+// If that which added it comes to nothing, one that lacks it is committed later, and
+// the sender of the word cannot tell: but the node was never a member, and may be
+// added yet. So it must know of a committed configuration that had it. One that was
+// added, and does not know that this was committed, is not told.
 func (r *raft) noticeRemoved(m *pb.Message) {
-	if m.Session != r.session || m.Index <= r.conf.index || (r.removed != nil && m.Index <= r.removed.Index) {
+	if m.Session != r.session || m.Index <= r.conf.index || r.conf.pos(m.From) < 0 {
 		return
 	}
-	r.removed = &Removal{By: m.From, Index: m.Index}
+	if r.onAppend() && !r.conf.atOrOldest(r.log.committed).cfg.Contains(r.id) {
+		return
+	}
+	for i := range r.removed {
+		if w := &r.removed[i]; w.By == m.From {
+			w.Index = max(w.Index, m.Index)
+			return
+		}
+	}
+	r.removed = append(r.removed, Removal{By: m.From, Index: m.Index})
 }

@@ -111,7 +111,7 @@ func (r *raft) sendAppend(i int, p *progress.Progress, withEntries bool) error {
 		return err
 	}
 	m := r.message(pb.MsgApp, r.conf.ids[i])
-	m.Session = p.Session
+	m.Session, m.Features = p.Session, r.effectFeature()
 	m.Index, m.LogTerm = prev, term
 	m.Entries = ents
 	m.Commit = r.log.committed
@@ -136,7 +136,7 @@ func (r *raft) sendCommit(i int, p *progress.Progress) error {
 		return err
 	}
 	m := r.message(pb.MsgApp, r.conf.ids[i])
-	m.Session = p.Session
+	m.Session, m.Features = p.Session, r.effectFeature()
 	m.Index, m.LogTerm = p.Match, term
 	m.Commit = r.log.committed
 	m.NoAnswer = true
@@ -176,7 +176,7 @@ func (r *raft) sendSnapshot(i int, p *progress.Progress) error {
 		return &StorageError{"snapshot", err}
 	}
 	m := r.message(pb.MsgSnap, r.conf.ids[i])
-	m.Session = p.Session
+	m.Session, m.Features = p.Session, r.effectFeature()
 	m.Snapshot = &snap
 	p.SentSnapshot(snap.Metadata.Index)
 	r.logger.Info("sending snapshot", zap.Uint64("id", r.id), zap.Uint64("peer", r.conf.ids[i]), zap.Uint64("index", snap.Metadata.Index))
@@ -203,7 +203,7 @@ func (r *raft) sendHeartbeats() {
 		m := r.message(pb.MsgHeartbeat, id)
 		// No further than the peer is known to hold.
 		m.Commit = min(p.Match, r.log.committed)
-		m.Round, m.Session = l.round, p.Session
+		m.Round, m.Session, m.Features = l.round, p.Session, r.features()
 		if !p.EchoesRound {
 			if context == nil {
 				context = contextOfRound(r.term, l.round)

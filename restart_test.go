@@ -214,13 +214,21 @@ func TestChangeHandedOutTogetherWithTheBootstrap(t *testing.T) {
 	require.Equal(t, uint64(4), rn.Status().ConfigIndex)
 }
 
-// A configuration without an index is as of Applied: nothing is folded into it.
+// A configuration without an index is as of Applied: nothing is folded into it, and what
+// held before is not known, so that no snapshot of before is made with it.
 func TestRestartWithAConfigurationWithoutIndex(t *testing.T) {
 	rn := startNode(t, indexless{persisted(t, pb.HardState{Term: 2, Commit: 8}, threeChanges(t)...)}, 6)
 	s := rn.Status()
 	require.Equal(t, "voters=(4 5)", s.Config.String())
 	require.Zero(t, s.ConfigIndex)
 	require.Equal(t, uint64(7), s.PendingConfIndex)
+	for i := range uint64(6) {
+		_, err := rn.ConfStateAt(i)
+		require.ErrorIs(t, err, raft.ErrCompacted, "%d", i)
+	}
+	cs, err := rn.ConfStateAt(6)
+	require.NoError(t, err)
+	require.Equal(t, []uint64{4, 5}, cs.Voters)
 }
 
 type indexless struct{ raft.Storage }

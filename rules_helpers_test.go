@@ -20,6 +20,8 @@ type solo struct {
 	c *rafttest.Cluster
 	// lease is the promise in the answers that the test gives for peers.
 	lease uint64
+	// effect is the node's ConfChangeEffect, and that of its peers.
+	effect raft.ConfChangeEffect
 }
 
 type configure = func(*raft.Config)
@@ -38,6 +40,11 @@ func newSoloIn(t *testing.T, conf configure, cs pb.ConfState) *solo {
 	t.Helper()
 	c := &rafttest.Cluster{Configure: conf}
 	s := &solo{Member: c.Add(1), t: t, c: c}
+	if conf != nil {
+		var set raft.Config
+		conf(&set)
+		s.effect = set.ConfChangeEffect
+	}
 	require.NoError(t, s.Storage.ApplySnapshot(pb.Snapshot{Metadata: pb.SnapshotMetadata{Index: 1, Term: 1, ConfState: cs}}))
 	s.Conf, s.AppliedIndex = cs, 1
 	c.Restart(1)
@@ -101,6 +108,21 @@ func (s *solo) sent() []pb.Message {
 	return s.c.Take(nil)
 }
 
+// Step steps a message of a peer with the node's own ConfChangeEffect.
+func (s *solo) Step(m pb.Message) error {
+	m.Features |= featuresOf(s.effect, m.Type)
+	return s.Member.Step(m)
+}
+
+// featuresOf is what a node with that effect says of it in messages of type t.
+func featuresOf(effect raft.ConfChangeEffect, t pb.MessageType) uint64 {
+	says := []pb.MessageType{pb.MsgVote, pb.MsgPreVote, pb.MsgApp, pb.MsgSnap, pb.MsgHeartbeat, pb.MsgHeartbeatResp}
+	if effect == raft.OnAppend && slices.Contains(says, t) {
+		return pb.FeatureOnAppend
+	}
+	return 0
+}
+
 // recv steps a message that must be taken.
 func (s *solo) recv(msgs ...pb.Message) {
 	s.t.Helper()
@@ -142,7 +164,7 @@ func (s *solo) answer(m pb.Message) pb.Message {
 	case pb.MsgSnap:
 		resp.Type, resp.Index = pb.MsgAppResp, m.Snapshot.Metadata.Index
 	case pb.MsgHeartbeat:
-		resp.Type, resp.Round, resp.Context = pb.MsgHeartbeatResp, m.Round, m.Context
+		resp.Type, resp.Round, resp.Context, resp.Features = pb.MsgHeartbeatResp, m.Round, m.Context, m.Features
 	default:
 		return pb.Message{Type: answered}
 	}

@@ -95,7 +95,7 @@ func TestRemovedNodeIsTold(t *testing.T) {
 		asker.recv(told)
 		require.Equal(t, before, asker.Status())
 		rd := asker.ready()
-		require.Equal(t, &raft.Removal{By: 2, Index: 2}, rd.Removed)
+		require.Equal(t, []raft.Removal{{By: 2, Index: 2}}, rd.Removed)
 		require.NoError(t, asker.Advance(rd))
 		require.False(t, asker.HasReady(), "once")
 	}
@@ -141,6 +141,23 @@ func TestWhoIsNotToldOfARemoval(t *testing.T) {
 	silent(s, stranger)
 }
 
+// With OnAppend a node goes by a configuration that added it and may come to nothing.
+// Then it was never removed, although a later one that lacks it is committed: it is
+// added once more, perhaps. Once it knows that its addition is committed, it is told
+// (dissertation §4.1, §4.2.3).
+func TestUncommittedMemberIsNotToldOfARemoval(t *testing.T) {
+	for _, commit := range []uint64{1, 2} {
+		s := newSolo(t, onAppend, 2, 3)
+		s.recv(pb.Message{Type: pb.MsgApp, From: 2, Term: 2, Index: 1, LogTerm: 1, Commit: commit, Entries: []pb.Entry{confEntry(t, 2, 2, "v1")}})
+		s.sent()
+		require.NoError(t, s.Campaign())
+		session := ofType(s.sent(), pb.MsgPreVote)[0].Session
+		s.recv(pb.Message{Type: pb.MsgRemoved, From: 3, Index: 4, Session: session})
+		rd := s.Ready()
+		require.Equal(t, commit == 2, rd.Removed != nil)
+	}
+}
+
 // The word that a node was removed is ignored if it is no newer than what the node
 // knows, if it answers a request of another life, and if it makes no sense.
 func TestOldWordOfARemovalIsIgnored(t *testing.T) {
@@ -169,5 +186,11 @@ func TestOldWordOfARemovalIsIgnored(t *testing.T) {
 	}
 	told.Session = request.Session
 	s.recv(told)
-	require.EqualValues(t, 6, s.ready().Removed.Index)
+	told.From = 3
+	s.recv(told)
+	told.Index = 7
+	s.recv(told)
+	told.From = 9 // it was not asked
+	s.recv(told)
+	require.Equal(t, []raft.Removal{{By: 2, Index: 6}, {By: 3, Index: 7}}, s.ready().Removed)
 }

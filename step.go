@@ -37,6 +37,9 @@ func (r *raft) step(m *pb.Message) error {
 func (r *raft) admit(m *pb.Message) (bool, error) {
 	request := m.Type == pb.MsgVote || m.Type == pb.MsgPreVote
 	if request {
+		if m.Term >= r.term {
+			r.conf.advertised(m.From, m.Features)
+		}
 		r.tellRemoved(m)
 		if r.refuseForLeader(m) {
 			return false, nil
@@ -113,6 +116,8 @@ func (r *raft) dispatch(m *pb.Message) error {
 			return r.leaderReadIndex(m)
 		case pb.MsgTransferLeader:
 			return r.leaderTransferLeader(m)
+		case pb.MsgPropRefused: // of when it was a follower
+			r.noteRefused(m)
 		}
 		return nil
 	case StateCandidate:
@@ -131,6 +136,9 @@ func (r *raft) dispatch(m *pb.Message) error {
 	switch m.Type {
 	case pb.MsgRemoved:
 		r.noticeRemoved(m)
+		return nil
+	case pb.MsgPropRefused:
+		r.noteRefused(m)
 		return nil
 	case pb.MsgApp:
 		return r.followerAppend(m)
@@ -172,7 +180,7 @@ var kinds = [...]uint8{
 	pb.MsgApp: kindLead, pb.MsgHeartbeat: kindLead, pb.MsgSnap: kindLead,
 	pb.MsgTimeoutNow: kindWord, pb.MsgReadIndexResp: kindWord,
 	pb.MsgAppResp: kindResponse, pb.MsgVoteResp: kindResponse, pb.MsgPreVoteResp: kindResponse, pb.MsgHeartbeatResp: kindResponse,
-	pb.MsgRemoved: kindNotice,
+	pb.MsgRemoved: kindNotice, pb.MsgPropRefused: kindNotice,
 }
 
 func kindOf(t pb.MessageType) uint8 {

@@ -240,7 +240,7 @@ func TestEnumValues(t *testing.T) {
 			24: "RefusalNotJoint", 25: "RefusalNoVoters", 26: "RefusalNotSimple", 27: "RefusalInvalidNode",
 			28: "RefusalUnknownNode", 29: "RefusalDuplicateNode", 30: "RefusalUnknownChange", 31: "RefusalNoChange",
 			32: "RefusalTargetStands", 33: "RefusalStaleStep", 34: "RefusalNotReached", 35: "RefusalInvalidTarget",
-			36: "RefusalUnexpectedVersion", 37: "RefusalUnsupported", 38: "RefusalWouldLoseQuorum",
+			36: "RefusalUnexpectedVersion", 37: "RefusalUnsupported", 38: "RefusalWouldLoseQuorum", 39: "RefusalInvalidChange",
 		}},
 	} {
 		values := strings.Fields(enum.values)

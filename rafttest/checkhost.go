@@ -148,6 +148,10 @@ type watchedNode struct {
 	snapshot uint64 // index of the latest one, as far as it is known
 	// fresh says that the node began without a configuration.
 	fresh bool
+	// onAppend says that changes take effect when they are appended; told are the
+	// configurations that Readys said are committed.
+	onAppend bool
+	told     []pb.ConfState
 }
 
 // handedReady is what is remembered of a Ready.

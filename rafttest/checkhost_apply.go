@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"github.com/quorate-raft/raft"
+	"github.com/quorate-raft/raft/confchange"
 	"github.com/quorate-raft/raft/internal/hook"
 	pb "github.com/quorate-raft/raft/raftpb"
 )
@@ -110,7 +111,7 @@ func (c *HostCheck) judgeAckApply(n *watchedNode, index uint64) {
 		default:
 			c.broke(RuleAckAfterApply, "AckApply(%d), entry %d is not applied", index, it.index)
 		}
-		if it.change != nil && !it.changed {
+		if it.change != nil && !it.changed && !n.onAppend {
 			c.broke(RuleConfChangeApplied, "AckApply(%d) before ApplyConfChange of entry %d", index, it.index)
 			n.confs = nil // what holds now is not known
 		}
@@ -160,10 +161,11 @@ func (c *HostCheck) judgeConfChange(n *watchedNode, cc hook.ConfChange) {
 		return
 	}
 	it.changed = true
-	if !sameChange(*it.change, cc.Change) {
+	if !sameChange(*it.change, cc.Change, !n.onAppend) {
 		c.broke(RuleConfChangeOrder, "ApplyConfChange(%v) for entry %d, which holds %v", cc.Change, it.index, *it.change)
 	}
 	switch {
+	case n.onAppend: // it changes nothing
 	case cc.Index == 0:
 		n.confs = slices.DeleteFunc(n.confs, func(c confFrom) bool { return c.from <= it.index })
 	case n.fresh:
@@ -173,10 +175,47 @@ func (c *HostCheck) judgeConfChange(n *watchedNode, cc hook.ConfChange) {
 	}
 }
 
+// learnConfs notes, with OnAppend, which configurations the committed entries make,
+// whether the host calls ApplyConfChange for them or not.
+func (n *watchedNode) learnConfs(rd *raft.Ready) {
+	if c := rd.CommittedConf; c != nil {
+		n.told = append(n.told, *c)
+		if n.fresh {
+			// The first one of a group holds from its first entry on.
+			n.fresh, n.confs = false, []confFrom{{c.Index, *c}}
+		}
+	}
+	for _, e := range rd.CommittedEntries {
+		last := n.confs[len(n.confs)-1]
+		cc, err := pb.UnmarshalConfChange(e)
+		if err != nil || e.Index <= last.from {
+			continue
+		}
+		conf := last.conf // one that is impossible changes nothing
+		if cfg, err := confchange.Restore(last.conf); err == nil {
+			if next, err := confchange.ApplyAt(cfg, cc.AsV2(), e.Index); err == nil {
+				conf = next.ConfState()
+			}
+		}
+		conf.Index = e.Index
+		n.confs = append(n.confs, confFrom{e.Index, conf})
+	}
+}
+
+// judgeStored judges that the host stores cs by itself.
+func (c *HostCheck) judgeStored(n *watchedNode, cs pb.ConfState) {
+	for _, told := range n.told {
+		if told.Index == cs.Index && told.Equivalent(cs) == nil {
+			return
+		}
+	}
+	c.judgeConf(n, cs.Index, cs, "a configuration")
+}
+
 // sameChange reports whether the host made effective what the entry holds, or
-// refused it with node 0.
-func sameChange(entry, host pb.ConfChangeV2) bool {
-	refused := len(host.Changes) > 0
+// refused it with node 0, if it may.
+func sameChange(entry, host pb.ConfChangeV2, mayRefuse bool) bool {
+	refused := mayRefuse && len(host.Changes) > 0
 	for _, single := range host.Changes {
 		refused = refused && single.NodeID == 0
 	}

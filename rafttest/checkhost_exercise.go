@@ -69,13 +69,19 @@ const exercised uint64 = 1
 // is stopped instead. A host that does not say that it is synchronous is waited
 // for: a few seconds in all, longer where it does not do what it should. The
 // check is returned finished.
-func ExerciseHost(t testing.TB, start func(env *HostEnv) (Host, error)) *HostCheck {
+//
+// settings change the Config of every member, that in HostEnv too: what all of a
+// group have to have alike, such as ConfChangeEffect.
+func ExerciseHost(t testing.TB, start func(env *HostEnv) (Host, error), settings ...func(*raft.Config)) *HostCheck {
 	t.Helper()
 	check := CheckHost(t, &raft.Config{})
-	x := &exercise{t: t, check: check, begin: start, cluster: &Cluster{seed: 1}, disk: Memory(raft.NewMemoryStorage())}
+	x := &exercise{t: t, check: check, begin: start, settings: settings, cluster: &Cluster{seed: 1}, disk: Memory(raft.NewMemoryStorage())}
 	check.gate = x.at
 	// A leader gives up early on a snapshot that a crash lost.
-	x.cluster.Configure = func(c *raft.Config) { c.SnapshotTicks = 20 }
+	x.cluster.Configure = func(c *raft.Config) {
+		c.SnapshotTicks = 20
+		x.configure(c)
+	}
 	for id := exercised; id <= 3; id++ {
 		x.peers = append(x.peers, raft.Peer{ID: id})
 	}
@@ -99,12 +105,14 @@ func ExerciseHost(t testing.TB, start func(env *HostEnv) (Host, error)) *HostChe
 
 // exercise is a run of ExerciseHost.
 type exercise struct {
-	t       testing.TB
-	check   *HostCheck
-	begin   func(env *HostEnv) (Host, error)
-	cluster *Cluster // the other members
-	peers   []raft.Peer
-	disk    Storage
+	t     testing.TB
+	check *HostCheck
+	begin func(env *HostEnv) (Host, error)
+	// settings are those of every member.
+	settings []func(*raft.Config)
+	cluster  *Cluster // the other members
+	peers    []raft.Peer
+	disk     Storage
 
 	host   Host
 	env    *HostEnv // of its present life
@@ -159,6 +167,12 @@ func (x *exercise) hasSprung() bool {
 	return x.sprung
 }
 
+func (x *exercise) configure(c *raft.Config) {
+	for _, set := range x.settings {
+		set(c)
+	}
+}
+
 // start begins a life of the host.
 func (x *exercise) start() {
 	x.mu.Lock()
@@ -174,6 +188,7 @@ func (x *exercise) start() {
 			x.outbox = append(x.outbox, m)
 		}),
 	}
+	x.configure(&env.Config)
 	x.check.Watch(&env.Config)
 	if x.starts == 1 {
 		env.Peers = x.peers

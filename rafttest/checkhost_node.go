@@ -82,7 +82,7 @@ func (w hostWatch) Started(s hook.Start[raft.Storage], err error) {
 		hard: view.hard, disk: view.model(), snapshot: view.snapshot,
 		apply: applyState{high: applied, snapshot: view.first - 1, entries: map[uint64]*toApply{}},
 		confs: []confFrom{{from, s.Conf}},
-		fresh: len(s.Conf.Voters) == 0 && view.last == 0,
+		fresh: len(s.Conf.Voters) == 0 && view.last == 0, onAppend: s.OnAppend,
 	}
 }
 
@@ -145,6 +145,9 @@ func (w hostWatch) Ready(instance uint64, rd raft.Ready) {
 		n.reads[readKey(rs)] = true
 	}
 	n.apply.handOut(r)
+	if n.onAppend {
+		n.learnConfs(&rd)
+	}
 	if snap := rd.Snapshot.Metadata; snap.Index != 0 {
 		n.confs = append(n.confs, confFrom{snap.Index, snap.ConfState})
 		n.snapshot = snap.Index

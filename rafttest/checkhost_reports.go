@@ -286,12 +286,13 @@ func (c *HostCheck) SnapshotTaken(s pb.Snapshot) {
 	n.snapshot = max(n.snapshot, meta.Index)
 }
 
-// ConfStateSaved reports that the host stored what ApplyConfChange returned.
+// ConfStateSaved reports that the host stored what ApplyConfChange returned, or
+// Ready.CommittedConf.
 func (c *HostCheck) ConfStateSaved(cs pb.ConfState) {
 	n := c.enter()
 	defer c.mu.Unlock()
 	if n != nil && cs.Index != 0 {
-		c.judgeConf(n, cs.Index, cs, "a configuration")
+		c.judgeStored(n, cs)
 	}
 }
 

@@ -68,10 +68,10 @@ const (
 	// RuleEntriesUnchanged: entries and their data never change.
 	RuleEntriesUnchanged HostRule = "entries-unchanged"
 	// RuleConfChangeApplied: ApplyConfChange is called for every change of
-	// configuration before AckApply covers its entry.
+	// configuration before AckApply covers its entry. With OnAppend it may be left out.
 	RuleConfChangeApplied HostRule = "conf-change-applied"
 	// RuleConfChangeOrder: ApplyConfChange is called with the change of the entry whose
-	// turn it is, once.
+	// turn it is, once. A change may be refused, but not with OnAppend.
 	RuleConfChangeOrder HostRule = "conf-change-order"
 	// RuleRestoreSnapshot: a snapshot is restored before AckApply, or Advance, covers
 	// it, after which later entries come.

@@ -136,6 +136,9 @@ func (t *transcript) printReady(h *host, one *handed) {
 		for _, read := range rd.ReadStates {
 			t.print("%d: ReadState %q at %d", h.id, read.RequestCtx, read.Index)
 		}
+		for _, r := range rd.Refusals {
+			t.print("%d: Refusal by %d of %s: %s", h.id, r.By, describeProposal(r.Entries), describeError(r.Err))
+		}
 		return
 	}
 	sync := ""
@@ -160,6 +163,9 @@ func (t *transcript) printReady(h *host, one *handed) {
 	}
 	for _, read := range rd.ReadStates {
 		t.print("  ReadState %q at %d", read.RequestCtx, read.Index)
+	}
+	for _, r := range rd.Refusals {
+		t.print("  Refusal by %d of %s: %s", r.By, describeProposal(r.Entries), describeError(r.Err))
 	}
 	for _, m := range rd.Messages {
 		t.print("  Message %s", describeMessage(m))

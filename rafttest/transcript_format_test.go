@@ -63,6 +63,15 @@ func describeEntries(ents []pb.Entry) string {
 	return "[" + strings.Join(all, ", ") + "]"
 }
 
+// describeProposal writes entries that have no place yet.
+func describeProposal(ents []pb.Entry) string {
+	all := make([]string, len(ents))
+	for i, e := range ents {
+		_, all[i], _ = strings.Cut(describeEntry(e), " ")
+	}
+	return "[" + strings.Join(all, ", ") + "]"
+}
+
 func describeConf(cs pb.ConfState) string {
 	cfg, err := confchange.Restore(cs)
 	if err != nil {
@@ -105,6 +114,9 @@ func describeMessage(m pb.Message) string {
 	if m.Type == pb.MsgAppResp && m.Reject && (m.RejectHint != 0 || m.LogTerm != 0) {
 		add("hint=%d/%d", m.LogTerm, m.RejectHint)
 	}
+	if m.Type == pb.MsgPropRefused {
+		add("refusal=%v", pb.ProposalRefusal(m.RejectHint))
+	}
 	if m.Commit != 0 {
 		add("commit=%d", m.Commit)
 	}
@@ -112,12 +124,8 @@ func describeMessage(m pb.Message) string {
 	case len(m.Entries) == 0:
 	case m.Type == pb.MsgReadIndex || m.Type == pb.MsgReadIndexResp:
 		add("read=%s", describeToken(m.Entries[0].Data))
-	case m.Type == pb.MsgProp:
-		all := make([]string, len(m.Entries))
-		for i, e := range m.Entries {
-			_, all[i], _ = strings.Cut(describeEntry(e), " ")
-		}
-		add("entries=[%s]", strings.Join(all, ", "))
+	case m.Type == pb.MsgProp || m.Type == pb.MsgPropRefused:
+		add("entries=%s", describeProposal(m.Entries))
 	default:
 		add("entries=%s", describeEntries(m.Entries))
 	}
@@ -187,6 +195,12 @@ func parseField(m *pb.Message, word string) (err error) {
 		m.LogTerm, m.Index, err = termIndex(value)
 	case "hint":
 		m.LogTerm, m.RejectHint, err = termIndex(value)
+	case "refusal":
+		number, known := pb.ProposalRefusal_value[value]
+		if !known {
+			return errors.New("unknown refusal")
+		}
+		m.RejectHint = uint64(number)
 	case "lease":
 		m.LeaseTicks, err = number(value)
 	case "round":

@@ -234,6 +234,7 @@ func (a *applier) confChange(e *pb.Entry) error {
 	if !a.r.onLoop(func() {
 		cs = *a.r.node.ApplyConfChange(cc)
 		a.r.confChanged()
+		a.r.appliedConf(&cs)
 	}) {
 		return a.r.stopError() // cs may still be written
 	}
@@ -259,7 +260,10 @@ func (a *applier) restore(meta pb.SnapshotMetadata) error {
 	}
 	a.r.pending.skipped(meta.Index)
 	a.appliedTo(meta.Index)
-	if !a.r.onLoop(a.r.confChanged) {
+	if !a.r.onLoop(func() {
+		a.r.confChanged()
+		a.r.appliedConf(&meta.ConfState)
+	}) {
 		return a.r.stopError()
 	}
 	return nil

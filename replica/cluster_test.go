@@ -20,7 +20,10 @@ import (
 	"github.com/quorate-raft/raft/transport"
 )
 
-var _ replica.Transport = (*transport.Group)(nil)
+var (
+	_ replica.AtMostOnce = (*transport.Group)(nil)
+	_ replica.AtMostOnce = (*transport.MemoryGroup)(nil)
+)
 
 // sums adds up numbers. disk, if set, outlives it, as a durable state machine's
 // would.

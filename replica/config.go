@@ -72,6 +72,16 @@ type Config struct {
 
 	// HandOverOnStop makes Stop hand leadership to another voter first.
 	HandOverOnStop bool
+	// StopWhenRemoved makes the replica stop with a RemovedError once it is sure that it was
+	// removed from the group: it has applied that itself, has handed over if it was the
+	// leader, and two election timeouts have passed; or members say so. Default: there
+	// are the event Removed and Status.Removal, and the host stops it.
+	StopWhenRemoved bool
+	// RemovalWords is how many members have to say that this one was removed until it
+	// is sure without having applied it. One may be wrong, or lie. More than there are
+	// make sure of nothing. Default: a majority of the voters, who could have removed it
+	// as well, or all others where they are fewer, as in a group of two.
+	RemovalWords int
 	// Logger takes what is worth a line. Default: nothing is logged.
 	Logger *zap.Logger
 
@@ -141,6 +151,7 @@ func (c *Config) Validate() error {
 	fault(d.MaxProposalBytes <= headerSize, "MaxProposalBytes (%d) must exceed the header of %d", d.MaxProposalBytes, headerSize)
 	fault(d.MaxInbox < 1, "MaxInbox (%d) must be at least 1", d.MaxInbox)
 	fault(d.MaxSnapshotSends < 1, "MaxSnapshotSends (%d) must be at least 1", d.MaxSnapshotSends)
+	fault(d.RemovalWords < 0, "RemovalWords (%d) must not be negative", d.RemovalWords)
 	fault(c.Raft.ID != 0 && c.Raft.ID != c.ID, "Raft.ID (%d) must be ID (%d) or left out", c.Raft.ID, c.ID)
 	fault(c.Raft.Storage != nil, "Raft.Storage must be left out: Storage is used")
 	fault(c.Raft.Applied != 0, "Raft.Applied (%d) must be left out: the StateMachine says it", c.Raft.Applied)

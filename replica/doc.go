@@ -41,4 +41,9 @@
 // The context of a member in the replicated configuration is its address, and
 // is handed to Transport.SetPeer whenever it changes, on every member.
 // Config.Peers helps a server that does not have a configuration yet.
+//
+// # Leaving
+//
+// A replica that was removed says so in an event and in its Status, and stops by
+// itself if Config.StopWhenRemoved is set. docs/embedding.md says when it is sure.
 package replica

@@ -22,6 +22,10 @@ const (
 	SnapshotRestored
 	// Stopped: the replica stopped; Err says why if it was not told to.
 	Stopped
+	// Removed: this replica was removed from the group by the configuration at Index,
+	// which it has applied, or so says the member By. The host should shut it down once
+	// it is sure (Config.StopWhenRemoved does that).
+	Removed
 )
 
 // Event is something that happened to a replica.
@@ -36,6 +40,10 @@ type Event struct {
 	Config pb.ConfState
 	// Index is that of the configuration or the snapshot.
 	Index uint64
+	// By is the member that says so, raft.None for what the replica has applied
+	// itself; Sure says that it is certain, as in Removal. Removed.
+	By   uint64
+	Sure bool
 	// Err is why the replica stopped by itself.
 	Err error
 	// Missed is how many events before this one were not delivered, as the

@@ -51,11 +51,21 @@ type Transport interface {
 	// has committed it, or with an error.
 	SendSnapshot(ctx context.Context, to uint64, meta []byte, body io.Reader) error
 	// SetPeer says where a peer is, "" if that is not known, RemovePeer that it is no
-	// member any more.
+	// member any more. It may not know that yet and ask for votes: a MsgRemoved to it
+	// should find its way for a while.
 	SetPeer(id uint64, address string)
 	RemovePeer(id uint64)
 	// Close ends receiving and sending. The replica calls it when it stops.
 	Close() error
+}
+
+// AtMostOnce is implemented by a Transport that can say whether it never delivers a
+// message more often than it was sent, also after it connected again. Where it
+// returns true, on all members, a proposal that was passed on to the leader and
+// refused there is ErrNotApplied, else ErrAmbiguous: another copy may be taken.
+type AtMostOnce interface {
+	Transport
+	AtMostOnce() bool
 }
 
 // Command is a command to be applied.

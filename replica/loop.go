@@ -38,6 +38,7 @@ func (r *Replica) run() {
 		if err := r.node.Err(); err != nil {
 			r.stop(err)
 		}
+		r.stopIfRemoved()
 	}
 }
 
@@ -194,8 +195,14 @@ func (r *Replica) start(rd raft.Ready) {
 		r.confChanged() // before a new member is written to
 	}
 	r.send(rd.Messages)
+	if len(rd.Refusals) > 0 {
+		r.pending.refused(rd.Refusals, r.atMostOnce) // before a new term makes them ambiguous
+	}
 	if rd.SoftState != nil {
 		r.softChanged(*rd.SoftState)
+	}
+	if len(rd.Removed) > 0 {
+		r.told(rd.Removed)
 	}
 	if rd.HardState.Term > r.term {
 		r.term = rd.HardState.Term

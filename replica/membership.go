@@ -34,6 +34,7 @@ func (r *Replica) confChanged() {
 			r.transport.RemovePeer(id)
 		}
 	}
+	r.forgetWords()
 	cs := cfg.ConfState()
 	cs.Index = st.ConfigIndex
 	r.publish(Event{Kind: ConfigChanged, Config: cs, Index: cs.Index})

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -49,11 +50,12 @@ func onFollower(t *testing.T, g *group, want string, do func(r *replica.Replica)
 	t.Fatalf("never: %s", want)
 }
 
-// What a leader refuses, or what gets lost on the way to it, is not heard of by the
-// member that passed it on, whose caller is told after a while that nobody knows.
+// What gets lost on the way to a leader, or back from it, is not heard of by the member
+// that passed it on, whose caller is told after a while that nobody knows.
 func TestPassedOnAndNotHeardOf(t *testing.T) {
 	g := newGroup(t, 3, nil)
 	g.must(g.leader(), 1)
+	g.network.SetFilter(func(m *pb.Message) bool { return m.Type != pb.MsgPropRefused })
 	onFollower(t, g, replica.ErrAmbiguous.Error(), func(r *replica.Replica) error {
 		_, err := r.ProposeConfChange(g.context(), pb.ConfChange{Type: pb.ConfChangeRemoveNode, NodeID: 9})
 		return err
@@ -86,4 +88,62 @@ func TestTransferFromAFollower(t *testing.T) {
 		}
 		return r.TransferLeadership(g.context(), status.ID)
 	})
+}
+
+// What the leader refuses is refused on every member with the same reason, and at once,
+// over any transport. That it is certain not to take effect is said only where the
+// transport repeats nothing: else a copy may be on its way.
+func TestRefusedByTheLeader(t *testing.T) {
+	unknown := pb.ConfChange{Type: pb.ConfChangeRemoveNode, NodeID: 9}
+	plain := func(c *replica.Config) { c.Transport = struct{ replica.Transport }{c.Transport} }
+	for name, g := range map[string]*group{"memory": newGroup(t, 3, nil), "tcp": newTCPGroup(t, 3, nil), "unknown": newGroup(t, 3, plain)} {
+		t.Run(name, func(t *testing.T) {
+			g.must(g.leader(), 1)
+			var err error
+			for range 20 {
+				ctx, cancel := context.WithTimeout(g.context(), 5*time.Second)
+				_, err = g.follower().replica.ProposeConfChange(ctx, unknown)
+				cancel()
+				if errors.Is(err, confchange.ErrUnknownNode) {
+					break // else there was an election
+				}
+			}
+			require.ErrorIs(t, err, confchange.ErrUnknownNode)
+			var refused *raft.ConfChangeError
+			require.ErrorAs(t, err, &refused)
+			require.Equal(t, name != "unknown", errors.Is(err, replica.ErrNotApplied), "%v", err)
+			require.Equal(t, name == "unknown", errors.Is(err, replica.ErrAmbiguous), "%v", err)
+		})
+	}
+}
+
+// doubling is a transport that sends each proposal that is passed on twice.
+type doubling struct{ replica.Transport }
+
+func (d doubling) Send(ms []pb.Message) {
+	for _, m := range ms {
+		d.Transport.Send([]pb.Message{m})
+		if m.Type == pb.MsgProp {
+			d.Transport.Send([]pb.Message{m})
+		}
+	}
+}
+
+// Of a change that arrives twice the leader takes the first copy and refuses the other,
+// because of the first. Nobody may be told that it does not take effect.
+func TestRefusedCopyOfAChange(t *testing.T) {
+	g := newGroup(t, 3, func(c *replica.Config) { c.Transport = doubling{c.Transport} })
+	g.must(g.leader(), 1)
+	seen := 0
+	for i := range uint64(40) {
+		change := pb.ConfChange{Type: pb.ConfChangeUpdateNode, NodeID: i%3 + 1}
+		_, err := g.follower().replica.ProposeConfChange(g.context(), change)
+		require.NotErrorIs(t, err, context.DeadlineExceeded)
+		if errors.Is(err, raft.ErrConfChangePending) {
+			require.ErrorIs(t, err, replica.ErrAmbiguous)
+			require.NotErrorIs(t, err, replica.ErrNotApplied)
+			seen++
+		}
+	}
+	require.NotZero(t, seen)
 }

@@ -218,8 +218,31 @@ func (ps *pending) skipped(index uint64) {
 	}
 }
 
+// refused ends the proposals that were passed on and refused elsewhere. Each was handed
+// to the node once, so if the transport does not repeat messages, what was refused is
+// all there was of it; else another copy may have been taken, or may be later.
+func (ps *pending) refused(told []raft.Refusal, atMostOnce bool) {
+	outcome := ambiguous
+	if atMostOnce {
+		outcome = notApplied
+	}
+	ps.mu.Lock()
+	defer ps.mu.Unlock()
+	for i := range told {
+		for j := range told[i].Entries {
+			id, _ := idOf(&told[i].Entries[j])
+			if id.origin != ps.origin {
+				continue
+			}
+			if p := ps.bySeq[id.seq]; p != nil && p.stage == forwarded {
+				ps.decide(p, nil, outcome(told[i].Err))
+			}
+		}
+	}
+}
+
 // expire ends the proposals that were passed on before a tick: the message was
-// lost, or the leader refused them, of which nobody is told.
+// lost, or the word that the leader refused them, which etcd's do not say at all.
 func (ps *pending) expire(before uint64) {
 	ps.mu.Lock()
 	defer ps.mu.Unlock()

@@ -224,6 +224,39 @@ func TestPendingPassedOn(t *testing.T) {
 	require.False(t, isDecided(inLog), "its place will be taken")
 }
 
+// A proposal that was passed on and refused has an outcome, if it is this replica's: of
+// no other life, and not one that this node has appended itself.
+func TestPendingRefused(t *testing.T) {
+	for _, atMostOnce := range []bool{true, false} {
+		ps, add := newTestPending(t)
+		p, inLog, other := add(), add(), add()
+		change := &proposal{done: make(chan struct{}), conf: &pb.ConfChangeV2{}}
+		require.NoError(t, ps.add(change))
+		ps.handed(p, 0, 2, 5)
+		ps.handed(inLog, 11, 2, 5)
+		ps.handed(other, 0, 2, 5)
+		ps.handed(change, 0, 2, 5)
+		why := &raft.ConfChangeError{Index: 9, Reason: raft.ErrConfChangePending}
+		entry := func(id proposalID) pb.Entry { return pb.Entry{Data: encodeCommand(id, []byte("x"))} }
+		data, err := (&pb.ConfChangeV2{Context: encodeCommand(change.id, nil)}).Marshal()
+		require.NoError(t, err)
+		ps.refused([]raft.Refusal{
+			{Err: why, Entries: []pb.Entry{entry(proposalID{ps.origin + 1, other.id.seq}), {}, {Type: 9}, entry(proposalID{ps.origin, 99})}},
+			{Err: why},
+			{Err: why, Entries: []pb.Entry{entry(inLog.id), entry(p.id), entry(p.id)}},
+			{Err: why, Entries: []pb.Entry{{Type: pb.EntryConfChangeV2, Data: data}}},
+		}, atMostOnce)
+		for _, p := range []*proposal{p, change} {
+			require.True(t, isDecided(p))
+			require.ErrorIs(t, p.err, raft.ErrConfChangePending)
+			require.Equal(t, atMostOnce, errors.Is(p.err, ErrNotApplied))
+			require.Equal(t, !atMostOnce, errors.Is(p.err, ErrAmbiguous))
+		}
+		require.False(t, isDecided(inLog), "its place will be taken")
+		require.False(t, isDecided(other))
+	}
+}
+
 // While there is no leader, what callers gave up does not pile up.
 func TestPendingPrune(t *testing.T) {
 	ps, add := newTestPending(t)

@@ -3,6 +3,7 @@ package replica
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -24,6 +25,7 @@ type Replica struct {
 	log          *zap.Logger
 	transport    Transport
 	electionTick int
+	atMostOnce   bool // Transport is AtMostOnce
 
 	in        *inbox
 	apply     *applyQueue
@@ -58,6 +60,7 @@ type Replica struct {
 	readBook         readBook
 	transfers        []*transfer
 	peers            map[uint64]string // as Transport knows them
+	leaving          leaving
 }
 
 // Start starts a replica from what its Storage and StateMachine hold. The error
@@ -72,6 +75,9 @@ func Start(c Config) (*Replica, error) {
 		cfg: c.withDefaults(), transport: c.Transport, in: newInbox(0), apply: newApplyQueue(),
 		stopping: make(chan struct{}), done: make(chan struct{}),
 		readBook: readBook{asked: map[uint64]*readBatch{}}, peers: map[uint64]string{},
+	}
+	if t, ok := c.Transport.(AtMostOnce); ok {
+		r.atMostOnce = t.AtMostOnce()
 	}
 	r.in.maxMessages = r.cfg.MaxInbox
 	r.writes = make(chan raft.Ready, r.cfg.hooks.overlaps)
@@ -103,6 +109,9 @@ func (r *Replica) begin() error {
 		return err
 	}
 	if err := r.newNode(index); err != nil {
+		return err
+	}
+	if err := r.wasMember(index); err != nil {
 		return err
 	}
 	r.applied.Store(index)
@@ -175,8 +184,9 @@ func (r *Replica) onLoop(f func()) bool {
 // to its leader. The caller must not change data afterwards.
 //
 // The error matches ErrNotApplied or ErrAmbiguous, and why: ErrOverloaded,
-// ErrTooLarge, ErrStopped, that of ctx, or one of package raft. A command that was
-// passed on and is not heard of for ten election timeouts is ambiguous.
+// ErrTooLarge, ErrStopped, that of ctx, or one of package raft, which the leader may
+// have told: see AtMostOnce. A command that was passed on and is not heard of for ten
+// election timeouts is ambiguous.
 func (r *Replica) Propose(ctx context.Context, data []byte) (any, error) {
 	size := headerSize + len(data)
 	if uint64(size) > r.cfg.MaxProposalBytes {
@@ -190,8 +200,7 @@ func (r *Replica) Propose(ctx context.Context, data []byte) (any, error) {
 // ProposeConfChange changes the membership and returns the configuration that took
 // effect here; nil leaves a joint configuration. The Context of a ConfChangeV2 is
 // used by the replica; those of its members are their addresses. Errors are those
-// of Propose; a refusal by the leader is a raft.ConfChangeError if this replica
-// leads, and else one of a command that is not heard of: ask the leader.
+// of Propose; a refusal by the leader, whoever that is, is a raft.ConfChangeError.
 func (r *Replica) ProposeConfChange(ctx context.Context, cc pb.ConfChangeI) (pb.ConfState, error) {
 	change := ownChange(cc)
 	change.Context = make([]byte, headerSize)
@@ -298,13 +307,17 @@ type Status struct {
 	PendingBytes uint64
 	// DroppedMessages counts messages that found the inbox full.
 	DroppedMessages uint64
+	// Removal is what is known of the replica's own removal from the group. Its Index
+	// is 0 if nothing is.
+	Removal Removal
 }
 
 // Status returns the replica's state. The error is that of ctx or ErrStopped.
 func (r *Replica) Status(ctx context.Context) (Status, error) {
 	answer := make(chan Status, 1)
 	r.call(func() {
-		answer <- Status{Status: r.node.Status(), Explain: sentences(r.node.Explain())}
+		removal := r.removal()
+		answer <- Status{Status: r.node.Status(), Explain: sentences(r.node.Explain(), removal.String()), Removal: removal}
 	})
 	select {
 	case s := <-answer:
@@ -362,7 +375,7 @@ func (r *Replica) TakeSnapshot(ctx context.Context) error {
 func (r *Replica) Done() <-chan struct{} { return r.done }
 
 // Err returns why the replica stopped by itself: a fault of the storage or the state
-// machine. It is nil while it runs and if it was told to stop.
+// machine, or a RemovedError. It is nil while it runs and if it was told to stop.
 func (r *Replica) Err() error {
 	select {
 	case <-r.stopping:
@@ -395,7 +408,10 @@ func (r *Replica) Stop(ctx context.Context) error {
 // counts.
 func (r *Replica) stop(err error) {
 	r.stopOnce.Do(func() {
-		if r.err = err; err != nil {
+		switch r.err = err; {
+		case errors.Is(err, ErrRemoved):
+			r.log.Warn("the replica stops for good", zap.Error(err))
+		case err != nil:
 			r.log.Error("the replica stops", zap.Error(err))
 		}
 		close(r.stopping)
@@ -432,11 +448,14 @@ func (r *Replica) end(running *sync.WaitGroup) {
 	close(r.done)
 }
 
-// sentences joins explanations; "" if there are none.
-func sentences(explanations []raft.Explanation) string {
+// sentences joins explanations, and one more unless it is empty; "" if there are none.
+func sentences(explanations []raft.Explanation, more string) string {
 	texts := make([]string, len(explanations))
 	for i, e := range explanations {
 		texts[i] = e.String()
+	}
+	if more != "" {
+		texts = append(texts, more)
 	}
 	return strings.Join(texts, "; ")
 }

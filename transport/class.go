@@ -12,7 +12,8 @@ type Class uint8
 
 // The classes; the first two go in LaneControl, the others in LaneLog.
 const (
-	// ClassControl is heartbeats, votes, pre-votes, their answers, and TimeoutNow.
+	// ClassControl is heartbeats, votes, pre-votes, their answers, MsgRemoved among them,
+	// and TimeoutNow.
 	ClassControl Class = iota
 	// ClassRead is forwarded reads, their answers, and forwarded hand-overs.
 	ClassRead
@@ -20,7 +21,7 @@ const (
 	ClassAppend
 	// ClassAnswer is answers to appends.
 	ClassAnswer
-	// ClassProposal is forwarded proposals.
+	// ClassProposal is forwarded proposals, and the word that one was refused.
 	ClassProposal
 
 	classes
@@ -52,13 +53,13 @@ func classify(m *raftpb.Message, size int) (Class, Lane) {
 	class := ClassAppend
 	switch m.Type {
 	case raftpb.MsgHeartbeat, raftpb.MsgHeartbeatResp, raftpb.MsgTimeoutNow,
-		raftpb.MsgVote, raftpb.MsgVoteResp, raftpb.MsgPreVote, raftpb.MsgPreVoteResp:
+		raftpb.MsgVote, raftpb.MsgVoteResp, raftpb.MsgPreVote, raftpb.MsgPreVoteResp, raftpb.MsgRemoved:
 		class = ClassControl
 	case raftpb.MsgReadIndex, raftpb.MsgReadIndexResp, raftpb.MsgTransferLeader:
 		class = ClassRead
 	case raftpb.MsgAppResp:
 		class = ClassAnswer
-	case raftpb.MsgProp:
+	case raftpb.MsgProp, raftpb.MsgPropRefused:
 		class = ClassProposal
 	}
 	if class <= ClassRead && size <= maxControl {

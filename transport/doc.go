@@ -30,7 +30,9 @@
 // A peer that a group does not know is answered at the address that it told when it
 // connected: a node that joins has to answer its leader before it knows the
 // members. So is, by turns, one that is not found where the group says: a node that
-// was down while others moved has to answer them before it learns where they are.
+// was down while others moved has to answer them before it learns where they are. A peer that
+// was removed, and connects since it does not know that, is answered too, at the address
+// that it had: somebody has to tell it.
 //
 // # Sending
 //

@@ -80,11 +80,14 @@ func (g *Group) SetPeer(id uint64, addr string) {
 }
 
 // RemovePeer ends the group's use of a node. The connections go with the last
-// group that uses it.
+// group that uses it. If the node connects to this one, which it does if it does not
+// know that it was removed, it is answered all the same: at its last address, which is
+// remembered of the latest 64 removed, or at the one that it tells.
 func (g *Group) RemovePeer(id uint64) {
 	g.t.mu.Lock()
 	defer g.t.mu.Unlock()
 	if p := (*g.peers.Load())[id]; p != nil {
+		g.t.remember(id, p.claims[g].addr)
 		g.t.dropClaim(g, p)
 	}
 }
@@ -119,18 +122,22 @@ func (g *Group) Send(msgs []raftpb.Message) {
 	}
 }
 
-// adopt makes a peer of a node that is connected and told its address.
+// adopt makes a peer of a node that is connected and whose address is known: it told
+// it, or was a peer before.
 func (g *Group) adopt(id uint64) *peer {
+	known := func() bool {
+		n := g.t.nodes[id]
+		return n != nil && (n.address != "" || g.t.formerAddress(id) != "")
+	}
 	g.t.mu.RLock()
-	n := g.t.nodes[id]
-	known := n != nil && n.address != ""
+	ok := known()
 	g.t.mu.RUnlock()
-	if !known {
+	if !ok {
 		return nil
 	}
 	g.t.mu.Lock()
 	defer g.t.mu.Unlock()
-	if n := g.t.nodes[id]; n == nil || n.address == "" || g.ctx.Err() != nil {
+	if !known() || g.ctx.Err() != nil {
 		return nil
 	}
 	if p := (*g.peers.Load())[id]; p != nil {
@@ -138,6 +145,9 @@ func (g *Group) adopt(id uint64) *peer {
 	}
 	return g.t.setClaim(g, id, "")
 }
+
+// AtMostOnce is true: a message that may have left is not sent again.
+func (g *Group) AtMostOnce() bool { return true }
 
 // Close ends the group: what waits to be sent may still leave, what arrives is
 // dropped, snapshots under way are aborted. It waits for callbacks and for

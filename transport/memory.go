@@ -202,6 +202,9 @@ func (g *MemoryGroup) RemovePeer(id uint64) {
 	delete(g.peers, id)
 }
 
+// AtMostOnce is Group.AtMostOnce.
+func (g *MemoryGroup) AtMostOnce() bool { return true }
+
 // Send is Group.Send.
 func (g *MemoryGroup) Send(msgs []raftpb.Message) {
 	for i := range msgs {

@@ -187,3 +187,37 @@ func TestUnknownPeerIsAnswered(t *testing.T) {
 	a.group.RemovePeer(2)
 	eventually(t, "the peer that was only answered is gone", func() bool { return len(b.Stats().Peers) == 0 })
 }
+
+// A peer that was removed and does not know it is answered where it was before, also if
+// the address that it tells, as from behind a translation of addresses, is of no use; and
+// only for as long as it is connected. Of very many that were removed the oldest are
+// forgotten.
+func TestFormerPeerIsAnswered(t *testing.T) {
+	for _, advertise := range []string{"127.0.0.1:1", "nonsense:1", ""} {
+		cfg := testConfig(2)
+		cfg.Advertise = advertise
+		a, b := newEndpoint(t, testConfig(1)), newEndpoint(t, cfg)
+		a.group.SetPeer(2, b.Addr().String())
+		a.group.RemovePeer(2)
+		a.group.Send([]raftpb.Message{heartbeat(1, 2, 1)})
+		require.Equal(t, uint64(2), receive(t, a.unreachable, "a report: it is not connected"))
+		require.Empty(t, a.Stats().Peers)
+
+		b.group.SetPeer(1, a.Addr().String())
+		b.group.Send([]raftpb.Message{{Type: raftpb.MsgPreVote, From: 2, To: 1, Term: 2}})
+		require.Equal(t, raftpb.MsgPreVote, receive(t, a.messages, "the request").Type)
+		a.group.Send([]raftpb.Message{{Type: raftpb.MsgRemoved, From: 1, To: 2, Index: 5, Session: 1}})
+		require.Equal(t, raftpb.MsgRemoved, receive(t, b.messages, "the answer").Type)
+
+		b.group.RemovePeer(1)
+		eventually(t, "the former peer is gone", func() bool { return len(a.Stats().Peers) == 0 })
+	}
+	a := newEndpoint(t, testConfig(1))
+	for id := uint64(2); id < 2+2*maxFormerPeers; id++ {
+		a.group.SetPeer(id, "127.0.0.1:1")
+		a.group.RemovePeer(id)
+	}
+	require.Len(t, a.former, maxFormerPeers)
+	require.Empty(t, a.formerAddress(2))
+	require.NotEmpty(t, a.formerAddress(2*maxFormerPeers))
+}

@@ -3,6 +3,7 @@ package transport
 import (
 	"context"
 	"maps"
+	"slices"
 	"sync/atomic"
 )
 
@@ -53,6 +54,39 @@ func (p *peer) reachedAddress() string {
 	return p.address()
 }
 
+// maxFormerPeers bounds the removed peers whose addresses are remembered.
+const maxFormerPeers = 64
+
+// formerPeer is a node that a group removed, and where it was. It may not know that it
+// was removed, and ask; then it is answered, for as long as it is connected.
+type formerPeer struct {
+	id   uint64
+	addr string
+}
+
+// remember keeps the address of a peer that is removed. The caller holds t.mu.
+func (t *Transport) remember(id uint64, addr string) {
+	if addr == "" {
+		return
+	}
+	t.former = slices.DeleteFunc(t.former, func(f formerPeer) bool { return f.id == id })
+	t.former = append(t.former, formerPeer{id, addr})
+	if n := len(t.former) - maxFormerPeers; n > 0 {
+		t.former = slices.Delete(t.former, 0, n)
+	}
+}
+
+// formerAddress returns where a removed peer was, "" if that is not known. The caller
+// holds t.mu.
+func (t *Transport) formerAddress(id uint64) string {
+	for _, f := range t.former {
+		if f.id == id {
+			return f.addr
+		}
+	}
+	return ""
+}
+
 // setClaim gives a group a hold on a peer, or a new address. The caller holds
 // t.mu.
 func (t *Transport) setClaim(g *Group, id uint64, addr string) *peer {
@@ -93,14 +127,17 @@ func (t *Transport) dropClaim(g *Group, p *peer) {
 	delete(t.peers, p.id)
 }
 
-// updateAddress settles on the address that was configured last, or else on the one
-// that the peer told. The caller holds t.mu.
+// updateAddress settles on the address that was configured last, also if the peer was
+// removed since, or else on the one that the peer told. The caller holds t.mu.
 func (t *Transport) updateAddress(p *peer) {
 	addr, seq := "", uint64(0)
 	for _, c := range p.claims {
 		if c.addr != "" && c.seq > seq {
 			addr, seq = c.addr, c.seq
 		}
+	}
+	if addr == "" {
+		addr = t.formerAddress(p.id)
 	}
 	if n := t.nodes[p.id]; n != nil {
 		if addr == "" {

@@ -38,6 +38,7 @@ type Transport struct {
 	peers  map[uint64]*peer
 	seq    uint64           // of claims
 	nodes  map[uint64]*node // by ID, those that are connected to this one
+	former []formerPeer     // the latest that were removed, the oldest first
 
 	connMu sync.Mutex
 	conns  map[*conn]struct{} // all, either end

@@ -92,7 +92,7 @@ func run(id uint64, dir, listen, members string) error {
 	select {
 	case <-ctx.Done():
 	case err = <-failed:
-	case <-r.Done(): // a fault of the disk, say, which Stop returns
+	case <-r.Done(): // a fault of the disk, say, or its removal, which Stop returns
 	}
 	return errors.Join(err, r.Stop(context.Background()))
 }
@@ -114,7 +114,7 @@ func start(id uint64, peers []raft.Peer, engine *pebblestore.Engine, network *tr
 	return replica.Start(replica.Config{
 		ID: id, Bootstrap: peers,
 		Storage: storage, Transport: wire, StateMachine: state, SnapshotDir: snapshots,
-		HandOverOnStop: true,
+		HandOverOnStop: true, StopWhenRemoved: true,
 	})
 }
 

@@ -33,8 +33,10 @@ type Start[S any] struct {
 	Storage  S
 	// Applied is that of the Config.
 	Applied uint64
-	// Conf is the configuration in effect.
+	// Conf is the configuration in effect, with OnAppend the one of what is applied.
 	Conf pb.ConfState
+	// OnAppend says that changes of configuration take effect when they are appended.
+	OnAppend bool
 }
 
 // ConfChange is a change of configuration that took effect.

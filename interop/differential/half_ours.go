@@ -48,9 +48,8 @@ func (m *twin) noteOurs(rd *ours.Ready) {
 	}
 	m.out.committed = append(m.out.committed, rd.CommittedEntries...)
 	m.out.mustSync = m.out.mustSync || rd.MustSync
-	if rd.Removed != nil {
-		m.out.removed = append(m.out.removed, *rd.Removed)
-	}
+	m.out.removed = append(m.out.removed, rd.Removed...)
+	m.out.refusals = append(m.out.refusals, rd.Refusals...)
 	if !ours.IsEmptySnap(rd.Snapshot) {
 		m.out.snapshot = rd.Snapshot.Metadata.Index
 		cs := rd.Snapshot.Metadata.ConfState

@@ -29,6 +29,8 @@ func (w *world) hostile(o op) error {
 		return w.fail("ours takes %s", describe(&msg))
 	case before != after || busy:
 		return w.fail("ours refuses %s, and moves from %+v to %+v", describe(&msg), before, after)
+	case r == otherEffect && !errors.Is(c.oErr, ours.ErrConfChangeEffect):
+		return w.fail("ours returns %v to %s", c.oErr, describe(&msg))
 	case errors.Is(c.oErr, ours.ErrStorage):
 		return w.fail("ours stops by %s: %v", describe(&msg), c.oErr)
 	}
@@ -47,7 +49,7 @@ func (w *world) impossible(m *twin, s *ours.BasicStatus, n uint32) (opb.Message,
 		msg.Term = 1
 	}
 	rival := s.Lead != 0 && s.Lead != other
-	switch n % 15 {
+	switch n % 18 {
 	case 0:
 		msg.Type, msg.To = opb.MsgHeartbeat, other
 	case 1:
@@ -87,6 +89,15 @@ func (w *world) impossible(m *twin, s *ours.BasicStatus, n uint32) (opb.Message,
 		msg.Type, msg.Index, msg.Session = opb.MsgRemoved, s.LastIndex+1, 1
 	case 14:
 		msg.Type, msg.Term, msg.Index = opb.MsgRemoved, 0, s.LastIndex+1
+	case 15:
+		msg.Type, msg.RejectHint = opb.MsgPropRefused, uint64(opb.RefusalTransferring)
+	case 16:
+		msg.Type, msg.Term, msg.RejectHint = opb.MsgPropRefused, 0, 1<<63
+	case 17:
+		types := []opb.MessageType{opb.MsgVote, opb.MsgPreVote, opb.MsgHeartbeat, opb.MsgApp, opb.MsgHeartbeatResp}
+		msg.Type, msg.Term = types[n>>16%uint32(len(types))], msg.Term+1
+		msg.Index, msg.LogTerm, msg.Features = s.LastIndex, w.termOf(m, s.LastIndex), opb.FeatureOnAppend
+		return msg, otherEffect, true
 	}
 	return msg, impossibleRefused, true
 }

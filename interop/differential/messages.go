@@ -171,6 +171,9 @@ func (w *world) compareMessages() error {
 	if err := w.checkRemovedTold(); err != nil {
 		return err
 	}
+	if err := w.checkRefusalTold(); err != nil {
+		return err
+	}
 	pair, taken := w.pairs(os, ts)
 	for i := range os {
 		var t *tpb.Message
@@ -206,6 +209,9 @@ func (w *world) explainOurs(o *opb.Message, twin *tpb.Message) error {
 		if err := w.notePromises(o); err != nil {
 			return err
 		}
+	}
+	if err := w.checkFeatures(o); err != nil {
+		return err
 	}
 	switch o.Type {
 	case opb.MsgApp:
@@ -243,8 +249,8 @@ func (w *world) explainOurs(o *opb.Message, twin *tpb.Message) error {
 		return nil
 	case o.Type == opb.MsgApp:
 		return w.explainOurAppend(o)
-	case o.Type == opb.MsgRemoved:
-		return nil // checkRemovedTold has judged it
+	case o.Type == opb.MsgRemoved || o.Type == opb.MsgPropRefused:
+		return nil // checkRemovedTold or checkRefusalTold has judged it
 	case o.Type == opb.MsgHeartbeat && w.settings.lease && status.RaftState == ours.StateLeader && (c.readsWait || m.o.Status().PendingReads > 0):
 		w.apply(leaseByPromise) // theirs asks nobody
 		return nil
@@ -270,6 +276,19 @@ func (w *world) explainOurs(o *opb.Message, twin *tpb.Message) error {
 		}
 	}
 	return w.fail("ours alone sends %s", describe(o))
+}
+
+// checkFeatures checks what ours says of itself, which theirs drops and never says.
+func (w *world) checkFeatures(o *opb.Message) error {
+	want := uint64(0)
+	switch o.Type {
+	case opb.MsgVote, opb.MsgPreVote, opb.MsgHeartbeat, opb.MsgHeartbeatResp:
+		want = opb.FeatureMembership
+	}
+	if o.Features != want {
+		return w.fail("ours says features %d, and not %d, in %s", o.Features, want, describe(o))
+	}
+	return nil
 }
 
 // checkAppend checks an append of ours by itself: what it says is in the log.

@@ -69,6 +69,8 @@ const (
 	promiseKept
 	formerLife
 	removedTold
+	refusalTold
+	otherEffect
 )
 
 var ruleTable = [...]Rule{
@@ -130,6 +132,8 @@ var ruleTable = [...]Rule{
 	promiseKept:             {"promise-kept", "with leases a member ignores requests for votes, and does not campaign, for an election timeout after a leader's word or a restart, in whatever term; theirs is not asked"},
 	formerLife:              {"former-life", "an answer that echoes a session of before the peer was removed and added again, in the leader's term: ours refuses it with ErrStaleSession and stays as it was; theirs is not asked"},
 	removedTold:             {"removed-told", "a request for votes that names a session, of a node that the applied configuration lacks: ours, if it is a member, also tells it so; ours takes that word without moving, theirs is not asked"},
+	refusalTold:             {"refusal-told", "a forwarded proposal that ours refuses, and whose sender knows of refusals: ours tells it why; ours hands that word on without moving, theirs is not asked"},
+	otherEffect:             {"other-effect", "a message whose sender says that its changes of configuration take effect on append: ours refuses it with ErrConfChangeEffect and stays as it was; theirs is not asked"},
 }
 
 // Rules returns the rules.

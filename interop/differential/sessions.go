@@ -42,7 +42,7 @@ func (w *world) noteSessions() (err error) {
 func (w *world) feedSession(m *twin, it *item) bool {
 	c := &w.cur
 	switch it.o.Type {
-	case opb.MsgRemoved:
+	case opb.MsgRemoved, opb.MsgPropRefused:
 		c.oErr = m.o.Step(it.o)
 		return true
 	case opb.MsgAppResp, opb.MsgHeartbeatResp:

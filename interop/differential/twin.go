@@ -53,6 +53,7 @@ type output[M, E, R any] struct {
 	committed []E
 	reads     []R
 	removed   []ours.Removal // of ours alone
+	refusals  []ours.Refusal // of ours alone
 	mustSync  bool
 	snapshot  uint64
 }

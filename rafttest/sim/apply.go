@@ -103,6 +103,10 @@ func (s *simulation) apply(n *node, e *pb.Entry) bool {
 	if !s.ok(s.check.Apply(n.id, e)) {
 		return false
 	}
+	if wrong := s.proposals.applies(e); wrong != "" {
+		s.fail("S19", n.id, wrong)
+		return false
+	}
 	s.stats.Applied++
 	n.sm.applied = e.Index
 	n.sm.digest = mix(n.sm.digest ^ e.Index ^ e.Term<<32)
@@ -151,6 +155,9 @@ func (s *simulation) applyConf(n *node, e *pb.Entry) bool {
 		s.fail("S11", n.id, fmt.Sprintf("committed change of configuration %d: %v", e.Index, err))
 		return false
 	}
+	if n.habit == confNever {
+		return s.passOver(n, e)
+	}
 	s.before(n, nil)
 	n.conf.known = false
 	cs := n.ApplyConfChange(cc)
@@ -161,16 +168,8 @@ func (s *simulation) applyConf(n *node, e *pb.Entry) bool {
 	if !n.up || s.stopped() {
 		return false
 	}
-	n.record(record{conf: cs})
-	if n.own != nil {
-		if err := n.own.SetConfState(*cs); err != nil {
-			s.fail("storage", n.id, fmt.Sprintf("SetConfState: %v", err))
-			return false
-		}
-		if err := n.sameConf(); err != nil {
-			s.fail("storage", n.id, err.Error())
-			return false
-		}
+	if !s.keepConf(n, cs) {
+		return false
 	}
 	s.stats.ConfChanges++
 	if s.o.NewForeign != nil {

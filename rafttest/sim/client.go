@@ -6,6 +6,7 @@ import (
 	"math"
 
 	"github.com/quorate-raft/raft"
+	pb "github.com/quorate-raft/raft/raftpb"
 	"github.com/quorate-raft/raft/rafttest/lincheck"
 	"github.com/quorate-raft/raft/rafttest/trace"
 )
@@ -142,7 +143,7 @@ func (s *simulation) ask(c *client) {
 
 func (s *simulation) request(c *client, n *node) error {
 	if c.op.Kind != lincheck.Read {
-		return s.propose(n, func() error { return n.Propose(c.data) })
+		return s.propose(n, c.data)
 	}
 	s.reads++
 	key := s.reads
@@ -169,8 +170,14 @@ func (s *simulation) request(c *client, n *node) error {
 	return err
 }
 
-// propose hands a proposal to a node.
-func (s *simulation) propose(n *node, f func() error) error {
+// propose hands a command to a node.
+func (s *simulation) propose(n *node, data []byte) error {
+	return s.proposeEntry(n, pb.EntryNormal, data, func() error { return n.Propose(data) })
+}
+
+// proposeEntry hands a proposal to a node, by f.
+func (s *simulation) proposeEntry(n *node, typ pb.EntryType, data []byte, f func() error) error {
+	s.proposals.proposed(n.id, typ, data)
 	s.before(n, nil)
 	err := f()
 	s.markRefusal(err)

@@ -14,7 +14,7 @@ type forgery struct {
 	forge func(f *forger) bool
 }
 
-const numForgeries = 24
+const numForgeries = 26
 
 var forgeries = [numForgeries]forgery{
 	{"local type", (*forger).localType},
@@ -39,6 +39,8 @@ var forgeries = [numForgeries]forgery{
 	{"malformed request", (*forger).malformedRequest},
 	{"answer of a session that never was", (*forger).strangeSession},
 	{"word of a removal that was not asked for", (*forger).unaskedRemoval},
+	{"malformed refusal", (*forger).malformedRefusal},
+	{"of a node with another effect", (*forger).otherEffect},
 	{"mutated bytes", (*forger).mutatedBytes},
 	{"bytes of more than there is", (*forger).hugeCounts},
 }
@@ -61,7 +63,9 @@ var (
 	answerTypes  = []pb.MessageType{pb.MsgAppResp, pb.MsgVoteResp, pb.MsgPreVoteResp, pb.MsgHeartbeatResp}
 	leaderTypes  = []pb.MessageType{pb.MsgApp, pb.MsgHeartbeat, pb.MsgSnap, pb.MsgTimeoutNow, pb.MsgReadIndexResp}
 	requestTypes = []pb.MessageType{pb.MsgVote, pb.MsgPreVote}
+	noticeTypes  = []pb.MessageType{pb.MsgRemoved, pb.MsgPropRefused}
 	forwardTypes = []pb.MessageType{pb.MsgProp, pb.MsgReadIndex, pb.MsgTransferLeader}
+	effectTypes  = []pb.MessageType{pb.MsgVote, pb.MsgPreVote, pb.MsgApp, pb.MsgHeartbeat, pb.MsgSnap, pb.MsgHeartbeatResp}
 	ofPeers      = append(append(append([]pb.MessageType{}, answerTypes...), leaderTypes...), requestTypes...)
 )
 
@@ -367,6 +371,47 @@ func (f *forger) unaskedRemoval() bool {
 	}
 	f.quiet = f.m.Term == 0 && f.m.Index != 0 && f.m.Session != 0
 	return true
+}
+
+// malformedRefusal is of no proposal, in a term, of nobody, or for a reason that no
+// number can be.
+func (f *forger) malformedRefusal() bool {
+	f.m.Type, f.m.From = pb.MsgPropRefused, f.peer()
+	f.m.RejectHint = uint64(f.below(40))
+	f.m.Entries = []pb.Entry{{Data: f.bytes(f.below(9))}}
+	switch f.below(4) {
+	case 0:
+		f.m.Term = f.toCome() + 1
+	case 1:
+		f.m.From = pick(f.random, 0, f.n.id)
+	case 2:
+		f.m.RejectHint = f.huge()
+	case 3:
+		f.m.Index = f.huge()
+	}
+	return true
+}
+
+// otherEffect is what a node says whose changes of configuration take effect at
+// another time, and what might be said otherwise.
+func (f *forger) otherEffect() bool {
+	f.one(effectTypes)
+	f.m.From, f.m.Term = f.peer(), f.toCome()
+	f.m.Index, f.m.LogTerm, f.m.Round = f.st.LastIndex, f.st.Term, f.Uint64()
+	if f.m.Type == pb.MsgSnap {
+		f.snapshotAt(f.st.LastIndex+1, max(f.m.Term, 1))
+	}
+	f.m.Features = f.ownEffect() ^ pb.FeatureOnAppend
+	f.asIs = true
+	return f.m.Term > 0
+}
+
+// ownEffect is what the group says of when changes of configuration take effect.
+func (f *forger) ownEffect() uint64 {
+	if f.s.o.ConfChangeEffect == raft.OnAppend {
+		return pb.FeatureOnAppend
+	}
+	return 0
 }
 
 // unaskedVote is an answer to a request for votes that the node did not make; a

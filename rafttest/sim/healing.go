@@ -284,7 +284,7 @@ func (s *simulation) watchLeader() {
 func (s *simulation) watchWrite() {
 	h := &s.healing
 	if leader := s.leader(); leader != nil && leader.term != h.writeIn {
-		err := s.propose(leader, func() error { return leader.Propose(filler) })
+		err := s.propose(leader, filler)
 		if err == nil && !s.stopped() {
 			h.write, h.writeIn = leader.BasicStatus().LastIndex, leader.term
 		}

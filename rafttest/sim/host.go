@@ -169,6 +169,7 @@ func (s *simulation) pump(n *node) {
 	if !s.ok(s.check.Ready(n.id, &rd)) {
 		return
 	}
+	s.confCommitted(n, &rd)
 	if s.passes(n, atReady) {
 		return
 	}
@@ -185,11 +186,14 @@ func (s *simulation) pump(n *node) {
 		return
 	}
 	n.handed = append(n.handed, h)
-	if rd.Removed != nil {
+	for _, word := range rd.Removed {
 		s.mark(markTold)
-		if !s.ok(s.check.Told(n.id, rd.Removed.Index)) {
+		if !s.ok(s.check.Told(n.id, word.Index)) {
 			return
 		}
+	}
+	if !s.refused(n, rd.Refusals) {
+		return
 	}
 	n.reads = append(n.reads, rd.ReadStates...)
 	for i := range rd.ReadStates {
@@ -212,6 +216,9 @@ func (s *simulation) pump(n *node) {
 // the node goes on.
 func (s *simulation) leave(n *node, m *pb.Message, promise bool, p point) bool {
 	if !s.ok(s.check.Leaves(n.id, m, promise)) {
+		return false
+	}
+	if m.Type == pb.MsgPropRefused && !s.saysRefused(n, m.Entries) {
 		return false
 	}
 	s.send(n, m)

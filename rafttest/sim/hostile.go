@@ -49,6 +49,8 @@ type forger struct {
 	m  pb.Message
 	// quiet says that the node may ignore it without an error.
 	quiet bool
+	// asIs says that the message speaks of the sender's effect as it is to.
+	asIs bool
 }
 
 // harass makes a hostile message and hands it to a node.
@@ -62,12 +64,15 @@ func (s *simulation) harass() {
 	f := forger{random: &h.random, s: s, n: n, st: n.Status()}
 	for range 8 {
 		kind := h.random.below(numForgeries)
-		f.m, f.quiet = pb.Message{To: n.id}, false
+		f.m, f.quiet, f.asIs = pb.Message{To: n.id}, false, false
 		if !forgeries[kind].forge(&f) {
 			continue // there is nothing of this kind to be said now
 		}
 		s.mark(markForgeries + Mark(kind))
 		s.mix(uint64(kind)<<32 ^ n.id)
+		if !f.asIs {
+			f.m.Features |= f.ownEffect() // else that alone would be why it is refused
+		}
 		if f.m.To != nobody {
 			f.step(forgeries[kind].name)
 		}

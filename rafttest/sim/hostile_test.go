@@ -126,6 +126,8 @@ func TestAbsurd(t *testing.T) {
 		"removed in a term":   {func(m *pb.Message) { m.Type, m.Session = pb.MsgRemoved, 9 }, true},
 		"removed at 0":        {func(m *pb.Message) { *m = pb.Message{Type: pb.MsgRemoved, From: leader.id, Session: 9} }, true},
 		"removed in no life":  {func(m *pb.Message) { *m = pb.Message{Type: pb.MsgRemoved, From: leader.id, Index: 9} }, true},
+		"a refusal":           {func(m *pb.Message) { *m = pb.Message{Type: pb.MsgPropRefused, From: leader.id} }, false},
+		"refused in a term":   {func(m *pb.Message) { m.Type = pb.MsgPropRefused }, true},
 		"local":               {func(m *pb.Message) { m.Type = pb.MsgHup }, true},
 		"overflow":            {func(m *pb.Message) { m.Commit = 1<<62 + 1 }, true},
 		"log term":            {func(m *pb.Message) { m.LogTerm = m.Term + 1 }, true},

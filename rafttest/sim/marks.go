@@ -58,8 +58,10 @@ const (
 	markSnapshotAckLost = markMisread + 1
 	markReadInTheEnd    = markSnapshotAckLost + 1
 	markTold            = markReadInTheEnd + 1
+	markHeard           = markTold + 1
+	markConfAhead       = markHeard + 1
 	// Of targets.
-	markTargetReached        = markTold + 1
+	markTargetReached        = markConfAhead + 1
 	markTargetNoAnswer       = markTargetReached + 1
 	markTargetTooSlow        = markTargetNoAnswer + 1
 	markTargetCancelled      = markTargetTooSlow + 1
@@ -145,6 +147,8 @@ var markNames = func() (names [numMarks]string) {
 		"an outcome was refused: no such target stands",
 	})
 	names[markTold] = "a node was told that it was removed"
+	names[markHeard] = "a node heard that its proposal was refused elsewhere"
+	names[markConfAhead] = "a node started from a configuration ahead of its commit index"
 	names[markMisread] = "a node stopped at a read of another place"
 	names[markUndecodable] = "mutated bytes could not be decoded"
 	names[markMutant] = "mutated bytes were decoded and refused"
@@ -164,6 +168,10 @@ func (m Mark) Expected(o Options) bool {
 		return f.has(Snapshot) && o.NewForeign == nil // whose hosts report
 	case markTold:
 		return f.has(Membership) && o.NewForeign == nil
+	case markHeard:
+		return f&All == All && o.NewForeign == nil
+	case markConfAhead:
+		return f.hasAll(Crash|Membership|Host) && o.ConfChangeEffect == raft.OnAppend
 	case markStartUnapplied:
 		return f&All == All && o.ConfChangeEffect == raft.OnApply
 	case markOutcomeRolledBack:

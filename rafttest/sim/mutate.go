@@ -14,7 +14,7 @@ import (
 // others are what a peer might have said.
 func (f *forger) mutatedBytes() bool {
 	f.real()
-	f.m.To = f.n.id
+	f.m.To, f.asIs = f.n.id, true
 	b, err := f.m.Marshal()
 	if err != nil || len(b) == 0 {
 		return false
@@ -65,7 +65,7 @@ func (f *forger) absurd() bool {
 	m := &f.m
 	forwarded := slices.Contains(forwardTypes, m.Type)
 	switch {
-	case !forwarded && !slices.Contains(ofPeers, m.Type) && m.Type != pb.MsgRemoved:
+	case !forwarded && !slices.Contains(ofPeers, m.Type) && !slices.Contains(noticeTypes, m.Type):
 		return true // local, or unknown
 	case m.To != 0 && m.To != f.n.id:
 		return true
@@ -75,7 +75,7 @@ func (f *forger) absurd() bool {
 		return true
 	case forwarded:
 		return m.Term != 0 && m.Type != pb.MsgTransferLeader
-	case m.From == 0 || m.From == f.n.id || (m.Term == 0) != (m.Type == pb.MsgRemoved):
+	case m.From == 0 || m.From == f.n.id || (m.Term == 0) != slices.Contains(noticeTypes, m.Type):
 		return true
 	case m.Type == pb.MsgRemoved:
 		return m.Index == 0 || m.Session == 0

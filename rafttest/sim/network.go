@@ -92,6 +92,7 @@ func (s *simulation) send(n *node, m *pb.Message) {
 	default:
 		s.carry(n, to.slot, m, id, 0)
 		if net.random.chance(s.set.twice) && !s.once(m) {
+			s.proposals.doubled(m)
 			s.carry(n, to.slot, m, id, net.random.spread(1, 20*tickLength))
 		}
 	}
@@ -195,6 +196,7 @@ func (s *simulation) replay(r *random, count int) {
 		}
 		sender := s.nodes[p.from]
 		if to := s.byID(p.m.To); to != nil && to.exists && to.slot != p.from && sender != nil && sender.id == p.sender {
+			s.proposals.doubled(&p.m)
 			s.carry(sender, to.slot, &p.m, p.id, r.between(0, tickLength))
 		}
 	}

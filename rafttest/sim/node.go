@@ -32,6 +32,7 @@ type node struct {
 	readys  uint64 // taken in this life
 
 	conf      knownConf
+	habit     confHabit // in this life
 	disk      *disk
 	own       rafttest.Storage // the embedder's, or nil
 	sm        machine
@@ -324,6 +325,10 @@ func (s *simulation) start(n *node) {
 		return
 	}
 	n.up, n.conf.known, n.snapshotDue = true, false, 0
+	n.habit = s.drawHabit(n)
+	if n.disk.written.conf.Index > n.BasicStatus().Commit {
+		s.mark(markConfAhead)
+	}
 	if s.o.NewForeign != nil {
 		n.snapshotDue = n.disk.written.conf.Index
 	}

@@ -162,7 +162,11 @@ func (s *simulation) proposeChange(n *node, cc pb.ConfChangeV2, added []uint64) 
 		single := &cc.Changes[0]
 		change = pb.ConfChange{Type: single.Type, NodeID: single.NodeID, Context: single.Context}
 	}
-	err := s.propose(n, func() error { return n.ProposeConfChange(change) })
+	typ, data, err := pb.MarshalConfChange(change)
+	if err != nil {
+		panic(fmt.Sprintf("sim: %v", err))
+	}
+	err = s.proposeEntry(n, typ, data, func() error { return n.ProposeConfChange(change) })
 	if err == nil {
 		for range added {
 			if s.create(nil) == nil {

@@ -201,7 +201,7 @@ func (s *simulation) proposeOwn(c *client) {
 		return
 	}
 	data := append([]byte{userMark}, s.o.Commands(c.random.Uint64())...)
-	_ = s.propose(n, func() error { return n.Propose(data) })
+	_ = s.propose(n, data)
 }
 
 // userPart returns the embedder's part of a snapshot's data, which follows the

@@ -94,7 +94,7 @@ func (s *simulation) diverge(r *random) string {
 // fill proposes entries that mean nothing.
 func (s *simulation) fill(n *node, count int) {
 	for i := 0; i < count && n.up && n.paused == 0 && !s.stopped(); i++ {
-		_ = s.propose(n, func() error { return n.Propose(filler) })
+		_ = s.propose(n, filler)
 	}
 }
 

@@ -55,6 +55,7 @@ type simulation struct {
 	leaderSince int64
 	healing     healing
 	hostility   hostility
+	proposals   proposals
 }
 
 // Run makes one run. It does not fail: what goes wrong is in the result. It may

@@ -92,8 +92,17 @@ func (s *simulation) cancelTarget(r *random) string {
 	case cfg.Outcome != nil: // too late
 		version = cfg.Outcome.Version
 	}
-	err := s.propose(n, func() error { return n.raw.CancelMembership(version) })
+	err := s.proposeOf(n, confchange.CancelChange(version), func() error { return n.raw.CancelMembership(version) })
 	return asked(fmt.Sprintf("%d is asked to give up the target of version %d", n.id, version), err)
+}
+
+// proposeOf hands a proposal, which becomes the change cc, to a node by f.
+func (s *simulation) proposeOf(n *node, cc pb.ConfChangeV2, f func() error) error {
+	typ, data, err := pb.MarshalConfChange(cc)
+	if err != nil {
+		panic(fmt.Sprintf("sim: %v", err))
+	}
+	return s.proposeEntry(n, typ, data, f)
 }
 
 func asked(what string, err error) string {
@@ -239,7 +248,7 @@ func (p *targetPlan) conditions(version uint64) {
 // propose proposes it and, if it is taken, starts who is new, perhaps late.
 func (p *targetPlan) propose(n *node) string {
 	s := p.s
-	err := s.propose(n, func() error { return n.raw.ProposeMembership(p.m) })
+	err := s.proposeOf(n, p.m.Change(), func() error { return n.raw.ProposeMembership(p.m) })
 	if err == nil {
 		for range p.fresh {
 			o := s.create(nil)

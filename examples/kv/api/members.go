@@ -131,4 +131,17 @@ type Status struct {
 	// UptimeSeconds is since it started.
 	UptimeSeconds float64    `json:"uptime_seconds"`
 	Membership    Membership `json:"membership"`
+	// Removed is what the server knows of its own removal, if anything. Once it is sure it
+	// stops.
+	Removed *Removal `json:"removed,omitempty"`
+}
+
+// Removal is what a server knows of its own removal from the cluster.
+type Removal struct {
+	// Index is the log index of a configuration without it.
+	Index uint64 `json:"index"`
+	// By are the servers that told it, none if it is in its own log.
+	By []uint64 `json:"by,omitempty"`
+	// Sure says that it is certain.
+	Sure bool `json:"sure"`
 }

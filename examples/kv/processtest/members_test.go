@@ -27,7 +27,7 @@ func TestRemovedServerEnds(t *testing.T) {
 	again := func(s *server) {
 		for range 2 {
 			end := run(t, s.command())
-			require.Equal(t, 1, end.status, end.text)
+			require.Equal(t, 4, end.status, end.text)
 			require.Contains(t, end.text, "it was removed from the cluster")
 			require.Contains(t, end.text, "start it with an empty directory and --join")
 		}

@@ -304,7 +304,7 @@ func (n *nemesis) tryRemove(id uint64) error {
 func (n *nemesis) bury(victim *server) {
 	n.c.drop(victim)
 	end := victim.awaitEnd()
-	if end.status != 1 || !strings.Contains(end.text, "it was removed from the cluster") {
+	if end.status != 4 || !strings.Contains(end.text, "it was removed from the cluster") {
 		n.t.Errorf("server %d was removed, and ended with status %d:\n%s", victim.id, end.status, end.text)
 	}
 }

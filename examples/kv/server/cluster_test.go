@@ -34,6 +34,7 @@ func within(t *testing.T) context.Context {
 type cluster struct {
 	t       *testing.T
 	dir     string
+	tick    time.Duration
 	servers map[uint64]*Server
 }
 
@@ -41,7 +42,7 @@ type cluster struct {
 func (c *cluster) config(name string) Config {
 	return Config{
 		Dir: filepath.Join(c.dir, name), PeerListen: "127.0.0.1:0", ClientListen: "127.0.0.1:0",
-		Tick: 50 * time.Millisecond, RequestTimeout: 2 * time.Second,
+		Tick: c.tick, RequestTimeout: 2 * time.Second,
 		Logger: zaptest.NewLogger(c.t, zaptest.Level(logLevel)),
 	}
 }
@@ -58,7 +59,7 @@ func newClusters(t *testing.T) (a, b *cluster) {
 }
 
 func makeCluster(t *testing.T) *cluster {
-	c := &cluster{t: t, dir: t.TempDir(), servers: map[uint64]*Server{}}
+	c := &cluster{t: t, dir: t.TempDir(), tick: 50 * time.Millisecond, servers: map[uint64]*Server{}}
 	t.Cleanup(func() {
 		for _, s := range c.servers {
 			_ = s.Stop()

@@ -31,7 +31,9 @@
 // compares the addresses that the configuration has for it with its own, and puts them
 // right: that is all there is to changing an address.
 //
-// A removed server stops with ErrRemoved, and does not start again.
+// A removed server stops with ErrRemoved, and does not start again. It learns of its removal
+// from its own log, from as many members as could have removed it, which its replica asks
+// for votes, or from one that it asks for the members.
 //
 // # Requests
 //

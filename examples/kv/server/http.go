@@ -77,6 +77,9 @@ func (s *Server) guard(next http.Handler) http.Handler {
 			writeError(w, api.Errorf(api.CodeWrongCluster, "this is server %d of cluster %s, not of %s", s.ID(), s.Cluster(), meant))
 			return
 		}
+		if s.isGone(w, r) {
+			return
+		}
 		next.ServeHTTP(w, r)
 	})
 }
@@ -209,12 +212,12 @@ func (s *Server) explain(err error) *api.Error {
 		code = api.CodeBadRequest
 	case errors.As(err, &compacted):
 		return &api.Error{Code: api.CodeCompacted, Message: err.Error(), Revision: compacted.From}
+	case errors.Is(err, replica.ErrAmbiguous): // whatever the reason is
+		code = api.CodeAmbiguous
 	case errors.Is(err, raft.ErrNoLeader), errors.Is(err, raft.ErrNotLeader):
 		code = api.CodeUnavailable
 	case isRefusal(err):
 		code = api.CodeRefused
-	case errors.Is(err, replica.ErrAmbiguous):
-		code = api.CodeAmbiguous
 	case errors.Is(err, replica.ErrNotApplied), errors.Is(err, replica.ErrStopped), errors.Is(err, replica.ErrOverloaded),
 		errors.Is(err, store.ErrClosed), errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
 		code = api.CodeUnavailable

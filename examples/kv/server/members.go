@@ -216,7 +216,8 @@ func (s *Server) change(ctx context.Context, changes ...pb.ConfChangeSingle) (*a
 		if err == nil {
 			return s.outcome(ctx)
 		}
-		if !errors.Is(err, raft.ErrConfChangePending) && !errors.Is(err, raft.ErrConfChangeTooEarly) {
+		early := errors.Is(err, raft.ErrConfChangePending) || errors.Is(err, raft.ErrConfChangeTooEarly)
+		if !early || !errors.Is(err, replica.ErrNotApplied) {
 			return nil, err
 		}
 		select {

@@ -5,12 +5,15 @@ import (
 	"errors"
 	"net/http"
 	"strconv"
+	"sync"
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/quorate-raft/raft"
+	"github.com/quorate-raft/raft/confchange"
 	"github.com/quorate-raft/raft/examples/kv/api"
 	pb "github.com/quorate-raft/raft/raftpb"
 	"github.com/quorate-raft/raft/replica"
@@ -251,6 +254,40 @@ func TestChangesThatAreCutOff(t *testing.T) {
 		for _, err := range err {
 			require.Equal(t, code, s.explain(transferError(9, err)).Code, "%v", err)
 		}
+	}
+}
+
+// A change that a server passes on, as it has just lost the lead, is refused by the leader
+// with the reason, and waits for an earlier one as it does there. What may have been made
+// is not said to be refused.
+func TestChangesThatArePassedOn(t *testing.T) {
+	c := three(t)
+	var err error
+	for range 20 {
+		_, err = c.follower().change(within(t), single(pb.ConfChangeRemoveNode, 9, api.Addresses{}))
+		require.Error(t, err)
+		if errors.Is(err, confchange.ErrUnknownNode) {
+			break // else there was an election
+		}
+	}
+	failure := c.leader().explain(err)
+	require.Equal(t, api.CodeRefused, failure.Code)
+	require.Contains(t, failure.Message, "unknown node")
+
+	var done sync.WaitGroup
+	for id := uint64(9); id < 13; id++ {
+		done.Go(func() {
+			_, err := c.follower().change(within(t), single(pb.ConfChangeAddLearnerNode, id, api.Addresses{Peer: "127.0.0.1:1"}))
+			assert.True(t, err == nil || errors.Is(err, replica.ErrAmbiguous), "%v", err)
+		})
+	}
+	done.Wait()
+	for want, err := range map[api.Code]error{
+		api.CodeAmbiguous:   errors.Join(replica.ErrAmbiguous, &raft.ConfChangeError{Reason: raft.ErrConfChangePending}),
+		api.CodeUnavailable: errors.Join(replica.ErrNotApplied, raft.ErrTransferring),
+		api.CodeRefused:     errors.Join(replica.ErrNotApplied, &raft.ConfChangeError{Reason: raft.ErrConfChangePending}),
+	} {
+		require.Equal(t, want, c.leader().explain(err).Code, "%v", err)
 	}
 }
 

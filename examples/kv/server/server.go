@@ -61,6 +61,7 @@ type Server struct {
 	changing chan struct{}       // held by the one request that changes the membership
 	bodies   *semaphore.Weighted // of the bytes that are being received
 	watches  atomic.Int64        // that are open
+	gone     atomic.Bool         // it was removed, and is about to stop
 
 	alone time.Time // upkeep's: since when there is no leader, or when others were asked why
 
@@ -242,8 +243,8 @@ func (s *Server) startReplica() error {
 		},
 		TickInterval:    s.cfg.Tick,
 		SnapshotEntries: s.cfg.SnapshotEntries, TrailingEntries: s.cfg.TrailingEntries,
-		HandOverOnStop: true,
-		Logger:         s.cfg.Logger.Named("raft"), // which says whose line it is itself
+		HandOverOnStop: true, StopWhenRemoved: true,
+		Logger: s.cfg.Logger.Named("raft"), // which says whose line it is itself
 	})
 	return err
 }
@@ -317,7 +318,7 @@ func (s *Server) fail(err error) {
 func (s *Server) end() {
 	select {
 	case <-s.stopping:
-	case <-s.replica.Done(): // a fault of the disk, say
+	case <-s.replica.Done(): // a fault of the disk, say, or its removal
 		s.fail(s.replica.Err())
 	}
 	// While leadership is handed over requests are still answered: that they be tried
@@ -331,10 +332,15 @@ func (s *Server) end() {
 	if s.err == nil {
 		s.err = err
 	}
+	s.err = s.endOf(s.err)
 	if err := s.release(); s.err == nil { // after a failure closing says the same once more
 		s.err = err
 	}
-	s.log.Info("stopped", zap.Error(s.err))
+	if errors.Is(s.err, ErrRemoved) {
+		s.log.Warn("stopped for good", zap.Error(s.err))
+	} else {
+		s.log.Info("stopped", zap.Error(s.err))
+	}
 	close(s.done)
 }
 

@@ -25,7 +25,15 @@ func (s *Server) status(r *http.Request) (any, error) {
 		Writes: s.metrics.writes.Load(), Reads: s.metrics.reads.Load(), Failures: s.metrics.failures.Load(),
 		UptimeSeconds: time.Since(s.started).Seconds(),
 		Membership:    *s.membership(&st),
+		Removed:       removalOf(&st.Removal),
 	}, nil
+}
+
+func removalOf(r *replica.Removal) *api.Removal {
+	if r.Index == 0 {
+		return nil
+	}
+	return &api.Removal{Index: r.Index, By: r.By, Sure: r.Sure}
 }
 
 // stateOf names what a server does in its term.

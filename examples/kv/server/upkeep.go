@@ -2,7 +2,6 @@ package server
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"math/rand/v2"
 	"time"
@@ -21,7 +20,7 @@ const (
 	// upkeepRetry is how long what did not work, or has to work first, is waited for.
 	upkeepRetry = 200 * time.Millisecond
 	// aloneInterval is how often a server without a leader asks others whether it was
-	// removed: nobody else would tell it.
+	// removed: a voter is told when it asks for votes, a learner by nobody else.
 	aloneInterval = 2 * time.Second
 	// worthALine is after how long what does not work is logged, and how often.
 	worthALine = 5 * time.Second
@@ -45,7 +44,7 @@ func (s *Server) upkeep() {
 				return
 			}
 			s.noteEvent(&e)
-			if e.Kind != replica.ConfigChanged && e.Missed == 0 {
+			if e.Kind != replica.ConfigChanged && e.Kind != replica.Removed && e.Missed == 0 {
 				continue
 			}
 		case <-next.C:
@@ -104,9 +103,13 @@ func (s *Server) tend() (again bool, err error) {
 			return true, err
 		}
 	}
+	wait := aloneInterval
+	if st.Removal.Index != 0 { // a member says so
+		wait = upkeepRetry
+	}
 	if now := time.Now(); st.Lead != raft.None || s.identity.Member == 0 {
 		s.alone = now
-	} else if now.Sub(s.alone) >= aloneInterval {
+	} else if now.Sub(s.alone) >= wait {
 		s.alone = now
 		s.askIfRemoved(ctx, &st)
 	}
@@ -115,8 +118,7 @@ func (s *Server) tend() (again bool, err error) {
 	case me == nil && s.identity.Member == 0:
 		return true, s.askToBeAdded(ctx, &st)
 	case me == nil && s.identity.wasRemoved(st.ConfigIndex):
-		s.leave(&st)
-		return true, nil
+		return true, s.leave(&st)
 	case me == nil: // what is applied does not reach so far yet
 	case decodeContext(string(st.Config.Context(me.ID))) != s.addresses:
 		return true, s.tellAddresses(ctx, &st)
@@ -152,22 +154,6 @@ func addressChange(id uint64, a api.Addresses) pb.ConfChangeV2 {
 	return pb.ConfChangeV2{Changes: []pb.ConfChangeSingle{
 		{Type: pb.ConfChangeUpdateNode, NodeID: id, Context: []byte(encodeContext(a))},
 	}}
-}
-
-// leave ends the server, which is not in the configuration any more. A leader does not
-// go before it has handed over: whoever leads next may not know of the removal yet.
-func (s *Server) leave(st *replica.Status) {
-	if st.RaftState == raft.StateLeader {
-		return
-	}
-	s.removed(st.ConfigIndex, "")
-}
-
-// removed ends the server for good.
-func (s *Server) removed(index uint64, how string) {
-	s.identity.Removed = index
-	err := fmt.Errorf("%w: server %d by log entry %d%s", ErrRemoved, s.identity.ID, index, how)
-	s.fail(errors.Join(err, s.identity.save(s.cfg.Dir)))
 }
 
 // checkLog refuses to start a server that has lost its log, or a part of it: it has voted

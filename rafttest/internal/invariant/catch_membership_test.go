@@ -128,6 +128,12 @@ func TestCatchS11a(t *testing.T) {
 				index := f.changed(pb.ConfChange{Type: pb.ConfChangeRemoveNode, NodeID: 3}).Index
 				return f.c.Told(3, index-1)
 			}},
+		"told that it was removed, and never was a member": {"S11a", "and never was a member",
+			func(f *fixture) *Violation {
+				index := f.changed(pb.ConfChange{Type: pb.ConfChangeRemoveNode, NodeID: 3}).Index
+				delete(f.c.joined, 3)
+				return f.c.Told(3, index)
+			}},
 		"told that it will be removed": {"S11a", "is told that it was removed at",
 			func(f *fixture) *Violation {
 				return f.c.Told(3, f.changed(pb.ConfChange{Type: pb.ConfChangeRemoveNode, NodeID: 3}).Index+9)

@@ -216,7 +216,10 @@ func (c *Checker) Told(id, index uint64) *Violation {
 	if at := c.confAt(index); at != nil && slices.Contains(at.ids, id) {
 		return n.violates("S11a", "is told that it was removed at %d, and is a member at %d: %v", index, at.index, at.cfg)
 	}
-	if first, known := c.joined[id]; known && index < first {
+	switch first, was := c.joined[id]; {
+	case !was:
+		return n.violates("S11a", "is told that it was removed at %d, and never was a member", index)
+	case index < first:
 		return n.violates("S11a", "is told that it was removed at %d, and was added first at %d", index, first)
 	}
 	return nil

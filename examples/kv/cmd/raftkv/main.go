@@ -6,8 +6,9 @@
 //	raftkv help       tells of the rest
 //
 // It ends with 0 on success, 1 if what it was asked for did not happen, 2 if the command
-// line, the environment or the config file is wrong, and 3 if nobody knows whether it
-// happened.
+// line, the environment or the config file is wrong, 3 if nobody knows whether it
+// happened, and 4 if the server was removed from its cluster: there is no use in starting
+// it again.
 package main
 
 import (
@@ -31,6 +32,7 @@ const (
 	exitFailed    = 1
 	exitUsage     = 2
 	exitAmbiguous = 3
+	exitRemoved   = 4
 )
 
 // usageError is a fault of the command line.
@@ -63,6 +65,8 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		return exitUsage
 	case errors.Is(err, client.ErrAmbiguous):
 		return exitAmbiguous
+	case errors.Is(err, server.ErrRemoved):
+		return exitRemoved
 	}
 	return exitFailed
 }
