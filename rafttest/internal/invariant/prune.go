@@ -50,6 +50,11 @@ func (c *Checker) bounds() (low, term uint64) {
 				low = min(low, n.applied)
 			}
 		}
+		if last == 0 && n.rn != nil && n.log.last > 0 {
+			// A snapshot may be on its way to an empty disk, for long, and survive a
+			// crash all the same.
+			low = min(low, n.log.runs[0].start)
+		}
 		if hs.Term > 0 {
 			term = min(term, hs.Term)
 		}
