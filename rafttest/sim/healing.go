@@ -64,6 +64,7 @@ type healing struct {
 	// target is the version of the one that stands, 0 if none does, and since when.
 	target      uint64
 	targetSince int64
+	askedToGo   bool // the leader was, by a last target
 }
 
 // Bounds in election timeouts.
@@ -349,6 +350,9 @@ func (s *simulation) watchRest() {
 			s.proposeChange(leader, leaveJoint, nil)
 		}
 		fail("L3", fmt.Sprintf("configuration %v, pending change %d", cfg, pending))
+		return
+	}
+	if !s.healing.askedToGo && s.askLeaderToGo(leader, cfg) {
 		return
 	}
 	if s.retireNodes(&s.healing.random) != "" || s.now < s.healing.calm {

@@ -346,7 +346,7 @@ func (s *simulation) disturb(l *node, step confchange.Step, r *random) {
 	switch kind := r.below(9); {
 	case step.Kind == confchange.StepHandOver && s.set.faults.has(Network) && r.oneIn(2):
 		if to := s.byID(l.BasicStatus().LeadTransferee); to != nil { // it never hears of it
-			s.cutUntil(s.timeouts(3), func(from, at int) bool { return from == int(l.slot) && at == int(to.slot) })
+			s.cutUntil(tickLength, func(from, at int) bool { return from == int(l.slot) && at == int(to.slot) })
 		}
 	case kind == 0 && s.set.faults.has(Crash):
 		s.crash(l, r.oneIn(2), "it drives a target")
@@ -432,6 +432,38 @@ func (s *simulation) noteOutcome(o *pb.MembershipOutcome) {
 			s.mark(markTargetCancelled)
 		}
 	}
+}
+
+// askLeaderToGo proposes a target without the leader to a group that has recovered, and
+// perhaps keeps from the one that is to take over first that it is. It reports whether
+// there is something to wait for.
+func (s *simulation) askLeaderToGo(leader *node, cfg confchange.Config) bool {
+	h := &s.healing
+	h.askedToGo = true
+	if !s.set.faults.has(Targets) || !cfg.Voters[0].Contains(leader.id) || h.random.oneIn(3) {
+		return false
+	}
+	m := pb.MembershipOf(cfg.ConfState())
+	m.Voters = slices.DeleteFunc(m.Voters, func(m pb.Member) bool { return m.ID == leader.id })
+	target := m.Target()
+	cfg.Target = &target
+	if len(m.Voters) == 0 || !s.targetLives(cfg, true, nil) {
+		return false
+	}
+	if err := s.proposeOf(leader, m.Change(), func() error { return leader.raw.ProposeMembership(m) }); err != nil {
+		return false
+	}
+	if h.random.oneIn(2) {
+		s.steer(s.timeouts(2), func() bool {
+			to := s.byID(leader.BasicStatus().LeadTransferee)
+			if to == nil {
+				return !leader.up
+			}
+			s.cutUntil(tickLength, func(from, at int) bool { return from == int(leader.slot) && at == int(to.slot) })
+			return true
+		})
+	}
+	return true
 }
 
 // watchTarget is L9: a target that stands, and that nobody touches any more, ends, also
