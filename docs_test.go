@@ -15,7 +15,7 @@ import (
 // but for white space, in a file that is compiled.
 func TestDocumentedCodeCompiles(t *testing.T) {
 	compiled := ""
-	for _, name := range []string{"example_test.go", "rafttest/checkhost_example_test.go", "examples/counter/main.go",
+	for _, name := range []string{"example_test.go", "rafttest/checkhost_example_test.go", "examples/counter/main.go", "repair/example_test.go",
 		"interop/migration/etcd.go", "interop/migration/ours.go"} {
 		src, err := os.ReadFile(name)
 		require.NoError(t, err)

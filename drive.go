@@ -220,5 +220,15 @@ func (r *raft) heard(i int) bool {
 	if p.AckedRound == 0 {
 		return p.Active || l.ticks < uint64(r.cfg.ElectionTick)
 	}
-	return l.ticks-p.AckedRound>>roundBits < uint64(r.cfg.ElectionTick)
+	return r.silent(i) < uint64(r.cfg.ElectionTick)
+}
+
+// silent returns for how many ticks the leader has not heard from member i, or for how
+// many it leads if it never has.
+func (r *raft) silent(i int) uint64 {
+	l := r.leader
+	if i == l.self {
+		return 0
+	}
+	return l.ticks - l.peers[i].AckedRound>>roundBits
 }

@@ -58,6 +58,7 @@ var importTable = map[string]importLayer{
 	"docs/figures":                {packages: []string{".", "rafttest", "rafttest/bugs", "rafttest/spacetime", "rafttest/trace"}},
 	"examples/memory":             {packages: []string{"."}},
 	"replica":                     {packages: []string{"."}},
+	"repair":                      {packages: []string{".", "replica"}},
 	"transport":                   {packages: []string{"raftpb"}, modules: []string{zapModule}},
 }
 

@@ -72,6 +72,9 @@ type Status struct {
 	MembershipStep *confchange.Step
 	// Progress is what a leader knows of each member, by ID; nil on others.
 	Progress map[uint64]progress.Progress
+	// SilentTicks is for how many ticks a leader has not heard from each member, by ID,
+	// and for how long it has led if it never has; nil on others.
+	SilentTicks map[uint64]uint64
 	// LeaseTicks is for how many ticks more the leader may serve lease reads.
 	LeaseTicks int
 	// UncommittedBytes is the payload of the leader's proposals that are not
@@ -123,6 +126,10 @@ func (rn *RawNode) Status() Status {
 		}
 		s.Progress[id] = p
 	})
+	s.SilentTicks = make(map[uint64]uint64, len(l.peers))
+	for i, id := range r.conf.ids {
+		s.SilentTicks[id] = r.silent(i)
+	}
 	if l.drive.step.Kind != confchange.StepImpossible {
 		step := l.drive.step
 		s.MembershipStep = &step

@@ -103,3 +103,21 @@ func TestStatusFields(t *testing.T) {
 	require.NoError(t, l.TransferLeader(2))
 	require.Equal(t, uint64(2), l.BasicStatus().LeadTransferee)
 }
+
+// A leader tells for how long each member has been silent: a single answer to a heartbeat
+// ends that, and a new leader begins anew, since it knows nothing of before.
+func TestSilentTicks(t *testing.T) {
+	c := newGroup(t, 3, func(*raft.Config) {})
+	c.Elect(1)
+	c.Tick(3)
+	require.Nil(t, c.Node(2).Status().SilentTicks)
+	c.Drop = rafttest.Cut(3)
+	c.Tick(7)
+	silent := c.Node(1).Status().SilentTicks
+	require.Zero(t, silent[1])
+	require.LessOrEqual(t, silent[2], uint64(1))
+	require.GreaterOrEqual(t, silent[3], uint64(7))
+	c.Drop = nil
+	c.Tick(2)
+	require.LessOrEqual(t, c.Node(1).Status().SilentTicks[3], uint64(1))
+}

@@ -244,8 +244,9 @@ func (a *applier) confChange(e *pb.Entry) error {
 	if err != nil {
 		return fmt.Errorf("replica: keeping the configuration of entry %d: %w", e.Index, err)
 	}
+	a.noteTargets(&cs, e.Index)
 	id, _ := idOf(e)
-	a.done = append(a.done[:0], applied{id: id, index: e.Index, result: cs})
+	a.done = append(a.done[:0], applied{id: id, index: e.Index, result: confDone{e.Index, cs}})
 	a.settle([]pb.Entry{*e})
 	return nil
 }
@@ -259,6 +260,7 @@ func (a *applier) restore(meta pb.SnapshotMetadata) error {
 		f(meta)
 	}
 	a.r.pending.skipped(meta.Index)
+	a.noteTargets(&meta.ConfState, meta.Index)
 	a.appliedTo(meta.Index)
 	if !a.r.onLoop(func() {
 		a.r.confChanged()
@@ -269,9 +271,18 @@ func (a *applier) restore(meta pb.SnapshotMetadata) error {
 	return nil
 }
 
+// noteTargets tells of targets that were set or have ended by a configuration that was
+// applied at index.
+func (a *applier) noteTargets(cs *pb.ConfState, index uint64) {
+	for _, e := range a.r.targets.note(cs, index) {
+		a.r.publish(e)
+	}
+}
+
 func (a *applier) appliedTo(index uint64) {
 	a.applied = index
 	a.r.applied.Store(index)
+	a.r.targets.appliedTo(index)
 	a.r.in.put(func(w *work) { w.applied = index })
 }
 

@@ -16,6 +16,11 @@ const (
 	LeaderChanged EventKind = iota + 1
 	// ConfigChanged: a configuration took effect here.
 	ConfigChanged
+	// TargetSet: a membership target stands, as of the entry at Index.
+	TargetSet
+	// TargetEnded: a membership target has ended, by the entry at Index. Of several that a
+	// snapshot skips only the last is told.
+	TargetEnded
 	// SnapshotTaken: a snapshot at Index was taken and the log compacted.
 	SnapshotTaken
 	// SnapshotRestored: the state machine was replaced by a snapshot at Index.
@@ -38,7 +43,12 @@ type Event struct {
 	Term   uint64
 	// Config is what took effect. ConfigChanged.
 	Config pb.ConfState
-	// Index is that of the configuration or the snapshot.
+	// Target is what the group works towards. TargetSet.
+	Target pb.MembershipTarget
+	// Outcome is how a target has ended. TargetEnded.
+	Outcome pb.MembershipOutcome
+	// Index is that of the configuration, of the snapshot, or of the entry that set or
+	// ended a target.
 	Index uint64
 	// By is the member that says so, raft.None for what the replica has applied
 	// itself; Sure says that it is certain, as in Removal. Removed.

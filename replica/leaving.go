@@ -118,6 +118,9 @@ func (r *Replica) told(words []raft.Removal) {
 		}
 		l.words[w.By] = w.Index
 		sure := r.removal().Sure
+		if sure {
+			r.targets.removed()
+		}
 		r.log.Warn("a member says that this one was removed from the group",
 			zap.Uint64("by", w.By), zap.Uint64("index", w.Index), zap.Bool("sure", sure))
 		r.publish(Event{Kind: Removed, Index: w.Index, By: w.By, Sure: sure})

@@ -149,6 +149,9 @@ func (r *Replica) propose() {
 // proposeOne lets the node take p. The index is that of its entry, 0 if it was passed
 // on.
 func (r *Replica) proposeOne(p *proposal) (index, term uint64, err error) {
+	if now := r.node.BasicStatus(); p.onlyIn != 0 && (now.RaftState != raft.StateLeader || now.Term != p.onlyIn) {
+		return 0, 0, raft.ErrNotLeader
+	}
 	if p.conf != nil {
 		err = r.node.ProposeConfChange(*p.conf)
 	} else {

@@ -37,6 +37,11 @@ func (r *Replica) confChanged() {
 	r.forgetWords()
 	cs := cfg.ConfState()
 	cs.Index = st.ConfigIndex
+	// With OnAppend this may not be committed yet, and go back; what targets come to is told
+	// once it is.
+	if at := r.targets.known(); r.cfg.Raft.ConfChangeEffect == raft.OnAppend {
+		cs.Target, cs.LastOutcome = at.Target, at.LastOutcome
+	}
 	r.publish(Event{Kind: ConfigChanged, Config: cs, Index: cs.Index})
 }
 

@@ -20,13 +20,15 @@ const (
 	decided
 )
 
-// proposal waits for its outcome. All but id, conf and bytes is guarded by the
+// proposal waits for its outcome. All but id, conf, bytes and onlyIn is guarded by the
 // pending that holds it.
 type proposal struct {
 	id    proposalID
 	data  []byte           // of the entry, with its header
 	conf  *pb.ConfChangeV2 // instead of data
 	bytes uint64           // of the entry
+	// onlyIn, unless 0, is the only term in which it is proposed, by its leader.
+	onlyIn uint64
 
 	stage stage
 	index uint64    // in the log, if this node appended it

@@ -31,6 +31,7 @@ type Replica struct {
 	apply     *applyQueue
 	pending   *pending
 	snapshots *snapshots
+	targets   *targets
 	watchers
 	writes chan raft.Ready
 	// storageMu orders the writes to Storage, which different goroutines make.
@@ -83,6 +84,7 @@ func Start(c Config) (*Replica, error) {
 	r.writes = make(chan raft.Ready, r.cfg.hooks.overlaps)
 	r.log = r.cfg.Logger.With(zap.Uint64("id", c.ID))
 	r.pending = newPending(&r.cfg, rand.Uint64())
+	r.targets = newTargets(c.ID)
 	var err error
 	if r.snapshots, err = newSnapshots(r); err != nil {
 		return nil, err
@@ -115,6 +117,9 @@ func (r *Replica) begin() error {
 		return err
 	}
 	r.applied.Store(index)
+	if cs, err := r.node.ConfStateAt(index); err == nil { // else there is none yet
+		r.targets.note(cs, index)
+	}
 	for id, address := range r.cfg.Peers {
 		r.setPeer(id, address)
 	}
@@ -202,12 +207,19 @@ func (r *Replica) Propose(ctx context.Context, data []byte) (any, error) {
 // used by the replica; those of its members are their addresses. Errors are those
 // of Propose; a refusal by the leader, whoever that is, is a raft.ConfChangeError.
 func (r *Replica) ProposeConfChange(ctx context.Context, cc pb.ConfChangeI) (pb.ConfState, error) {
+	done, err := r.proposeConf(ctx, cc, 0)
+	return done.conf, err
+}
+
+// proposeConf proposes a change of configuration; unless term is 0, only as the leader
+// of that term.
+func (r *Replica) proposeConf(ctx context.Context, cc pb.ConfChangeI, term uint64) (confDone, error) {
 	change := ownChange(cc)
 	change.Context = make([]byte, headerSize)
-	p := &proposal{done: make(chan struct{}), conf: &change, bytes: uint64(change.Size())}
+	p := &proposal{done: make(chan struct{}), conf: &change, onlyIn: term, bytes: uint64(change.Size())}
 	result, err := r.await(ctx, p)
-	cs, _ := result.(pb.ConfState)
-	return cs, err
+	done, _ := result.(confDone)
+	return done, err
 }
 
 // ownChange returns a copy of cc, which the caller may change later.
@@ -301,6 +313,11 @@ type Status struct {
 	raft.Status
 	// Explain says in words what stands in the way, "" if nothing does.
 	Explain string
+	// Silent is for how long a leader has not heard from each member, by ID, in whole ticks,
+	// and for how long it has led if it never has; nil on others. ElectionTimeout is after how
+	// long that begins to matter.
+	Silent          map[uint64]time.Duration
+	ElectionTimeout time.Duration
 	// Pending is how many proposals wait for their outcome, and PendingBytes
 	// their size.
 	Pending      int
@@ -321,6 +338,13 @@ func (r *Replica) Status(ctx context.Context) (Status, error) {
 	})
 	select {
 	case s := <-answer:
+		s.ElectionTimeout = r.timeouts(1)
+		for id, ticks := range s.SilentTicks {
+			if s.Silent == nil {
+				s.Silent = make(map[uint64]time.Duration, len(s.SilentTicks))
+			}
+			s.Silent[id] = time.Duration(ticks) * r.cfg.TickInterval
+		}
 		s.Pending, s.PendingBytes = r.pending.counts()
 		r.in.mu.Lock()
 		s.DroppedMessages = r.in.dropped

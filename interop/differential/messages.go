@@ -284,6 +284,9 @@ func (w *world) checkFeatures(o *opb.Message) error {
 	switch o.Type {
 	case opb.MsgVote, opb.MsgPreVote, opb.MsgHeartbeat, opb.MsgHeartbeatResp:
 		want = opb.FeatureMembership
+	case opb.MsgProp:
+		// One that came as a message is passed on as it came.
+		want = o.Features & opb.FeatureRefusals
 	}
 	if o.Features != want {
 		return w.fail("ours says features %d, and not %d, in %s", o.Features, want, describe(o))

@@ -15,6 +15,13 @@
 //	DELETE /v1/members/ID             Membership; ?force=true removes a voter though the rest has no quorum
 //	POST   /v1/members/ID/promote     Membership
 //	POST   /v1/members/ID/replace     Replace; one joint change: Membership
+//	GET    /v1/membership             Membership, as the leader knows it: with progress and the step under way
+//	PUT    /v1/membership             SetMembership; TargetSet
+//	POST   /v1/membership/plan        SetMembership; MembershipPlan: changes nothing
+//	GET    /v1/membership/outcome     Outcome of the target of ?version=; pending if it takes long
+//	DELETE /v1/membership             Outcome; gives up the target of ?version=, 0 for whichever stands
+//	GET    /v1/repair                 Repair: what this server does about voters that are gone
+//	POST   /v1/repair                 PauseRepair, of this server; Repair
 //	POST   /v1/transfer               Transfer; Status
 //	POST   /v1/join                   Join; Joined: the ID of a claim, and whom to talk to
 //

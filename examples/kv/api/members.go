@@ -39,6 +39,10 @@ type Progress struct {
 	Behind uint64 `json:"behind"`
 	// Active says that it was heard from lately.
 	Active bool `json:"active"`
+	// SilentSeconds is for how long it was not heard from.
+	SilentSeconds float64 `json:"silent_seconds,omitempty"`
+	// CatchUp is set while it is brought up to date in order to vote.
+	CatchUp *CatchUp `json:"catch_up,omitempty"`
 }
 
 // Membership is the configuration in force on the server that answers.
@@ -52,6 +56,11 @@ type Membership struct {
 	// Leader is the leader's ID, 0 if none is known.
 	Leader  uint64   `json:"leader"`
 	Members []Member `json:"members"`
+	// Target is what the cluster works towards, null if nothing; Step what the leader does
+	// about it, null if another server answers. LastOutcome is how the last one ended.
+	Target      *Target  `json:"target,omitempty"`
+	Step        *Step    `json:"step,omitempty"`
+	LastOutcome *Outcome `json:"last_outcome,omitempty"`
 }
 
 // Find returns the member with an ID, or nil.

@@ -244,6 +244,29 @@ func (c *cluster) mux(server int) *http.ServeMux {
 	status := func(w http.ResponseWriter, _ *http.Request) { answer(w, api.Status{ID: uint64(server + 1)}, nil) }
 	m.HandleFunc("GET /v1/status", status)
 	m.HandleFunc("POST /v1/transfer", status)
+	m.HandleFunc("GET /v1/membership", membership)
+	m.HandleFunc("PUT /v1/membership", func(w http.ResponseWriter, _ *http.Request) {
+		answer(w, api.TargetSet{Version: 17, Membership: c.membership()}, nil)
+	})
+	m.HandleFunc("POST /v1/membership/plan", func(w http.ResponseWriter, _ *http.Request) {
+		answer(w, api.MembershipPlan{Version: 16, Before: api.Resilience{Quorums: []int{2}, Failures: 1}}, nil)
+	})
+	m.HandleFunc("DELETE /v1/membership", func(w http.ResponseWriter, _ *http.Request) {
+		answer(w, api.Outcome{Version: 17, Result: api.ResultAborted, Reason: "cancelled"}, nil)
+	})
+	pending := 2
+	m.HandleFunc("GET /v1/membership/outcome", func(w http.ResponseWriter, _ *http.Request) {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		o := api.Outcome{Version: 17, Result: api.ResultReached}
+		if pending--; pending >= 0 {
+			o.Result = api.ResultPending
+		}
+		answer(w, o, nil)
+	})
+	m.HandleFunc("/v1/repair", func(w http.ResponseWriter, r *http.Request) {
+		answer(w, api.Repair{Enabled: true, Paused: r.Method == http.MethodPost}, nil)
+	})
 	return m
 }
 

@@ -45,6 +45,15 @@ var changes = map[string]struct {
 		_, err := c.Replace(ctx, 7, 8)
 		return err
 	}, "POST", "/v1/members/7/replace", `{"with":8}`},
+	"SetMembership": {func(ctx context.Context, c *Client) error {
+		version := uint64(0)
+		_, err := c.SetMembership(ctx, api.SetMembership{Voters: []api.MemberSpec{{ID: 7}}, ExpectVersion: &version})
+		return err
+	}, "PUT", "/v1/membership", `{"voters":[{"id":7,"peer":"","client":""}],"expect_version":0}`},
+	"CancelMembership": {func(ctx context.Context, c *Client) error {
+		_, err := c.CancelMembership(ctx, 17)
+		return err
+	}, "DELETE", "/v1/membership?version=17", ""},
 	"Transfer": {func(ctx context.Context, c *Client) error {
 		_, err := c.Transfer(ctx, 3)
 		return err
@@ -220,4 +229,41 @@ func TestStatus(t *testing.T) {
 	m, err := client.Members(within(t))
 	require.NoError(t, err)
 	require.Len(t, m.Members, 2)
+}
+
+// What only asks is asked until there is an answer; an outcome until it is one. Repair is
+// the matter of the server that is asked.
+func TestMembership(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t, 2)
+	client := c.client(nil)
+	c.play(serveThenDrop, say(api.CodeUnavailable))
+	m, err := client.Membership(within(t))
+	require.NoError(t, err)
+	require.Len(t, m.Members, 2)
+	c.came()
+	c.play(serveThenDrop)
+	plan, err := client.PlanMembership(within(t), api.SetMembership{})
+	require.NoError(t, err)
+	require.Equal(t, uint64(16), plan.Version)
+	require.Len(t, c.came(), 2)
+	outcome, err := client.AwaitMembership(within(t), 17)
+	require.NoError(t, err)
+	require.Equal(t, api.ResultReached, outcome.Result)
+	require.GreaterOrEqual(t, len(c.came()), 3)
+	c.play(say(api.CodeCompacted))
+	_, err = client.AwaitMembership(within(t), 17)
+	require.ErrorIs(t, err, ErrCompacted)
+
+	r, err := client.Repair(within(t), c.servers[1].URL)
+	require.NoError(t, err)
+	require.False(t, r.Paused)
+	r, err = client.PauseRepair(within(t), c.servers[1].URL, true)
+	require.NoError(t, err)
+	require.True(t, r.Paused)
+	c.play(say(api.CodeUnavailable))
+	_, err = client.Repair(within(t), c.servers[1].URL)
+	require.ErrorContains(t, err, "said so")
+	_, err = client.Repair(within(t), "http://")
+	require.ErrorContains(t, err, "must have a host")
 }

@@ -36,15 +36,20 @@ type cluster struct {
 	dir     string
 	tick    time.Duration
 	servers map[uint64]*Server
+	auto    func(*Config) // changes the configuration of all
 }
 
 // config is that of the server whose directory has a name.
 func (c *cluster) config(name string) Config {
-	return Config{
+	config := Config{
 		Dir: filepath.Join(c.dir, name), PeerListen: "127.0.0.1:0", ClientListen: "127.0.0.1:0",
 		Tick: c.tick, RequestTimeout: 2 * time.Second,
 		Logger: zaptest.NewLogger(c.t, zaptest.Level(logLevel)),
 	}
+	if c.auto != nil {
+		c.auto(&config)
+	}
+	return config
 }
 
 func newCluster(t *testing.T) *cluster {
@@ -152,7 +157,8 @@ func (c *cluster) await(ok func(m *api.Membership) bool) {
 		all := true
 		for _, s := range c.servers {
 			last = api.Membership{}
-			if c.ask(s, http.MethodGet, "/v1/members", nil, &last); !ok(&last) {
+			// An error is no answer: an empty membership lacks everybody.
+			if code, _ := c.ask(s, http.MethodGet, "/v1/members", nil, &last); code != http.StatusOK || !ok(&last) {
 				all = false
 			}
 		}

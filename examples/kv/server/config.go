@@ -74,6 +74,20 @@ type Config struct {
 	// MaxLearnerLag is by how many entries a learner may be behind when it is made a
 	// voter. Default 1000.
 	MaxLearnerLag uint64
+
+	// AutoRepair lets this server, while it leads, put a spare in the place of a voter that
+	// has not been heard from for RepairAfter: see package repair. It should be the same
+	// on all servers, since any may come to lead.
+	AutoRepair bool
+	// Spares are the learners that may take a voter's place, in this order. Default: all.
+	Spares []uint64
+	// RepairAfter, RepairMinVoters, RepairCooldown and RepairPaused are After, MinVoters,
+	// Cooldown and Paused of repair.Policy.
+	RepairAfter     time.Duration
+	RepairMinVoters int
+	RepairCooldown  time.Duration
+	RepairPaused    bool
+
 	// SnapshotEntries and TrailingEntries are those of replica.Config.
 	SnapshotEntries, TrailingEntries uint64
 
@@ -134,6 +148,7 @@ func (c *Config) Validate() error {
 	}
 	fault(d.Tick < time.Millisecond, "Tick (%v) must be at least 1ms", d.Tick)
 	fault(d.ElectionTicks < 5, "ElectionTicks (%d) must be at least 5", d.ElectionTicks)
+	faults = appendIf(faults, c.checkRepair())
 	fault(d.RequestTimeout < 0, "RequestTimeout (%v) must be positive", d.RequestTimeout)
 	if len(faults) == 0 {
 		return nil

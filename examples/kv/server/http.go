@@ -54,6 +54,13 @@ func (s *Server) handler() http.Handler {
 	leader("DELETE /v1/members/{id}", "member_remove", s.removeMember)
 	leader("POST /v1/members/{id}/promote", "member_promote", s.promoteMember)
 	leader("POST /v1/members/{id}/replace", "member_replace", s.replaceMember)
+	mux.Handle("GET /v1/membership", s.onLeader("membership", s.leaderMembership))
+	leader("PUT /v1/membership", "membership_set", s.setMembership)
+	leader("POST /v1/membership/plan", "membership_plan", s.planMembership)
+	leader("DELETE /v1/membership", "membership_cancel", s.cancelMembership)
+	handle("GET /v1/membership/outcome", "membership_outcome", s.membershipOutcome)
+	handle("GET /v1/repair", "repair", s.repairStatus)
+	handle("POST /v1/repair", "repair_pause", s.pauseRepair)
 	leader("POST /v1/transfer", "transfer", s.transfer)
 
 	mux.HandleFunc("GET /healthz", s.healthz)

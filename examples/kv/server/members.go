@@ -36,6 +36,7 @@ func (s *Server) membership(st *replica.Status) *api.Membership {
 		}
 		m.Members = append(m.Members, member)
 	}
+	showTarget(m, st)
 	return m
 }
 
@@ -44,7 +45,14 @@ func progressOf(st *replica.Status, id uint64, p *progress.Progress) *api.Progre
 	if st.LastIndex > p.Match {
 		behind = st.LastIndex - p.Match
 	}
-	return &api.Progress{State: strings.ToLower(p.State.String()), Match: p.Match, Behind: behind, Active: p.Active || id == st.ID}
+	progress := &api.Progress{
+		State: strings.ToLower(p.State.String()), Match: p.Match, Behind: behind, Active: p.Active || id == st.ID,
+		SilentSeconds: st.Silent[id].Seconds(),
+	}
+	if c := p.CatchUp; c != nil {
+		progress.CatchUp = &api.CatchUp{Round: c.Round, Target: c.Target, Ticks: c.Ticks, LastTicks: c.LastTicks, CaughtUp: c.CaughtUp}
+	}
+	return progress
 }
 
 func roleOf(c *confchange.Config, id uint64) string {

@@ -23,6 +23,7 @@ import (
 	"github.com/quorate-raft/raft"
 	"github.com/quorate-raft/raft/examples/kv/api"
 	"github.com/quorate-raft/raft/examples/kv/store"
+	"github.com/quorate-raft/raft/repair"
 	"github.com/quorate-raft/raft/replica"
 	"github.com/quorate-raft/raft/storage/pebblestore"
 	"github.com/quorate-raft/raft/transport"
@@ -53,6 +54,7 @@ type Server struct {
 	store     *store.Store
 	network   *transport.Transport
 	replica   *replica.Replica
+	repair    *repair.Supervisor // nil unless it is wanted
 	listeners listeners
 	http      []*http.Server
 	founding  *founding
@@ -141,7 +143,10 @@ func (s *Server) open(ctx context.Context) (err error) {
 		return err
 	}
 	s.metrics = newMetrics(s)
-	return s.startReplica()
+	if err := s.startReplica(); err != nil {
+		return err
+	}
+	return s.startRepair()
 }
 
 // connect takes up connections with other servers.

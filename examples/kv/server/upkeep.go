@@ -74,6 +74,11 @@ func (s *Server) noteEvent(e *replica.Event) {
 	case replica.ConfigChanged:
 		s.log.Info("configuration", zap.Uint64("index", e.Index), zap.Uint64s("voters", e.Config.Voters),
 			zap.Uint64s("outgoing", e.Config.VotersOutgoing), zap.Uint64s("learners", e.Config.Learners))
+	case replica.TargetSet:
+		s.log.Info("membership target", zap.Uint64("version", e.Target.Version), zap.Uint64s("voters", e.Target.Voters),
+			zap.Uint64s("learners", e.Target.Learners))
+	case replica.TargetEnded:
+		s.log.Info("membership target ended", zap.Uint64("version", e.Outcome.Version), zap.Stringer("outcome", outcomeOf(e.Outcome)))
 	case replica.SnapshotTaken:
 		s.metrics.snapshotsTaken.Inc()
 	case replica.SnapshotRestored:

@@ -104,7 +104,7 @@ func table(w io.Writer, fill func(row func(cells ...any))) {
 func memberCommand() *cli.Command {
 	return &cli.Command{
 		Name: "member", Usage: "list and change the members of the cluster",
-		Commands: []*cli.Command{
+		Commands: append([]*cli.Command{
 			{
 				Name: "list", Usage: "print the members", Flags: clientFlags(),
 				Action: asking(nil, func(ctx context.Context, cl *client.Client, _ *cli.Command, _ []string) (api.Membership, error) {
@@ -146,7 +146,7 @@ func memberCommand() *cli.Command {
 					})
 				}, printMembers),
 			},
-		},
+		}, membershipCommands()...),
 	}
 }
 
@@ -165,6 +165,9 @@ func printMembers(c *cli.Command, m api.Membership) {
 		joint = ", joint: a change is under way"
 	}
 	printf(c, "cluster %s, configuration of log entry %d%s\n", m.Cluster, m.Index, joint)
+	if t := m.Target; t != nil {
+		printf(c, "on its way to the target %d: %v\n", t.Version, *t)
+	}
 	table(c.Root().Writer, func(row func(cells ...any)) {
 		row("ID", "ROLE", "LEADER", "PEERS", "CLIENTS", "BEHIND", "STATE")
 		for _, member := range m.Members {

@@ -80,7 +80,7 @@ func command() *cli.Command {
 		Commands: []*cli.Command{
 			demoCommand(), serveCommand(), recoverCommand(),
 			putCommand(), getCommand(), deleteCommand(), casCommand(), rangeCommand(), watchCommand(),
-			statusCommand(), memberCommand(), transferCommand(), benchCommand(),
+			statusCommand(), memberCommand(), repairCommand(), transferCommand(), benchCommand(),
 		},
 		Suggest:        true,
 		ExitErrHandler: func(context.Context, *cli.Command, error) {}, // run does that

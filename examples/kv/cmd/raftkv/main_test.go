@@ -75,6 +75,18 @@ func TestUsage(t *testing.T) {
 		{[]string{"range", "--prefix", "a", "--to", "b"}, "--prefix"},
 		{[]string{"member", "remove", "x"}, "not the ID"},
 		{[]string{"member", "add"}, "peer"},
+		{[]string{"member", "set"}, "voters"},
+		{[]string{"member", "set", "--voters", "1,x"}, `"x" is not ID or ID=ADDRESS`},
+		{[]string{"member", "set", "--voters", "1,2="}, `"2=" is not ID or ID=ADDRESS`},
+		{[]string{"member", "set", "--voters", "1,2,1"}, "two of ID 1"},
+		{[]string{"member", "plan", "--voters", "1", "--learners", "1"}, "both voter and learner"},
+		{[]string{"member", "set", "--voters", "1", "2"}, "too many"},
+		{[]string{"member", "watch", "--interval", "0s"}, "--interval (0s)"},
+		{[]string{"repair"}, "say what to do"},
+		{[]string{"serve", "--data", data, "--spares", "4"}, "--spares needs --auto-repair"},
+		{[]string{"serve", "--data", data, "--auto-repair", "--spares", "four"}, "not the ID of a server"},
+		{[]string{"serve", "--data", data, "--auto-repair", "--spares", "4,4"}, "4 is named twice"},
+		{[]string{"serve", "--data", data, "--auto-repair", "--repair-min-voters", "-1"}, "MinVoters (-1)"},
 		{[]string{"bench", "--clients", "-1"}, "Clients (-1)"},
 		{[]string{"bench", "--consistency", "eventual"}, "consistency (eventual)"},
 		{[]string{"get", "k", "--consistency", "eventual"}, "consistency (eventual)"},
@@ -186,6 +198,31 @@ func TestCommands(t *testing.T) {
 	require.NotContains(t, ok("", "member", "remove", "2"), "learner")
 	o = raftkv(t, "", "transfer", "--to", "9")
 	require.Equal(t, exitFailed, o.status)
+
+	plan := ok("", "member", "plan", "--voters", "1,3=127.0.0.1:1")
+	for _, line := range []string{`1 +add learner: 3 +1 +3 +1 +0 failures`, `2 +catch up: 3`, `3 +change voters: 3 +1 3 +2`, "survives 0 failures before"} {
+		require.Regexp(t, line, plan)
+	}
+	require.Contains(t, ok("", "member", "plan", "--voters", "1"), "nothing is to be done")
+	o = raftkv(t, "", "member", "plan", "--voters", "1,7")
+	require.Equal(t, exitFailed, o.status)
+	require.Contains(t, o.errors, "server 7 is no member yet: give its address")
+	o = raftkv(t, "", "member", "set", "--voters", "1,3=127.0.0.1:1", "--expect-version", "1")
+	require.Equal(t, exitFailed, o.status)
+	require.Contains(t, o.errors, "1 was expected")
+	// Nobody listens there, so it is given up, and the exit status says so.
+	o = raftkv(t, "", "member", "set", "--voters", "1,3=127.0.0.1:1", "--wait")
+	require.Equal(t, exitFailed, o.status)
+	require.Contains(t, o.errors, "aborted: server 3 did not answer")
+	require.Contains(t, o.out, "voters 1 3")
+	require.Contains(t, ok("", "member", "set", "--voters", "1", "--wait"), ": reached\n")
+	o = raftkv(t, "", "member", "cancel")
+	require.Equal(t, exitFailed, o.status)
+	require.Contains(t, o.errors, "no membership target stands")
+	require.Regexp(t, `1 +leader +off`, ok("", "repair", "status"))
+	o = raftkv(t, "", "repair", "pause")
+	require.Equal(t, exitFailed, o.status)
+	require.Contains(t, o.errors, "without --auto-repair")
 	o = raftkv(t, "", "get", "k", "--endpoints", "127.0.0.1:1", "--timeout", "50ms")
 	require.Equal(t, exitFailed, o.status)
 	require.Contains(t, o.errors, "refused")

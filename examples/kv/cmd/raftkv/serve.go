@@ -70,6 +70,12 @@ environment, and that before the file.`,
 			&cli.Uint64Flag{Name: "snapshot-entries", Value: 100_000, Usage: "compact the log after so many `ENTRIES`", Sources: env("snapshot-entries")},
 			&cli.Uint64Flag{Name: "trailing-entries", Value: 10_000, Usage: "`ENTRIES` that stay then, for servers that are behind", Sources: env("trailing-entries")},
 			&cli.Uint64Flag{Name: "max-learner-lag", Value: 1000, Usage: "`ENTRIES` that a learner may be behind when it becomes a voter", Sources: env("max-learner-lag")},
+			&cli.BoolFlag{Name: "auto-repair", Usage: "as leader, put a learner in the place of a voter that is gone", Sources: env("auto-repair")},
+			&cli.StringSliceFlag{Name: "spares", Usage: "`ID`,... of the learners that may take its place, in this order; default: all", Sources: env("spares")},
+			&cli.DurationFlag{Name: "repair-after", Value: 10 * time.Minute, Usage: "`TIME` for which the voter must have been silent", Sources: env("repair-after")},
+			&cli.IntFlag{Name: "repair-min-voters", Usage: "`N` voters must be heard from; default: as many as decide", Sources: env("repair-min-voters")},
+			&cli.DurationFlag{Name: "repair-cooldown", Value: 5 * time.Minute, Usage: "`TIME` for which a learner that failed is left alone, doubled each time", Sources: env("repair-cooldown")},
+			&cli.BoolFlag{Name: "repair-paused", Usage: "replace nobody until raftkv repair resume", Sources: env("repair-paused")},
 			stringFlag("log-level", "info", "`LEVEL`: debug, info, warn or error"),
 			stringFlag("log-format", "console", "`FORMAT`: console or json"),
 		},
@@ -109,6 +115,9 @@ func serverConfig(c *cli.Command) (config server.Config, err error) {
 		SnapshotEntries: c.Uint64("snapshot-entries"), TrailingEntries: c.Uint64("trailing-entries"),
 		MaxLearnerLag: c.Uint64("max-learner-lag"),
 	}
+	if err := setRepair(&config, c); err != nil {
+		return config, err
+	}
 	if config.Members, err = addressList(c, "members"); err != nil {
 		return config, err
 	}
@@ -123,6 +132,28 @@ func serverConfig(c *cli.Command) (config server.Config, err error) {
 	}
 	config.Logger, err = logger(c)
 	return config, err
+}
+
+// setRepair says what is done about voters that are gone.
+func setRepair(config *server.Config, c *cli.Command) error {
+	if config.AutoRepair = c.Bool("auto-repair"); !config.AutoRepair {
+		for _, flag := range []string{"spares", "repair-after", "repair-min-voters", "repair-cooldown", "repair-paused"} {
+			if c.IsSet(flag) {
+				return usagef("--%s needs --auto-repair", flag)
+			}
+		}
+		return nil
+	}
+	config.RepairAfter, config.RepairMinVoters = c.Duration("repair-after"), c.Int("repair-min-voters")
+	config.RepairCooldown, config.RepairPaused = c.Duration("repair-cooldown"), c.Bool("repair-paused")
+	for _, text := range c.StringSlice("spares") {
+		id, err := strconv.ParseUint(strings.TrimSpace(text), 10, 64)
+		if err != nil || id == 0 {
+			return usagef("--spares: %q is not the ID of a server", text)
+		}
+		config.Spares = append(config.Spares, id)
+	}
+	return nil
 }
 
 // addressList reads ID=ADDRESS,...
