@@ -731,3 +731,26 @@ func TestTargetNeedsMembersThatKnowOfThem(t *testing.T) {
 	st = l.Status()
 	require.Equal(t, pb.MembershipReached, st.Config.Outcome.Result)
 }
+
+// CheckMembership says what ProposeMembership would: also what refuses every proposal.
+func TestCheckMembershipDuringATransfer(t *testing.T) {
+	d := newDriven(t, 3, nil)
+	d.Tick(2)
+	l := d.Leader()
+	m := membersOf([]uint64{1, 2})
+	d.Drop = func(m pb.Message) bool { return m.Type == pb.MsgTimeoutNow }
+	require.NoError(t, l.TransferLeader(2))
+	require.ErrorIs(t, l.ProposeMembership(m), raft.ErrTransferring)
+	check, err := l.CheckMembership(m)
+	require.NoError(t, err)
+	require.ErrorIs(t, check.Err, raft.ErrTransferring)
+
+	d = newDriven(t, 3, func(c *raft.Config) { c.MaxUncommittedSize = 10 })
+	d.Tick(2)
+	l = d.Leader()
+	require.NoError(t, l.Propose(make([]byte, 20)))
+	require.ErrorIs(t, l.ProposeMembership(m), raft.ErrUncommittedFull)
+	check, err = l.CheckMembership(m)
+	require.NoError(t, err)
+	require.ErrorIs(t, check.Err, raft.ErrUncommittedFull)
+}
