@@ -343,6 +343,23 @@ func TestTargetWithoutItsLeader(t *testing.T) {
 	})
 }
 
+// Whoever was asked by hand to take over and did not is not asked once more at once:
+// proposals are refused while a transfer is under way (dissertation §3.10).
+func TestTargetAfterATransferThatFailed(t *testing.T) {
+	bothEffects(t, func(t *testing.T, conf configure) {
+		d := newDriven(t, 3, conf)
+		d.Drop = func(m pb.Message) bool { return m.Type == pb.MsgTimeoutNow }
+		d.propose(membersOf([]uint64{2, 3}))
+		require.NoError(t, d.Leader().TransferLeader(2))
+		for range 9 {
+			d.tick(1)
+			require.EqualValues(t, 2, d.Leader().BasicStatus().LeadTransferee)
+		}
+		d.tick(1)
+		require.EqualValues(t, 3, d.Leader().BasicStatus().LeadTransferee)
+	})
+}
+
 // A target whose voters could not decide, as too many are silent, is refused unless it
 // is forced, and so is nothing else.
 func TestTargetWouldLoseQuorum(t *testing.T) {
@@ -753,4 +770,27 @@ func TestTargetNeedsMembersThatKnowOfThem(t *testing.T) {
 	run(10)
 	st = l.Status()
 	require.Equal(t, pb.MembershipReached, st.Config.Outcome.Result)
+}
+
+// CheckMembership says what ProposeMembership would: also what refuses every proposal.
+func TestCheckMembershipDuringATransfer(t *testing.T) {
+	d := newDriven(t, 3, nil)
+	d.Tick(2)
+	l := d.Leader()
+	m := membersOf([]uint64{1, 2})
+	d.Drop = func(m pb.Message) bool { return m.Type == pb.MsgTimeoutNow }
+	require.NoError(t, l.TransferLeader(2))
+	require.ErrorIs(t, l.ProposeMembership(m), raft.ErrTransferring)
+	check, err := l.CheckMembership(m)
+	require.NoError(t, err)
+	require.ErrorIs(t, check.Err, raft.ErrTransferring)
+
+	d = newDriven(t, 3, func(c *raft.Config) { c.MaxUncommittedSize = 10 })
+	d.Tick(2)
+	l = d.Leader()
+	require.NoError(t, l.Propose(make([]byte, 20)))
+	require.ErrorIs(t, l.ProposeMembership(m), raft.ErrUncommittedFull)
+	check, err = l.CheckMembership(m)
+	require.NoError(t, err)
+	require.ErrorIs(t, check.Err, raft.ErrUncommittedFull)
 }

@@ -92,7 +92,7 @@ func (d *storage) fold(conf opb.ConfState, snap *opb.Snapshot) error {
 		if err != nil {
 			return err
 		}
-		if cfg, err = confchange.Apply(cfg, cc.AsV2()); err != nil {
+		if cfg, err = confchange.ApplyAt(cfg, cc.AsV2(), ents[i].Index); err != nil {
 			return err
 		}
 		d.conf = cfg.ConfState()

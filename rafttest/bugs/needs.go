@@ -37,6 +37,7 @@ const (
 	Joint          Need = "joint"      // changes in the form of ConfChangeV2, also joint ones
 	Learners       Need = "learners"   // members that are learners, and their promotion
 	Append         Need = "append"     // changes take effect when they are appended
+	Targets        Need = "targets"    // memberships are proposed whole
 
 	// Settings.
 	Leases        Need = "leases"         // ReadOnlyLeaseBased
@@ -53,6 +54,6 @@ const (
 var allNeeds = []Need{
 	Loss, Delay, Reorder, Duplicate, Partition, Crash, Down, Unsynced,
 	Pipeline, Batch, SlowApply, Compact, Reports, StaleAcks, Campaign, Vanish,
-	Reads, ForwardedReads, LeaseReads, Transfer, Membership, Joint, Learners, Append,
+	Reads, ForwardedReads, LeaseReads, Transfer, Membership, Joint, Learners, Append, Targets,
 	Leases, NoPreVote, SmallMessages, SmallPages, SmallWindow, WindowBytes, Forged,
 }

@@ -80,6 +80,12 @@ func (s *simulation) restore(n *node, snap *pb.Snapshot) bool {
 	n.sm.applied = snap.Metadata.Index
 	n.captured = capture{}
 	s.mark(markRestored)
+	if t := snap.Metadata.ConfState.Target; t != nil {
+		s.mark(markTargetRestored)
+		if slices.Contains(t.Voters, n.id) && slices.Contains(snap.Metadata.ConfState.Learners, n.id) {
+			s.mark(markCatchUpBySnapshot)
+		}
+	}
 	if n.user != nil && len(snap.Data) > 0 { // the first snapshot of a group has none
 		if err := n.user.Restore(userPart(snap.Data)); err != nil {
 			s.fail("machine", n.id, fmt.Sprintf("Restore of the snapshot at %d: %v", snap.Metadata.Index, err))
@@ -170,6 +176,9 @@ func (s *simulation) applyConf(n *node, e *pb.Entry) bool {
 		n.snapshotDue = e.Index
 	}
 	s.markConf(n, cs)
+	if o := cs.LastOutcome; o != nil && o.Index == e.Index {
+		s.noteOutcome(o)
+	}
 	if s.observe != nil {
 		s.emit(trace.Event{Kind: trace.Conf, Node: n.id, Index: e.Index, Text: n.Status().Config.String()})
 	}

@@ -17,7 +17,7 @@ type fault struct {
 	do     func(s *simulation, r *random) string
 }
 
-const numFaults = 43
+const numFaults = 47
 
 // cleanUp has its weight at least in every run: with nobody to do it the places
 // of removed nodes are never free again.
@@ -67,6 +67,10 @@ var faults = [numFaults]fault{
 	{Membership, 16, "change members", (*simulation).changeMembers},
 	{Membership, 3, cleanUp, (*simulation).retireNodes},
 	{Disk, 1, "read elsewhere", (*simulation).readElsewhere},
+	{Targets, 14, "set target", (*simulation).setTarget},
+	{Targets, 2, "cancel target", (*simulation).cancelTarget},
+	{Targets, 8, "disturb target", (*simulation).interruptTarget},
+	{Targets, 3, "retire nodes after a target", (*simulation).retireNodes},
 }
 
 // planNext schedules the next fault. Each has a number and random numbers of its

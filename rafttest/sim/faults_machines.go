@@ -28,6 +28,9 @@ func (s *simulation) crashAtPoint(r *random) string {
 
 func (s *simulation) crashAll(r *random) string {
 	power := r.chance(700)
+	if cfg, _ := s.check.Newest(); cfg.Target != nil {
+		s.mark(markTargetAllDown)
+	}
 	for _, n := range s.nodes {
 		if n != nil && n.up {
 			s.crash(n, power, "all crash")

@@ -41,6 +41,9 @@ const (
 	Lease
 	// Hostile: nodes get messages that no correct peer sends.
 	Hostile
+	// Targets: memberships are proposed whole, for the leader to work towards, and are
+	// cancelled, superseded and disturbed, with servers among them that never answer.
+	Targets
 
 	endOfFaults
 
@@ -51,7 +54,7 @@ const (
 )
 
 var faultNames = [...]string{
-	"network", "crash", "disk", "clock", "drift", "host", "snapshot", "transfer", "membership", "lease", "hostile",
+	"network", "crash", "disk", "clock", "drift", "host", "snapshot", "transfer", "membership", "lease", "hostile", "targets",
 }
 
 // String lists the names, as ParseFaults reads them.

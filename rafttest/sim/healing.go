@@ -23,6 +23,8 @@ import (
 //	L7  a leader that hears nobody steps down within two election timeouts,
 //	    with CheckQuorum
 //	L8  reads are answered, at the leader and at a follower
+//	L9  a target that stands ends: within 100 election timeouts, and twice the time
+//	    that a server gets at most to catch up
 
 type healPhase uint8
 
@@ -59,6 +61,10 @@ type healing struct {
 	// restarted says that a follower was, before the reads.
 	restarted bool
 	held      [maxNodes]held // by the nodes' places
+	// target is the version of the one that stands, 0 if none does, and since when.
+	target      uint64
+	targetSince int64
+	askedToGo   bool // the leader was, by a last target
 }
 
 // Bounds in election timeouts.
@@ -82,7 +88,7 @@ func (s *simulation) heal() bool {
 		return true
 	}
 	h.nextLook = s.now + tickLength/2
-	if !s.judgeable() {
+	if !s.judgeable(false) {
 		s.stats.Unjudged++
 		return false
 	}
@@ -91,6 +97,9 @@ func (s *simulation) heal() bool {
 		return false
 	}
 	if s.watchSnapshots(); s.stopped() {
+		return false
+	}
+	if s.watchTarget(); s.stopped() {
 		return false
 	}
 	switch h.phase {
@@ -159,10 +168,11 @@ func (s *simulation) mend() {
 // that counts: the newest committed one, and those that one of its members may
 // have to elect or commit under first, which is nobody's task once enough know the
 // newest. Those behind and those removed may know only configurations whose
-// members are long since destroyed.
-func (s *simulation) judgeable() bool {
+// members are long since destroyed. The voters of a target that stands count too,
+// and with learners also those who do not vote yet.
+func (s *simulation) judgeable(learners bool) bool {
 	newest, index := s.check.Newest()
-	if !s.livesUnder(newest) {
+	if !s.livesUnder(newest) || !s.targetLives(newest, learners, nil) {
 		return false
 	}
 	known := s.isKnown(newest, index)
@@ -174,7 +184,7 @@ func (s *simulation) judgeable() bool {
 		if known && n.conf.index < index {
 			continue
 		}
-		if !s.livesUnder(cfg) {
+		if !s.livesUnder(cfg) || !s.targetLives(cfg, learners, nil) {
 			return false
 		}
 		ents := n.disk.written.after(n.sm.applied)
@@ -187,10 +197,10 @@ func (s *simulation) judgeable() bool {
 			if err != nil {
 				continue
 			}
-			if next, err := confchange.Apply(cfg, cc.AsV2()); err == nil {
+			if next, err := confchange.ApplyAt(cfg, cc.AsV2(), e.Index); err == nil {
 				cfg = next
 			}
-			if !s.livesUnder(cfg) {
+			if !s.livesUnder(cfg) || !s.targetLives(cfg, learners, nil) {
 				return false
 			}
 		}
@@ -230,7 +240,7 @@ func (s *simulation) freeze() {
 			continue
 		}
 		n.frozen = true
-		if !s.judgeable() {
+		if !s.judgeable(true) {
 			n.frozen = false
 		} else if n.up {
 			s.crash(n, false, "stays down")
@@ -331,11 +341,18 @@ func (s *simulation) watchRest() {
 			return
 		}
 	}
+	if cfg.Target != nil {
+		fail("L9", fmt.Sprintf("configuration %v", cfg))
+		return
+	}
 	if pending := leader.pendingConf(); cfg.Joint() || pending != 0 {
 		if !cfg.AutoLeave && pending == 0 {
 			s.proposeChange(leader, leaveJoint, nil)
 		}
 		fail("L3", fmt.Sprintf("configuration %v, pending change %d", cfg, pending))
+		return
+	}
+	if !s.healing.askedToGo && s.askLeaderToGo(leader, cfg) {
 		return
 	}
 	if s.retireNodes(&s.healing.random) != "" || s.now < s.healing.calm {

@@ -58,7 +58,7 @@ func TestRetireWhoDoesNotKnow(t *testing.T) {
 	advance(s, 3000)
 	require.Nil(t, s.result.Violation)
 	require.True(t, gone.Status().Config.Contains(gone.id), "it does not know")
-	require.True(t, s.judgeable())
+	require.True(t, s.judgeable(false))
 	late.stayDown++
 	s.crash(late, false, "")
 	require.Empty(t, s.retireNodes(r), "a member is down and might not know")
@@ -76,11 +76,11 @@ func TestRetireWhoDoesNotKnow(t *testing.T) {
 func TestJudgeable(t *testing.T) {
 	t.Parallel()
 	s, leader, other := led(t, 3)
-	require.True(t, s.judgeable())
+	require.True(t, s.judgeable(false))
 	other.dead = true
-	require.True(t, s.judgeable(), "two of three")
+	require.True(t, s.judgeable(false), "two of three")
 	leader.dead = true
-	require.False(t, s.judgeable(), "one of three")
+	require.False(t, s.judgeable(false), "one of three")
 	leader.dead, other.dead = false, false
 
 	// The one that is removed knows a group of four of whom two will be lost.
@@ -98,7 +98,7 @@ func TestJudgeable(t *testing.T) {
 	require.Nil(t, s.result.Violation)
 	require.Len(t, leader.Status().Config.IDs(), 1)
 	require.Len(t, gone.Status().Config.IDs(), 4)
-	require.True(t, s.judgeable(), s.describe())
+	require.True(t, s.judgeable(false), s.describe())
 }
 
 // After the faults a proposal has to be committed (L4). One that was taken by a

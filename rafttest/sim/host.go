@@ -34,6 +34,9 @@ func (s *simulation) noted(n *node) {
 	if s.o.ConfChangeEffect == raft.OnAppend {
 		n.conf.known = false
 	}
+	if s.set.faults.has(Targets) {
+		s.noteTarget(n, &st)
+	}
 	s.mix(st.Term<<40 ^ st.Commit<<8 ^ uint64(st.RaftState)<<4 ^ st.Lead)
 	if st.RaftState != n.role || st.Term != n.term || st.Lead != n.lead {
 		if st.RaftState == raft.StateLeader && (n.role != raft.StateLeader || st.Term != n.term) {
@@ -44,8 +47,14 @@ func (s *simulation) noted(n *node) {
 			s.mark(stepDownMarks[st.LastStepDown])
 			// Being removed later, as one of the others, is something else.
 			n.handedOver = st.LastStepDown == raft.StepDownRemoved && !n.Status().Config.Contains(n.id)
+			if n.drive.handsOver == n.term && stepDownMarks[st.LastStepDown] != markQuorumLost {
+				s.mark(markTargetAlone)
+			}
 		}
 		n.role, n.term, n.lead = st.RaftState, st.Term, st.Lead
+		if st.RaftState == raft.StateLeader {
+			s.noteLeader(n)
+		}
 		if st.RaftState == raft.StateLeader && s.otherLeader(n) {
 			s.mark(markTwoLeaders)
 		}

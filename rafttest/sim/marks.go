@@ -4,6 +4,7 @@ import (
 	"errors"
 
 	"github.com/quorate-raft/raft"
+	"github.com/quorate-raft/raft/confchange"
 )
 
 // Mark is a situation that runs should reach sometimes: if many runs never reach
@@ -59,7 +60,24 @@ const (
 	markTold            = markReadInTheEnd + 1
 	markHeard           = markTold + 1
 	markConfAhead       = markHeard + 1
-	numMarks            = markConfAhead + 1
+	// Of targets.
+	markTargetReached        = markConfAhead + 1
+	markTargetNoAnswer       = markTargetReached + 1
+	markTargetTooSlow        = markTargetNoAnswer + 1
+	markTargetCancelled      = markTargetTooSlow + 1
+	markTargetSuperseded     = markTargetCancelled + 1
+	markTargetHandedOver     = markTargetSuperseded + 1
+	markTargetAlone          = markTargetHandedOver + 1
+	markTargetOfFormerLeader = markTargetAlone + 1
+	markCatchUpBySnapshot    = markTargetOfFormerLeader + 1
+	markTargetAllDown        = markCatchUpBySnapshot + 1
+	markTargetRestored       = markTargetAllDown + 1
+	markOutcomeRolledBack    = markTargetRestored + 1
+	markRefusedTargetStands  = markOutcomeRolledBack + 1
+	markRefusedVersion       = markRefusedTargetStands + 1
+	markRefusedQuorum        = markRefusedVersion + 1
+	markRefusedNoTarget      = markRefusedQuorum + 1
+	numMarks                 = markRefusedNoTarget + 1
 )
 
 var markNames = func() (names [numMarks]string) {
@@ -110,6 +128,24 @@ var markNames = func() (names [numMarks]string) {
 	}
 	names[markSnapshotAckLost] = "the acknowledgement of a snapshot was lost, and no report came"
 	names[markReadInTheEnd] = "a read was answered after recovery"
+	copy(names[markTargetReached:], []string{
+		"a target was reached",
+		"a target was given up: a server did not answer",
+		"a target was given up: a server was too slow",
+		"a target was cancelled",
+		"a target was superseded",
+		"a leader that a target is without handed over first",
+		"a leader that a target is without found nobody to hand over to",
+		"a new leader went on with a target",
+		"a server that is to vote caught up by a snapshot",
+		"all crashed while a target stood",
+		"a received snapshot had a target",
+		"an outcome was rolled back with the log",
+		"a change was refused: a target stands",
+		"a target was refused: another configuration was expected",
+		"a target was refused: its voters were silent",
+		"an outcome was refused: no such target stands",
+	})
 	names[markTold] = "a node was told that it was removed"
 	names[markHeard] = "a node heard that its proposal was refused elsewhere"
 	names[markConfAhead] = "a node started from a configuration ahead of its commit index"
@@ -138,7 +174,12 @@ func (m Mark) Expected(o Options) bool {
 		return f.hasAll(Crash|Membership|Host) && o.ConfChangeEffect == raft.OnAppend
 	case markStartUnapplied:
 		return f&All == All && o.ConfChangeEffect == raft.OnApply
+	case markOutcomeRolledBack:
+		return f&All == All && o.ConfChangeEffect == raft.OnAppend
 	case markReadInTheEnd:
+		return f&All == All
+	}
+	if m >= markTargetReached {
 		return f&All == All
 	}
 	if m >= markLies {
@@ -178,4 +219,8 @@ var refusals = []struct {
 	{raft.ErrLeaving, markRefusedLeaving},
 	{raft.ErrUncommittedFull, markRefusedFull},
 	{raft.ErrForwardingDisabled, markRefusedForwarding},
+	{confchange.ErrTargetStands, markRefusedTargetStands},
+	{confchange.ErrUnexpectedVersion, markRefusedVersion},
+	{confchange.ErrWouldLoseQuorum, markRefusedQuorum},
+	{confchange.ErrStaleStep, markRefusedNoTarget},
 }

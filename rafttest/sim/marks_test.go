@@ -57,7 +57,7 @@ func TestMarkNames(t *testing.T) {
 		require.NotContains(t, names, m.String())
 		names[m.String()] = m
 		all := Options{Faults: All | Drift}
-		if m == markConfAhead {
+		if m == markConfAhead || m == markOutcomeRolledBack {
 			all.ConfChangeEffect = raft.OnAppend
 		}
 		require.True(t, m.Expected(all), m.String())

@@ -73,6 +73,8 @@ type node struct {
 	crashIn int
 	soon    bool // it starts again at once
 
+	drive driveNotes
+
 	handedOver bool // it led until it was removed, and handed over in good order
 
 	wasJoint, wasVoter, wasLearner bool // by the last change applied

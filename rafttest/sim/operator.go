@@ -3,6 +3,7 @@ package sim
 import (
 	"encoding/binary"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 
@@ -127,7 +128,7 @@ func (s *simulation) room(taken int) bool {
 // not too many, and a majority whose disks are not lost. Nobody would ask for
 // another.
 func (s *simulation) bearable(cc pb.ConfChangeV2, cfg confchange.Config) bool {
-	next, err := confchange.Apply(cfg, cc)
+	next, err := confchange.ApplyAt(cfg, cc, math.MaxUint64)
 	if err != nil {
 		return true // it is refused, and that is what is looked at
 	}
@@ -147,7 +148,7 @@ func (s *simulation) lives(ids []uint64) bool {
 		if n == nil && slices.Contains(s.goneWell, id) {
 			continue // it said that they can do without it
 		}
-		if id < uint64(len(s.ids)) && (n == nil || n.gone() || n.disk.wiped || n.disk.rotten != 0) {
+		if id >= neverStarted || id < uint64(len(s.ids)) && (n == nil || n.gone() || n.disk.wiped || n.disk.rotten != 0) {
 			dead++
 		}
 	}
@@ -246,7 +247,7 @@ func (s *simulation) canLose(n *node) bool {
 		}
 	}
 	voters := len(cfg.Voters[0])
-	return voters-lost > voters/2
+	return voters-lost > voters/2 && s.targetLives(cfg, true, n)
 }
 
 // leftWell reports whether a node led until it was removed, and said that a
@@ -269,6 +270,8 @@ func (s *simulation) retireNodes(r *random) string {
 			continue
 		}
 		switch {
+		case settled && cfg.Target != nil && slices.Contains(append(cfg.Target.Voters, cfg.Target.Learners...), n.id):
+			// It is to be one.
 		case settled && !cfg.Contains(n.id):
 			// One at least; others may go on to disturb for a while.
 			if what == "" || r.oneIn(2) {
@@ -279,7 +282,7 @@ func (s *simulation) retireNodes(r *random) string {
 		case s.leftWell(n) && r.oneIn(2):
 			s.destroy(n)
 			return fmt.Sprintf("destroy %d, which led until it was removed", n.id)
-		case settled && n.dead && !cfg.Joint():
+		case settled && n.dead && !cfg.Joint() && cfg.Target == nil:
 			if l := s.leader(); l != nil && l.paused == 0 {
 				return s.proposeChange(l, pb.ConfChangeV2{Changes: []pb.ConfChangeSingle{{Type: pb.ConfChangeRemoveNode, NodeID: n.id}}}, nil)
 			}

@@ -22,6 +22,7 @@ type settings struct {
 	maxInflight                 int
 	maxInflightBytes            uint64
 	snapshotTicks               int
+	catchUpRounds               int // 0 for the default
 	disablePreVote              bool
 	disableCheckQuorum          bool
 	disableForwarding           bool
@@ -102,8 +103,8 @@ func drawSettings(o *Options) settings {
 
 // drawFaults decides which of the faults the run has, and how many.
 func (s *settings) drawFaults(r *random, o *Options) {
-	allowed := o.Faults &^ Hostile
-	for one := Faults(1); one < Hostile; one <<= 1 { // that has a stream of its own
+	allowed := o.Faults &^ (Hostile | Targets)
+	for one := Faults(1); one < Hostile; one <<= 1 { // these two have streams of their own
 		// Alone it is always there; among others a part of them is.
 		if drawn := r.chance(650); allowed.has(one) && (drawn || allowed == one) {
 			s.faults |= one
@@ -172,6 +173,7 @@ func (s *settings) drawFaults(r *random, o *Options) {
 			s.weights[i] = max(s.weights[i], faults[i].weight)
 		}
 	}
+	s.drawTargets(o)
 	if quiet {
 		s.planMin, s.planMax = 100*tickLength, 300*tickLength
 	}
@@ -183,7 +185,7 @@ func (s *settings) config(r *random) raft.Config {
 		ElectionTick: s.electionTick, HeartbeatTick: s.heartbeatTick,
 		MaxSizePerMsg: s.maxSizePerMsg, MaxCommittedSizePerReady: s.maxCommittedSize,
 		MaxUncommittedSize: s.maxUncommitted, MaxInflightMsgs: s.maxInflight, MaxInflightBytes: s.maxInflightBytes,
-		SnapshotTicks:  s.snapshotTicks,
+		SnapshotTicks: s.snapshotTicks, MaxCatchUpRounds: s.catchUpRounds,
 		DisablePreVote: s.disablePreVote, DisableCheckQuorum: s.disableCheckQuorum,
 		DisableProposalForwarding: s.disableForwarding,
 		Rand:                      newRandom(r.Uint64(), streamNode),

@@ -157,7 +157,8 @@ func (c *cluster) await(ok func(m *api.Membership) bool) {
 		all := true
 		for _, s := range c.servers {
 			last = api.Membership{}
-			if c.ask(s, http.MethodGet, "/v1/members", nil, &last); !ok(&last) {
+			// An error is no answer: an empty membership lacks everybody.
+			if code, _ := c.ask(s, http.MethodGet, "/v1/members", nil, &last); code != http.StatusOK || !ok(&last) {
 				all = false
 			}
 		}

@@ -4,6 +4,7 @@
 //	go run ./rafttest/bugs/hunt                    the recorded seeds, each also without the bug
 //	go run ./rafttest/bugs/hunt -search 60s        looks for seeds anew, so long for each bug
 //	go run ./rafttest/bugs/hunt -search 60s -record  and writes what it finds to seeds.txt
+//	go run ./rafttest/bugs/hunt -search 60s -append  looks where changes of membership take effect on append
 //
 // The exit status is 1 if a bug was not caught. It runs in the root of the
 // module, and needs the go command.
@@ -31,6 +32,7 @@ import (
 func main() {
 	h := &hunt{}
 	flag.DurationVar(&h.search, "search", 0, "look for seeds for so long with each bug, instead of running the recorded ones")
+	flag.BoolVar(&h.append, "append", false, "with -search, make runs with -effect append; a seed of them is recorded beside another")
 	flag.BoolVar(&h.record, "record", false, "with -search, write what is found to "+seedsFile)
 	only := flag.String("bugs", "", "`numbers` of the bugs, separated by commas; default all")
 	flag.IntVar(&h.parallel, "parallel", runtime.GOMAXPROCS(0), "`bugs` at the same time")
@@ -47,6 +49,7 @@ const seedsFile = "rafttest/bugs/seeds.txt"
 type hunt struct {
 	search   time.Duration
 	record   bool
+	append   bool
 	parallel int
 
 	dir     string // for what is built
@@ -66,6 +69,9 @@ type seed struct {
 	rule string
 	args []string
 }
+
+// onAppend reports whether changes of membership take effect on append in the run.
+func (s seed) onAppend() bool { return slices.Contains(s.args, "append") }
 
 func (h *hunt) run(only string) error {
 	all, err := bugs.All()
@@ -175,13 +181,21 @@ func (h *hunt) try(b bugs.Bug) (string, error) {
 	if h.search > 0 {
 		return h.find(b, program)
 	}
-	h.mu.Lock()
-	i := slices.IndexFunc(h.seeds, func(s seed) bool { return s.bug == b.Number })
-	h.mu.Unlock()
-	if i < 0 {
+	var rules []string
+	for _, s := range h.seeds {
+		if s.bug != b.Number {
+			continue
+		}
+		rule, err := h.repeat(s, program)
+		if err != nil {
+			return "", err
+		}
+		rules = append(rules, rule)
+	}
+	if rules == nil {
 		return unrecorded, nil
 	}
-	return h.repeat(h.seeds[i], program)
+	return strings.Join(rules, ", "), nil
 }
 
 // repeat runs a recorded seed, with the bug and without.
@@ -205,12 +219,13 @@ func (h *hunt) repeat(s seed, program string) (string, error) {
 func (h *hunt) find(b bugs.Bug, program string) (string, error) {
 	began := time.Now()
 	for share := 16; ; share = max(share/2, 1) {
-		for _, kind := range kindsFor(b) {
+		kinds := h.kindsFor(b)
+		for _, kind := range kinds {
 			left := h.search - time.Since(began)
 			if left <= 0 {
 				return "", fmt.Errorf("not found in %v", h.search)
 			}
-			part := min(left, max(h.search/time.Duration(share*len(kindsFor(b))), 100*time.Millisecond))
+			part := min(left, max(h.search/time.Duration(share*len(kinds)), 100*time.Millisecond))
 			args := append(strings.Fields(kind), "-runs", "0", "-duration", part.String(), "-stop", "1", "-parallel", "1")
 			rule, number, err := simulate(program, args, part+time.Minute)
 			if err != nil {
@@ -221,7 +236,7 @@ func (h *hunt) find(b bugs.Bug, program string) (string, error) {
 			}
 			s := seed{b.Number, rule, append([]string{"-seed", number}, strings.Fields(kind)...)}
 			h.mu.Lock()
-			h.seeds = slices.DeleteFunc(h.seeds, func(old seed) bool { return old.bug == b.Number })
+			h.seeds = slices.DeleteFunc(h.seeds, func(old seed) bool { return old.bug == b.Number && old.onAppend() == s.onAppend() })
 			h.seeds = append(h.seeds, s)
 			h.mu.Unlock()
 			return fmt.Sprintf("%s with %s", rule, strings.Join(s.args, " ")), nil
@@ -230,13 +245,17 @@ func (h *hunt) find(b bugs.Bug, program string) (string, error) {
 }
 
 // kindsFor returns the kinds of runs in which a bug can show.
-func kindsFor(b bugs.Bug) []string {
-	if !slices.Contains(b.Needs, bugs.Append) {
+func (h *hunt) kindsFor(b bugs.Bug) []string {
+	kinds := kinds
+	if slices.Contains(b.Needs, bugs.Targets) {
+		kinds = kindsOfTargets
+	}
+	if !h.append && !slices.Contains(b.Needs, bugs.Append) {
 		return kinds
 	}
 	var found []string
 	for _, kind := range kinds {
-		if strings.Contains(kind, "all") || strings.Contains(kind, "membership") {
+		if strings.Contains(kind, "all") || strings.Contains(kind, "membership") || strings.Contains(kind, "targets") {
 			found = append(found, kind+" -effect append")
 		}
 	}
@@ -257,6 +276,13 @@ var kinds = []string{
 	"-faults membership,network,host -nodes 2",
 	"-faults lease,crash,transfer -nodes 2",
 	"-faults all -nodes 3 -storage memory",
+}
+
+// kindsOfTargets are those of bugs that need targets.
+var kindsOfTargets = []string{
+	"-faults all",
+	"-faults targets,network,crash,transfer -nodes 3",
+	"-faults targets,network,snapshot,host -nodes 2",
 }
 
 func build(program, overlay string) error {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"os"
 	"slices"
@@ -35,7 +36,9 @@ const seedsHeader = `# Runs that show the bugs: number, the rule that is violate
 `
 
 func writeSeeds(seeds []seed) error {
-	slices.SortFunc(seeds, func(a, b seed) int { return a.bug - b.bug })
+	slices.SortFunc(seeds, func(a, b seed) int {
+		return cmp.Or(a.bug-b.bug, strings.Compare(strings.Join(a.args[2:], " "), strings.Join(b.args[2:], " ")))
+	})
 	var b strings.Builder
 	b.WriteString(seedsHeader)
 	for _, s := range seeds {

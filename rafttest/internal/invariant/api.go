@@ -79,7 +79,11 @@ type Stats struct {
 	Reads, LeaseReads, StaleLeases uint64
 	// Transfers counts TimeoutNow messages.
 	Transfers uint64
+	Targets   Targets
 }
+
+// Targets counts what became of targets in C.
+type Targets struct{ Set, Reached, Aborted, Superseded uint64 }
 
 // Node is what is looked at of a node: a *raft.RawNode, or one of another
 // implementation in a group that has both.

@@ -131,7 +131,7 @@ func TestCatchS11a(t *testing.T) {
 		"told that it was removed, and never was a member": {"S11a", "and never was a member",
 			func(f *fixture) *Violation {
 				index := f.changed(pb.ConfChange{Type: pb.ConfChangeRemoveNode, NodeID: 3}).Index
-				f.c.node(3).member = false
+				delete(f.c.joined, 3)
 				return f.c.Told(3, index)
 			}},
 		"told that it will be removed": {"S11a", "is told that it was removed at",

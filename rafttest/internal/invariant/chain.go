@@ -35,7 +35,7 @@ func (c *Checker) StateDigest(i uint64) (uint64, bool) {
 func (c *Checker) commitMoved(n *node, was *raft.BasicStatus, in *pb.Message) *Violation {
 	now := &n.st
 	if now.RaftState == raft.StateLeader && was.RaftState == raft.StateLeader {
-		return c.leaderCommits(n, now.Commit)
+		return c.leaderCommits(n, was, now.Commit)
 	}
 	if now.Commit > c.committed {
 		return n.violates("S6", "takes entry %d for committed in term %d, but leaders committed up to %d",
@@ -54,7 +54,10 @@ func (c *Checker) commitMoved(n *node, was *raft.BasicStatus, in *pb.Message) *V
 // and that the disks of a majority of each half of its active configuration hold
 // it (dissertation §4.3). Once a majority holds it no election can be won
 // without it, so none of these disks can have dropped it since.
-func (c *Checker) leaderCommits(n *node, to uint64) *Violation {
+//
+// Where changes take effect on append the leader may append one upon the commit, and
+// goes by it at once: then the commit may have been by the configuration before.
+func (c *Checker) leaderCommits(n *node, was *raft.BasicStatus, to uint64) *Violation {
 	leads := n.st.Term
 	term, known := n.log.term(to)
 	if !known {
@@ -65,14 +68,13 @@ func (c *Checker) leaderCommits(n *node, to uint64) *Violation {
 	if term != leads {
 		return n.violates("S6", "leads term %d and commits entry %d of term %d by counting", leads, to, term)
 	}
-	for half, ids := range n.conf.cfg.Voters {
-		held := 0
-		for _, id := range ids {
-			if _, disk := c.member(id); disk != nil && holds(disk, to, term) {
-				held++
-			}
+	if half, held := c.lacking(n.conf, to, term); half >= 0 {
+		before := c.opt.OnAppend && n.conf.index > was.LastIndex && n.before != nil
+		if before {
+			half, _ := c.lacking(n.before, to, term)
+			before = half < 0
 		}
-		if len(ids) > 0 && held <= len(ids)/2 {
+		if !before {
 			return n.violates("S6", "commits entry %d of term %d, which %d disks hold of half %d of %v",
 				to, term, held, half, n.conf.cfg)
 		}
@@ -84,6 +86,23 @@ func (c *Checker) leaderCommits(n *node, to uint64) *Violation {
 		return nil
 	}
 	return c.extend(n, to, term)
+}
+
+// lacking returns a half of a configuration of which too few disks hold an entry, and
+// how many do; or -1.
+func (c *Checker) lacking(at *confAt, index, term uint64) (half, held int) {
+	for half, ids := range at.cfg.Voters {
+		held = 0
+		for _, id := range ids {
+			if _, disk := c.member(id); disk != nil && holds(disk, index, term) {
+				held++
+			}
+		}
+		if len(ids) > 0 && held <= len(ids)/2 {
+			return half, held
+		}
+	}
+	return -1, 0
 }
 
 // holds reports whether a disk durably holds an entry, in the log or, since

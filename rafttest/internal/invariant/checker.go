@@ -30,6 +30,11 @@ type Checker struct {
 	leases      bool // some node promised to refuse votes
 	stats       Stats
 
+	// added are the learners that the standing target's steps added, and those of the
+	// targets that it superseded; joined is from which entry on a server was a member first.
+	added  []uint64
+	joined map[uint64]uint64
+
 	// apply is confchange.ApplyAt.
 	apply func(confchange.Config, pb.ConfChangeV2, uint64) (confchange.Config, error)
 
@@ -65,8 +70,6 @@ type node struct {
 	restoring    uint64 // the last one that was handed out
 	seenCommit   uint64 // this commit index was compared with C
 
-	// member says that C had it in some configuration.
-	member bool
 	// claimed says that conf is what the node says, and is to be judged.
 	claimed bool
 	conf    *confAt // active
@@ -94,9 +97,10 @@ func New(o Options) *Checker {
 		opt: o, committed: o.Base, log: newRegistry(o.Base, o.BaseTerm),
 		segments: []segment{{o.Base, o.BaseTerm}},
 		history:  []*confAt{newConfAt(o.Base, cfg)},
-		reads:    map[uint64]readAsked{},
-		apply:    confchange.ApplyAt,
+		reads:    map[uint64]readAsked{}, joined: map[uint64]uint64{},
+		apply: confchange.ApplyAt,
 	}
+	c.join(c.history[0])
 	c.seePeer = c.peer
 	return c
 }

@@ -2,7 +2,6 @@ package invariant
 
 import (
 	"fmt"
-	"slices"
 
 	"github.com/quorate-raft/raft"
 	pb "github.com/quorate-raft/raft/raftpb"
@@ -38,9 +37,6 @@ func (c *Checker) start(id, life uint64, rn Node, disk Disk, applied uint64, for
 	n := c.find(id)
 	if n == nil {
 		n = &node{id: id}
-		for _, at := range c.history {
-			n.member = n.member || slices.Contains(at.ids, id)
-		}
 		c.ids = append(c.ids, id)
 		c.nodes = append(c.nodes, n)
 	}

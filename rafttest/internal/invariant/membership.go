@@ -92,12 +92,14 @@ func (c *Checker) confIn(lo, hi uint64) uint64 {
 func (c *Checker) confCommitted(n *node, index, term uint64) *Violation {
 	before := c.history[len(c.history)-1]
 	next := before.cfg
+	var decoded *pb.ConfChangeV2
 	if e := c.confEntry(index, term); e != nil {
 		if cc, err := pb.UnmarshalConfChange(*e); err == nil {
 			change := cc.AsV2()
 			if c.opt.Refused != nil && c.opt.Refused(e) {
 				change = refused(change)
 			}
+			decoded = &change
 			if applied, err := c.apply(before.cfg, change, index); err == nil {
 				next = applied
 			} else {
@@ -105,11 +107,11 @@ func (c *Checker) confCommitted(n *node, index, term uint64) *Violation {
 			}
 		}
 	}
-	at := newConfAt(index, next)
-	c.history = append(c.history, at)
-	for _, n := range c.nodes {
-		n.member = n.member || slices.Contains(at.ids, n.id)
+	if v := c.targetMoved(n, index, before.cfg, next, decoded); v != nil {
+		return v
 	}
+	c.history = append(c.history, newConfAt(index, next))
+	c.join(c.history[len(c.history)-1])
 	c.stats.Confs++
 	if next.Joint() && !before.cfg.Joint() {
 		c.stats.JointConfs++
@@ -118,6 +120,15 @@ func (c *Checker) confCommitted(n *node, index, term uint64) *Violation {
 		return n.violates("S11a", "entry %d changes %v to %v, whose quorums need not meet", index, before.cfg, next)
 	}
 	return nil
+}
+
+// join notes who is a member for the first time.
+func (c *Checker) join(at *confAt) {
+	for _, id := range at.ids {
+		if _, known := c.joined[id]; !known {
+			c.joined[id] = at.index
+		}
+	}
 }
 
 func refused(cc pb.ConfChangeV2) pb.ConfChangeV2 {
@@ -160,6 +171,9 @@ func (c *Checker) confEntry(index, term uint64) *pb.Entry {
 
 // confAppended checks a change of configuration that n is asked to write.
 func (c *Checker) confAppended(n *node, e *pb.Entry) *Violation {
+	if v := c.promoted(n, e); v != nil {
+		return v
+	}
 	prev := n.log.lastConf()
 	// The leader had applied the change before when it proposed this one, so
 	// every append with this one tells that that one is committed. Whoever holds
@@ -193,24 +207,20 @@ func (c *Checker) confAppended(n *node, e *pb.Entry) *Violation {
 }
 
 // Told is called when a Ready of node id says that it was removed, as a configuration
-// at index lacks it. No ID is used again, so a later one that has it says that the
-// node had not been added yet; nor is it removed if none had it.
+// at index lacks it. It may have come back since, but not be still to come.
 func (c *Checker) Told(id, index uint64) *Violation {
 	n := c.node(id)
 	if index > c.committed {
 		return n.violates("S11a", "is told that it was removed at %d, and %d is committed", index, c.committed)
 	}
-	for k := len(c.history) - 1; k >= 0; k-- {
-		at := c.history[k]
-		if slices.Contains(at.ids, id) {
-			return n.violates("S11a", "is told that it was removed at %d, and is a member at %d: %v", index, at.index, at.cfg)
-		}
-		if at.index <= index {
-			break
-		}
+	if at := c.confAt(index); at != nil && slices.Contains(at.ids, id) {
+		return n.violates("S11a", "is told that it was removed at %d, and is a member at %d: %v", index, at.index, at.cfg)
 	}
-	if !n.member {
+	switch first, was := c.joined[id]; {
+	case !was:
 		return n.violates("S11a", "is told that it was removed at %d, and never was a member", index)
+	case index < first:
+		return n.violates("S11a", "is told that it was removed at %d, and was added first at %d", index, first)
 	}
 	return nil
 }

@@ -59,6 +59,21 @@ func TestPruneKeepsMemoryFlat(t *testing.T) {
 	require.False(t, known)
 }
 
+// A snapshot that is written to an empty disk, and not synced, may be there after a
+// crash: what its node then starts with is not forgotten meanwhile.
+func TestPruneKeepsWhatIsOnItsWay(t *testing.T) {
+	f := newFixture(t)
+	h := f.add(4, nil)
+	for _, o := range f.hosts[:3] {
+		f.snapshot(o)
+	}
+	low, _ := f.c.bounds()
+	require.Greater(t, low, uint64(testBase))
+	f.c.node(h.id).log.reset(entryID{testBaseTerm, testBase})
+	low, _ = f.c.bounds()
+	require.EqualValues(t, testBase, low)
+}
+
 // A node that is destroyed is forgotten when no known configuration has it; what
 // it held counts until then, since its answers may still be on their way.
 func TestForget(t *testing.T) {

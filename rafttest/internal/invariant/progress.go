@@ -10,6 +10,7 @@ type leading struct {
 	matched, before []peer
 	acked           []peer // heartbeat rounds that were answered
 	round           uint64 // the last that was made
+	catchUp         catchUp
 }
 
 // peer is a value of one peer.

@@ -46,6 +46,7 @@ func (c *Checker) Tick(id uint64, electionTick int) {
 		k.undone = 0
 		return
 	}
+	c.watchCatchUp(n, electionTick)
 	k.transfer++
 	switch {
 	case n.st.Durable == n.st.LastIndex:

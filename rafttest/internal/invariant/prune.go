@@ -1,6 +1,7 @@
 package invariant
 
 import (
+	"maps"
 	"math"
 	"slices"
 )
@@ -28,6 +29,7 @@ func (c *Checker) Prune() {
 	c.segments = slices.Delete(c.segments, 0, keep)
 	c.minTerm = max(c.minTerm, term)
 	c.forgetTerms()
+	c.forgetJoined()
 	for key, r := range c.reads {
 		if r.prunes+keepReads < c.prunes {
 			delete(c.reads, key) // in whatever order
@@ -47,6 +49,11 @@ func (c *Checker) bounds() (low, term uint64) {
 			if n.rn != nil {
 				low = min(low, n.applied)
 			}
+		}
+		if last == 0 && n.rn != nil && n.log.last > 0 {
+			// A snapshot may be on its way to an empty disk, for long, and survive a
+			// crash all the same.
+			low = min(low, n.log.runs[0].start)
 		}
 		if hs.Term > 0 {
 			term = min(term, hs.Term)
@@ -79,6 +86,13 @@ func (c *Checker) forgetTerms() {
 	})
 }
 
+// forgetJoined forgets when those joined who are long gone.
+func (c *Checker) forgetJoined() {
+	maps.DeleteFunc(c.joined, func(id, _ uint64) bool {
+		return c.find(id) == nil && !slices.ContainsFunc(c.history, func(at *confAt) bool { return slices.Contains(at.ids, id) })
+	})
+}
+
 // drop removes what comes first in s and is old.
 func drop[T any](s []T, old func(*T) bool) []T {
 	n := 0
@@ -93,7 +107,7 @@ func drop[T any](s []T, old func(*T) bool) []T {
 // may start again go on to compact their logs.
 func (c *Checker) Held() int {
 	held := int(c.log.high-c.log.low) + len(c.history) + len(c.confEntries) + len(c.segments) + len(c.leaders) +
-		len(c.reads) + len(c.gone) + len(c.nodes)
+		len(c.reads) + len(c.gone) + len(c.nodes) + len(c.joined) + len(c.added)
 	for _, n := range c.nodes {
 		held += len(n.votes) + len(n.log.runs) + len(n.log.confs)
 	}
