@@ -525,6 +525,46 @@ func TestSupersedingTargetBeginsAnew(t *testing.T) {
 	require.EqualValues(t, 2, d.Leader().ID)
 }
 
+// With OnAppend a target's outcome is in effect where it is appended, and is told when it is committed: one that is lost
+// with its leader was none, and the next leader comes to its own (dissertation §4.1).
+func TestOnAppendOutcomeIsToldWhenCommitted(t *testing.T) {
+	d := newDriven(t, 3, onAppend)
+	d.Observe = func(id uint64, rd raft.Ready) {
+		if c := rd.CommittedConf; c != nil && c.LastOutcome != nil {
+			require.LessOrEqual(t, c.LastOutcome.Index, d.Node(id).BasicStatus().Commit, "node %d", id)
+		}
+	}
+	ends := func(m pb.Message) bool {
+		for _, e := range m.Entries {
+			if e.Type == pb.EntryNormal {
+				continue
+			}
+			cc, err := pb.UnmarshalConfChange(e)
+			require.NoError(t, err)
+			if mc := cc.AsV2().Membership; mc != nil && mc.Outcome != nil {
+				return true
+			}
+		}
+		return false
+	}
+	d.Drop = ends
+	l := d.Leader()
+	version := d.propose(membersOf([]uint64{1, 2, 3}, 4))
+	d.tick(5)
+	st := l.Status()
+	require.NotNil(t, st.Config.Outcome, "in effect")
+	lost := st.Config.Outcome.Index
+	require.Less(t, st.Commit, lost)
+	require.Empty(t, d.ends, "nobody is told")
+
+	d.Drop = rafttest.Cut(1)
+	ticksUntil(t, d.Cluster, 60, func() bool { return leaderBeside(d.Cluster, 1) })
+	outcome := d.untilEnded(version, 60, 2, 3)
+	require.Greater(t, outcome.Index, lost)
+	d.Drop = nil
+	require.Equal(t, outcome, d.untilEnded(version, 60, 1))
+}
+
 // While leadership is on its way nothing more is appended for a target: the next leader
 // needs the whole log (dissertation §3.10).
 func TestTargetWaitsForAHandOver(t *testing.T) {
