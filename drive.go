@@ -39,6 +39,10 @@ type drive struct {
 // what was committed (see ApplyConfChange) refuses it again.
 const maxRepeats = 3
 
+// maxHandOvers is how many are asked to take over. Proposals are refused for an election
+// timeout each time, and one who is not there to answer was not asked.
+const maxHandOvers = 2
+
 // driveTarget does what comes next towards the target that stands, if there is one and
 // nothing is in the way. ticked says that a tick has passed since the last call.
 func (r *raft) driveTarget(ticked bool) error {
@@ -208,14 +212,14 @@ func (r *raft) driveBy(cc pb.ConfChangeV2, repeated bool) error {
 }
 
 // handOverTo hands leadership to the best of ids before the change that ends this
-// node's own (dissertation §4.2.2). Each is asked once.
+// node's own (dissertation §4.2.2). Each is asked once, and not all of many.
 func (r *raft) handOverTo(ids []uint64) error {
 	l := r.leader
 	best, match := None, uint64(0)
 	for _, id := range ids {
 		i := r.conf.pos(id)
 		stops := l.peers[i].AckedRound > 0 && !r.knowsTargets(id) // it would not go on as leader
-		if slices.Contains(l.drive.handedTo, id) || !r.heard(i) || stops {
+		if len(l.drive.handedTo) >= maxHandOvers || slices.Contains(l.drive.handedTo, id) || !r.heard(i) || stops {
 			continue
 		}
 		if m := l.peers[i].Match; best == None || m > match {

@@ -794,3 +794,23 @@ func TestCheckMembershipDuringATransfer(t *testing.T) {
 	require.NoError(t, err)
 	require.ErrorIs(t, check.Err, raft.ErrUncommittedFull)
 }
+
+// However many could take over and do not, proposals are refused for no longer than two
+// election timeouts: then the leader makes the change that ends its own leadership.
+func TestHandOversAreFew(t *testing.T) {
+	bothEffects(t, func(t *testing.T, conf configure) {
+		d := newDriven(t, 7, conf)
+		l := d.Leader()
+		d.Drop = func(m pb.Message) bool { return m.Type == pb.MsgTimeoutNow }
+		version := d.propose(membersOf([]uint64{2, 3, 4, 5, 6, 7}))
+		refused := 0
+		for range 100 {
+			d.tick(1)
+			if l.BasicStatus().LeadTransferee != raft.None {
+				refused++
+			}
+		}
+		require.LessOrEqual(t, refused, 2*10)
+		require.Equal(t, pb.MembershipReached, d.ends[version].Result)
+	})
+}
