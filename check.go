@@ -149,7 +149,11 @@ func checkSnapshot(m *pb.Message) error {
 	if meta.ConfState.Index > meta.Index {
 		return corrupt("snapshot at index %d has the configuration of index %d", meta.Index, meta.ConfState.Index)
 	}
-	cfg, err := confchange.Restore(meta.ConfState)
+	cs := meta.ConfState
+	if cs.Index == 0 {
+		cs.Index = meta.Index // it is not later than that
+	}
+	cfg, err := confchange.Restore(cs)
 	if err != nil {
 		return corrupt("snapshot's configuration: %v", err)
 	}

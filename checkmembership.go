@@ -84,7 +84,9 @@ func (o Obstacle) String() string {
 // and restarts. It ends with an outcome in the configuration (ConfState.LastOutcome),
 // whose Version is the index of the entry that this proposal becomes.
 //
-// A target that stands is superseded. A refusal is a ConfChangeError, whose reason may
+// A target that stands is superseded. A follower passes the proposal on, and a network
+// that delivers messages late and more than once can set it anew, also after another: with
+// Membership.Expected it cannot. A refusal is a ConfChangeError, whose reason may
 // also be one of package confchange: ErrInvalidTarget, ErrUnexpectedVersion,
 // ErrUnsupported, ErrWouldLoseQuorum. See CheckMembership.
 func (rn *RawNode) ProposeMembership(m pb.Membership) error {
@@ -122,8 +124,13 @@ func (rn *RawNode) CheckMembership(m pb.Membership) (MembershipCheck, error) {
 	if err != nil {
 		return MembershipCheck{}, r.fail(err)
 	}
+	kind, data, err := pb.MarshalConfChange(m.Change())
+	if err != nil {
+		return MembershipCheck{}, err
+	}
 	return MembershipCheck{
-		Report: report, Version: r.conf.index, Obstacles: obstacles, Err: r.checkConfChange(m.Change()),
+		Report: report, Version: r.conf.index, Obstacles: obstacles,
+		Err: r.checkProposal([]pb.Entry{{Type: kind, Data: data}}),
 	}, nil
 }
 

@@ -31,11 +31,17 @@ type drive struct {
 	// that the leader makes the change that ends its leadership (dissertation §4.2.2).
 	handedTo []uint64
 	alone    bool
+	// beat is the tick of the last heartbeats that a majority answered.
+	beat uint64
 }
 
 // maxRepeats is how often a change without an effect is tried. A host that refuses
 // what was committed (see ApplyConfChange) refuses it again.
 const maxRepeats = 3
+
+// maxHandOvers is how many are asked to take over. Proposals are refused for an election
+// timeout each time, and one who is not there to answer was not asked.
+const maxHandOvers = 2
 
 // driveTarget does what comes next towards the target that stands, if there is one and
 // nothing is in the way. ticked says that a tick has passed since the last call.
@@ -53,6 +59,7 @@ func (r *raft) driveTarget(ticked bool) error {
 	if l.drive.version != t.Version {
 		r.endDrive()
 		l.drive.version = t.Version
+		l.drive.beat = r.confirmedRound() >> roundBits
 	}
 	if to := l.transfer.target; to != None && !slices.Contains(l.drive.handedTo, to) {
 		// Somebody else asked it. Proposals are refused meanwhile, so not once more.
@@ -114,13 +121,18 @@ func (r *raft) caughtUp(id uint64) bool {
 func (r *raft) measureCatchUp(t *pb.MembershipTarget, ticked bool) pb.MembershipOutcome {
 	l := r.leader
 	limits := progress.CatchUpLimits{ElectionTick: r.cfg.ElectionTick, MaxRounds: r.cfg.MaxCatchUpRounds, MaxTicks: r.cfg.SnapshotTicks}
+	inTouch := 0
+	if ticked {
+		inTouch = r.tickInTouch()
+	}
 	var outcome pb.MembershipOutcome
 	for i, id := range r.conf.ids {
 		p := &l.peers[i]
-		if slices.Contains(t.Added, id) && p.AckedRound > 0 && !r.knowsTargets(id) {
+		promoted := r.conf.roles[i] == roleLearner && slices.Contains(t.Voters, id)
+		if (promoted || slices.Contains(t.Added, id)) && p.AckedRound > 0 && !r.knowsTargets(id) {
 			outcome = aborted(pb.MembershipRefused, id)
 		}
-		if r.conf.roles[i] != roleLearner || !slices.Contains(t.Voters, id) {
+		if !promoted {
 			p.CatchUp = nil
 			continue
 		}
@@ -132,7 +144,7 @@ func (r *raft) measureCatchUp(t *pb.MembershipTarget, ticked bool) pb.Membership
 		if !ticked {
 			continue
 		}
-		switch p.TickCatchUp(r.log.last.index, limits) {
+		switch p.TickCatchUp(r.log.last.index, inTouch, limits) {
 		case progress.TooSlow:
 			outcome = aborted(pb.MembershipTooSlow, id)
 		case progress.NoAnswer:
@@ -140,6 +152,20 @@ func (r *raft) measureCatchUp(t *pb.MembershipTarget, ticked bool) pb.Membership
 		}
 	}
 	return outcome
+}
+
+// tickInTouch returns by how many ticks the time has advanced of which the leader knows
+// that a majority answered it. A leader that was cut off, or that was held up and gets all
+// its ticks at once, must not take that for the silence of others: so however long there
+// was no answer, one that comes stands for a heartbeat interval.
+func (r *raft) tickInTouch() int {
+	d := &r.leader.drive
+	beat, before := r.confirmedRound()>>roundBits, d.beat
+	if beat <= before {
+		return 0
+	}
+	d.beat = beat
+	return int(min(beat-before, uint64(r.cfg.HeartbeatTick)))
 }
 
 func aborted(why pb.MembershipReason, node uint64) pb.MembershipOutcome {
@@ -186,13 +212,14 @@ func (r *raft) driveBy(cc pb.ConfChangeV2, repeated bool) error {
 }
 
 // handOverTo hands leadership to the best of ids before the change that ends this
-// node's own (dissertation §4.2.2). Each is asked once.
+// node's own (dissertation §4.2.2). Each is asked once, and not all of many.
 func (r *raft) handOverTo(ids []uint64) error {
 	l := r.leader
 	best, match := None, uint64(0)
 	for _, id := range ids {
 		i := r.conf.pos(id)
-		if slices.Contains(l.drive.handedTo, id) || !r.heard(i) {
+		stops := l.peers[i].AckedRound > 0 && !r.knowsTargets(id) // it would not go on as leader
+		if len(l.drive.handedTo) >= maxHandOvers || slices.Contains(l.drive.handedTo, id) || !r.heard(i) || stops {
 			continue
 		}
 		if m := l.peers[i].Match; best == None || m > match {
@@ -209,18 +236,13 @@ func (r *raft) handOverTo(ids []uint64) error {
 	return r.startTransfer(best)
 }
 
-// heard reports whether the leader has heard from member i within an election timeout.
-// One that had no chance to answer yet has the benefit of the doubt.
+// heard reports whether member i has answered heartbeats of less than an election timeout
+// before the last ones. (The time since these does not count: a leader that was held up
+// has sent none.) One that had no chance to answer yet has the benefit of the doubt.
 func (r *raft) heard(i int) bool {
 	l := r.leader
 	p := &l.peers[i]
-	if i == l.self {
-		return true
-	}
-	if p.AckedRound == 0 {
-		return p.Active || l.ticks < uint64(r.cfg.ElectionTick)
-	}
-	return r.silent(i) < uint64(r.cfg.ElectionTick)
+	return i == l.self || l.round>>roundBits-max(p.AckedRound, p.Since)>>roundBits < uint64(r.cfg.ElectionTick)
 }
 
 // silent returns for how many ticks the leader has not heard from member i, or for how

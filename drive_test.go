@@ -525,6 +525,46 @@ func TestSupersedingTargetBeginsAnew(t *testing.T) {
 	require.EqualValues(t, 2, d.Leader().ID)
 }
 
+// With OnAppend a target's outcome is in effect where it is appended, and is told when it is committed: one that is lost
+// with its leader was none, and the next leader comes to its own (dissertation §4.1).
+func TestOnAppendOutcomeIsToldWhenCommitted(t *testing.T) {
+	d := newDriven(t, 3, onAppend)
+	d.Observe = func(id uint64, rd raft.Ready) {
+		if c := rd.CommittedConf; c != nil && c.LastOutcome != nil {
+			require.LessOrEqual(t, c.LastOutcome.Index, d.Node(id).BasicStatus().Commit, "node %d", id)
+		}
+	}
+	ends := func(m pb.Message) bool {
+		for _, e := range m.Entries {
+			if e.Type == pb.EntryNormal {
+				continue
+			}
+			cc, err := pb.UnmarshalConfChange(e)
+			require.NoError(t, err)
+			if mc := cc.AsV2().Membership; mc != nil && mc.Outcome != nil {
+				return true
+			}
+		}
+		return false
+	}
+	d.Drop = ends
+	l := d.Leader()
+	version := d.propose(membersOf([]uint64{1, 2, 3}, 4))
+	d.tick(5)
+	st := l.Status()
+	require.NotNil(t, st.Config.Outcome, "in effect")
+	lost := st.Config.Outcome.Index
+	require.Less(t, st.Commit, lost)
+	require.Empty(t, d.ends, "nobody is told")
+
+	d.Drop = rafttest.Cut(1)
+	ticksUntil(t, d.Cluster, 60, func() bool { return leaderBeside(d.Cluster, 1) })
+	outcome := d.untilEnded(version, 60, 2, 3)
+	require.Greater(t, outcome.Index, lost)
+	d.Drop = nil
+	require.Equal(t, outcome, d.untilEnded(version, 60, 1))
+}
+
 // While leadership is on its way nothing more is appended for a target: the next leader
 // needs the whole log (dissertation §3.10).
 func TestTargetWaitsForAHandOver(t *testing.T) {
@@ -730,4 +770,47 @@ func TestTargetNeedsMembersThatKnowOfThem(t *testing.T) {
 	run(10)
 	st = l.Status()
 	require.Equal(t, pb.MembershipReached, st.Config.Outcome.Result)
+}
+
+// CheckMembership says what ProposeMembership would: also what refuses every proposal.
+func TestCheckMembershipDuringATransfer(t *testing.T) {
+	d := newDriven(t, 3, nil)
+	d.Tick(2)
+	l := d.Leader()
+	m := membersOf([]uint64{1, 2})
+	d.Drop = func(m pb.Message) bool { return m.Type == pb.MsgTimeoutNow }
+	require.NoError(t, l.TransferLeader(2))
+	require.ErrorIs(t, l.ProposeMembership(m), raft.ErrTransferring)
+	check, err := l.CheckMembership(m)
+	require.NoError(t, err)
+	require.ErrorIs(t, check.Err, raft.ErrTransferring)
+
+	d = newDriven(t, 3, func(c *raft.Config) { c.MaxUncommittedSize = 10 })
+	d.Tick(2)
+	l = d.Leader()
+	require.NoError(t, l.Propose(make([]byte, 20)))
+	require.ErrorIs(t, l.ProposeMembership(m), raft.ErrUncommittedFull)
+	check, err = l.CheckMembership(m)
+	require.NoError(t, err)
+	require.ErrorIs(t, check.Err, raft.ErrUncommittedFull)
+}
+
+// However many could take over and do not, proposals are refused for no longer than two
+// election timeouts: then the leader makes the change that ends its own leadership.
+func TestHandOversAreFew(t *testing.T) {
+	bothEffects(t, func(t *testing.T, conf configure) {
+		d := newDriven(t, 7, conf)
+		l := d.Leader()
+		d.Drop = func(m pb.Message) bool { return m.Type == pb.MsgTimeoutNow }
+		version := d.propose(membersOf([]uint64{2, 3, 4, 5, 6, 7}))
+		refused := 0
+		for range 100 {
+			d.tick(1)
+			if l.BasicStatus().LeadTransferee != raft.None {
+				refused++
+			}
+		}
+		require.LessOrEqual(t, refused, 2*10)
+		require.Equal(t, pb.MembershipReached, d.ends[version].Result)
+	})
 }

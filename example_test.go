@@ -2,6 +2,7 @@ package raft_test
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/quorate-raft/raft"
 	pb "github.com/quorate-raft/raft/raftpb"
@@ -74,6 +75,63 @@ func ExampleRawNode() {
 	do(node.Propose([]byte("hello")))
 	fmt.Println(node.BasicStatus().RaftState, string(machine.value))
 	// Output: StateLeader hello
+}
+
+// swap asks for the present members, with one server in the place of another.
+func swap(node *raft.RawNode, old uint64, replacement pb.Member) pb.Membership {
+	status := node.Status()
+	m := pb.MembershipOf(status.Config.ConfState())
+	m.Voters = slices.DeleteFunc(m.Voters, func(v pb.Member) bool { return v.ID == old })
+	m.Voters = append(m.Voters, replacement)
+	m.Expected = &status.ConfigIndex // refused if somebody else has changed the members since
+	return m
+}
+
+// look says what is ahead, before anything is proposed.
+func look(node *raft.RawNode, m pb.Membership) error {
+	check, err := node.CheckMembership(m) // the leader's word
+	if err != nil {
+		return err
+	}
+	for _, s := range check.Steps {
+		fmt.Println(s.Step)
+	}
+	fmt.Println(check.During.Failures, "of the voters may fail meanwhile")
+	for _, o := range check.Obstacles {
+		fmt.Println("but", o)
+	}
+	return check.Err // with what the proposal would be refused
+}
+
+// One server takes the place of another, here in a group of one. The leader does the rest.
+func ExampleRawNode_ProposeMembership() {
+	storage, machine := raft.NewMemoryStorage(), &stateMachine{}
+	node, err := raft.NewRawNode(&raft.Config{ID: 1, Storage: storage})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	do := func(err error) {
+		if err == nil {
+			err = step(node, storage, transport{}, machine)
+		}
+		if err != nil {
+			fmt.Println(err)
+		}
+	}
+	do(node.Bootstrap([]raft.Peer{{ID: 1}}))
+	do(node.Campaign())
+	m := swap(node, 1, pb.Member{ID: 2, Context: []byte("10.0.0.2:7000")})
+	do(look(node, m))
+	do(node.ProposeMembership(m))
+	fmt.Println("now:", node.Status().MembershipStep)
+	// Output:
+	// add learner (2): "l2"
+	// catch up (2)
+	// change voters (2): "v2"
+	// change voters (1): "r1"
+	// 0 of the voters may fail meanwhile
+	// now: catch up (2)
 }
 
 // Explain answers in plain words what an operator asks at night.

@@ -55,7 +55,7 @@ var importTable = map[string]importLayer{
 	"rafttest/bugs/hunt":          {packages: []string{"rafttest/bugs"}},
 	"rafttest/lincheck":           {packages: []string{".", "rafttest"}, modules: []string{porcupineModule, testifyModule}},
 	"cmd/raftsim":                 {packages: []string{".", "rafttest", "rafttest/sim", "rafttest/spacetime", "rafttest/trace"}},
-	"docs/figures":                {packages: []string{".", "rafttest", "rafttest/bugs", "rafttest/spacetime", "rafttest/trace"}},
+	"docs/figures":                {packages: []string{".", "progress", "rafttest", "rafttest/bugs", "rafttest/spacetime", "rafttest/trace"}},
 	"examples/memory":             {packages: []string{"."}},
 	"replica":                     {packages: []string{"."}},
 	"repair":                      {packages: []string{".", "replica"}},

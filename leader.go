@@ -62,6 +62,7 @@ func (r *raft) newPeer(l *leaderState) progress.Progress {
 		Next:     r.log.last.index + 1,
 		ProbeDue: true,
 		Session:  l.sessions,
+		Since:    l.round,
 		Window:   progress.NewWindow(r.cfg.MaxInflightMsgs, r.cfg.MaxInflightBytes),
 	}
 }
@@ -87,6 +88,22 @@ func (r *raft) leaderProp(m *pb.Message) error { return r.tellRefused(m, r.propo
 
 // propose handles proposals, local or forwarded (Raft §5.3).
 func (r *raft) propose(ents []pb.Entry) error {
+	if err := r.checkProposal(ents); err != nil {
+		return err
+	}
+	if len(ents) == 1 {
+		return r.appendOne(ents[0])
+	}
+	// The caller's array is not ours to number.
+	own := make([]pb.Entry, len(ents))
+	for i := range ents {
+		own[i] = pb.Entry{Type: ents[i].Type, Term: r.term, Index: r.log.last.index + 1 + uint64(i), Data: ents[i].Data}
+	}
+	return r.appendOwn(own)
+}
+
+// checkProposal says why ents cannot be proposed now.
+func (r *raft) checkProposal(ents []pb.Entry) error {
 	l := r.leader
 	switch {
 	case len(ents) == 0:
@@ -108,18 +125,7 @@ func (r *raft) propose(ents []pb.Entry) error {
 	if size > 0 && l.uncommitted > 0 && size > r.cfg.MaxUncommittedSize-min(l.uncommitted, r.cfg.MaxUncommittedSize) {
 		return ErrUncommittedFull
 	}
-	if err := r.checkConfProposal(ents); err != nil {
-		return err
-	}
-	if len(ents) == 1 {
-		return r.appendOne(ents[0])
-	}
-	// The caller's array is not ours to number.
-	own := make([]pb.Entry, len(ents))
-	for i := range ents {
-		own[i] = pb.Entry{Type: ents[i].Type, Term: r.term, Index: r.log.last.index + 1 + uint64(i), Data: ents[i].Data}
-	}
-	return r.appendOwn(own)
+	return r.checkConfProposal(ents)
 }
 
 // appendOne appends an entry of the leader's own.

@@ -406,3 +406,17 @@ func TestSnapshotSaysWhoseConfigurationItHas(t *testing.T) {
 		require.Equal(t, want, s.Status().ConfigIndex)
 	}
 }
+
+// A snapshot whose configuration speaks of entries after it was made by nobody.
+func TestSnapshotWithATargetOfTheFuture(t *testing.T) {
+	for _, cs := range []pb.ConfState{
+		{Voters: []uint64{1, 2}, Index: 7, Target: &pb.MembershipTarget{Version: 1 << 63, Voters: []uint64{1}}},
+		{Voters: []uint64{1, 2}, Index: 7, LastOutcome: &pb.MembershipOutcome{Version: 3, Result: pb.MembershipReached, Index: 1 << 63}},
+	} {
+		s := newSolo(t, nil, 1, 2)
+		s.refuses(pb.Message{
+			Type: pb.MsgSnap, From: 2, To: 1, Term: 5,
+			Snapshot: &pb.Snapshot{Metadata: pb.SnapshotMetadata{Index: 9, Term: 5, ConfState: cs}},
+		}, raft.ErrCorruptMessage)
+	}
+}

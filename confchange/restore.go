@@ -2,6 +2,7 @@ package confchange
 
 import (
 	"cmp"
+	"fmt"
 	"slices"
 
 	"github.com/quorate-raft/raft/quorum"
@@ -13,7 +14,8 @@ import (
 // and of its target may come in any order.
 // An empty cs gives the zero Config. What fails [Config.Check], such as an ID
 // that is repeated or in two sets that exclude each other, is an error that
-// wraps [ErrInvalidConfig].
+// wraps [ErrInvalidConfig], and so is a target that was set or ended by an entry
+// after that of cs, if cs names its own: no later change of a target could count.
 func Restore(cs raftpb.ConfState) (Config, error) {
 	c := Config{
 		Voters:       quorum.JointConfig{sorted(cs.Voters), sorted(cs.VotersOutgoing)},
@@ -27,6 +29,9 @@ func Restore(cs raftpb.ConfState) (Config, error) {
 	}
 	if err := c.Check(); err != nil {
 		return Config{}, err
+	}
+	if newest := c.newestIndex(); cs.Index != 0 && newest > cs.Index {
+		return Config{}, fmt.Errorf("%w: configuration of entry %d with a target that entry %d set or ended", ErrInvalidConfig, cs.Index, newest)
 	}
 	return c, nil
 }

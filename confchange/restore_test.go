@@ -92,3 +92,22 @@ func TestRestoreRandom(t *testing.T) {
 	}
 	require.Greater(t, valid, 100)
 }
+
+// What set or ended a target was no later than the entry that made the configuration.
+func TestRestoreTargetOfTheFuture(t *testing.T) {
+	cs := raftpb.ConfState{Voters: []uint64{1}, Index: 7, Target: &raftpb.MembershipTarget{Version: 7, Voters: []uint64{1}}}
+	_, err := Restore(cs)
+	require.NoError(t, err)
+	cs.Target.Version = 8
+	_, err = Restore(cs)
+	require.ErrorIs(t, err, ErrInvalidConfig)
+	cs.Index = 0 // unknown
+	_, err = Restore(cs)
+	require.NoError(t, err)
+	cs = raftpb.ConfState{
+		Voters: []uint64{1}, Index: 7,
+		LastOutcome: &raftpb.MembershipOutcome{Version: 3, Result: raftpb.MembershipReached, Index: 8},
+	}
+	_, err = Restore(cs)
+	require.ErrorIs(t, err, ErrInvalidConfig)
+}

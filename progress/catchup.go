@@ -18,13 +18,16 @@ type CatchUp struct {
 	// Ticks is how long the round has lasted; LastTicks how long the one before
 	// it did, 0 if there was none.
 	Ticks, LastTicks int
-	// Idle is for how many ticks the server has not got further.
+	// Idle is for how many ticks the server has not got further while the leader was in
+	// touch with the group.
 	Idle int
-	// CaughtUp says that the last round to end was shorter than an election timeout.
+	// CaughtUp says that the last round to end was shorter than an election timeout, and
+	// that the one since is, too.
 	CaughtUp bool
 
 	match, answered uint64 // as of the last tick
 	since           uint64 // the leader's last round of heartbeats before the first round
+	installing      bool   // the host said that a snapshot got there; the server does not yet
 }
 
 // CatchUpLimits are what a server is measured by.
@@ -58,18 +61,22 @@ func (p *Progress) BeginCatchUp(last, beat uint64) {
 	p.CatchUp = &CatchUp{Round: 1, Target: last, match: p.Match, answered: p.AckedRound, since: beat}
 }
 
-// TickCatchUp advances the measurement, which was begun, by a tick.
+// TickCatchUp advances the measurement, which was begun, by a tick. inTouch is by how
+// many ticks the time has advanced of which the leader knows that it was in touch with
+// the group: while it is not, a server's silence says nothing about the server.
 //
 // A server gets further when it acknowledges entries. While it needs none, and while
-// it waits for a snapshot, for which it acknowledges nothing, it is enough that it
-// answers heartbeats.
-func (p *Progress) TickCatchUp(last uint64, limits CatchUpLimits) CatchUpResult {
+// it waits for a snapshot or installs it, for which it acknowledges nothing, it is enough
+// that it answers heartbeats.
+func (p *Progress) TickCatchUp(last uint64, inTouch int, limits CatchUpLimits) CatchUpResult {
 	c := p.CatchUp
 	c.Ticks++
-	c.Idle++
-	answered := p.AckedRound > c.answered
-	needsNone := p.Match >= c.Target || p.State == Snapshot || p.NeedsSnapshot
-	if p.Match > c.match || (answered && needsNone) {
+	c.Idle += inTouch
+	if p.Match > c.match {
+		c.Idle, c.installing = 0, false
+	}
+	needsNone := p.Match >= c.Target || p.State == Snapshot || p.NeedsSnapshot || c.installing
+	if p.AckedRound > c.answered && needsNone {
 		c.Idle = 0
 	}
 	c.match, c.answered = p.Match, p.AckedRound
@@ -77,6 +84,9 @@ func (p *Progress) TickCatchUp(last uint64, limits CatchUpLimits) CatchUpResult 
 	// still there.
 	if p.Match >= c.Target && p.AckedRound > c.since {
 		c.end(last, limits.ElectionTick)
+	}
+	if c.Ticks >= limits.ElectionTick {
+		c.CaughtUp = false // it has fallen behind since
 	}
 	switch {
 	case c.Round > limits.MaxRounds, c.Ticks >= limits.MaxTicks:

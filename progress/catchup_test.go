@@ -31,7 +31,7 @@ func (s *server) run(t *testing.T, limit int) (CatchUpResult, int) {
 			s.AckedRound = uint64(8 + n)
 			s.Match = min(s.last, s.Match+s.speed)
 		}
-		if result := s.TickCatchUp(s.last, catchUpLimits); result != CatchingUp {
+		if result := s.TickCatchUp(s.last, 1, catchUpLimits); result != CatchingUp {
 			return result, n
 		}
 		s.last += s.load
@@ -103,7 +103,7 @@ func TestCatchUpNoAnswer(t *testing.T) {
 	s.mute = true
 	result = CaughtUp
 	for n := 0; n < 5 && result == CaughtUp; n++ {
-		result = s.TickCatchUp(s.last, catchUpLimits)
+		result = s.TickCatchUp(s.last, 1, catchUpLimits)
 	}
 	require.Equal(t, NoAnswer, result)
 }
@@ -146,11 +146,65 @@ func TestCatchUpFallsBehindAgain(t *testing.T) {
 	for n := range 100 {
 		s.AckedRound++
 		s.Match = min(s.last, s.Match+s.speed)
-		if result = s.TickCatchUp(s.last, catchUpLimits); result == TooSlow {
+		if result = s.TickCatchUp(s.last, 1, catchUpLimits); result == TooSlow {
 			require.Greater(t, n, 10)
 			break
 		}
 		s.last += s.load
 	}
 	require.Equal(t, TooSlow, result, "it falls behind for good")
+}
+
+// One that has caught up and needs longer than an election timeout for a later round cannot vote until it keeps up again: rounds
+// before the last do not count (dissertation §4.2.1).
+func TestCatchUpIsForTheLastRound(t *testing.T) {
+	s := newServer(10, 10, 0)
+	result, _ := s.run(t, 10)
+	require.Equal(t, CaughtUp, result)
+	s.last, s.speed = 30, 3
+	for n := range 8 {
+		s.AckedRound++
+		s.Match = min(s.last, s.Match+s.speed)
+		result = s.TickCatchUp(s.last, 1, catchUpLimits)
+		if n >= 5 && n < 7 {
+			require.Equal(t, CatchingUp, result, "%d: %v", n, s.CatchUp)
+		}
+	}
+	s.speed = 100
+	result, _ = s.run(t, 10)
+	require.Equal(t, CaughtUp, result)
+}
+
+// While the leader is out of touch with its group nobody is given up.
+func TestCatchUpWithoutTouch(t *testing.T) {
+	s := newServer(100, 10, 0)
+	for range 30 {
+		require.Equal(t, CatchingUp, s.TickCatchUp(s.last, 0, catchUpLimits))
+	}
+	for range 4 {
+		require.Equal(t, CatchingUp, s.TickCatchUp(s.last, 1, catchUpLimits))
+	}
+	require.Equal(t, NoAnswer, s.TickCatchUp(s.last, 1, catchUpLimits))
+}
+
+// A server that installs the snapshot, which the host has reported, acknowledges nothing meanwhile.
+func TestCatchUpInstallsASnapshot(t *testing.T) {
+	for _, arrived := range []bool{true, false} {
+		s := newServer(100, 0, 0)
+		s.SentSnapshot(90)
+		s.SnapshotDone(arrived)
+		want := NoAnswer
+		if arrived {
+			want = CatchingUp
+		}
+		result, _ := s.run(t, 20)
+		require.Equal(t, want, result)
+		if !arrived {
+			continue
+		}
+		s.Match = 90
+		result, ticks := s.run(t, 20)
+		require.Equal(t, NoAnswer, result, "entries are missing again")
+		require.Equal(t, 6, ticks)
+	}
 }

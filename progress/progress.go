@@ -88,8 +88,8 @@ type Progress struct {
 	// before it was removed and added again, are told apart.
 	Session uint64
 	// AckedRound is the highest heartbeat round of this leader that the peer
-	// answered.
-	AckedRound uint64
+	// answered; Since is the last one of before the peer was there to answer.
+	AckedRound, Since uint64
 	// LeaseTicks is for how many ticks the peer promised to refuse votes
 	// after it hears from its leader; 0 means that it promised nothing.
 	LeaseTicks uint64
@@ -263,6 +263,9 @@ func (p *Progress) SnapshotDone(ok bool) {
 	}
 	if !ok {
 		p.PendingSnapshot = 0
+	}
+	if p.CatchUp != nil {
+		p.CatchUp.installing = ok
 	}
 	p.ToProbe()
 	p.Waiting = true

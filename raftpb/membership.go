@@ -125,7 +125,8 @@ type Membership struct {
 	// Expected, unless nil, is the ConfState.Index that the proposer took the present configuration to have: if it is another
 	// when the leader takes the proposal, the membership is not set.
 	Expected *uint64
-	// Force sets the membership although so many of its voters are not heard from that they would lose their quorum.
+	// Force sets the membership although so many of its voters are not heard from that they would lose their quorum, and although
+	// members that stay and are not heard from have not said to this leader that they know of targets.
 	Force bool
 }
 

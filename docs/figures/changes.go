@@ -215,4 +215,8 @@ var figures = []figure{
 	{name: "sole-holder", title: "OnAppend: the only holder of its own removal has to lead", play: soleHolder},
 	{name: "rollback", title: "OnAppend: an uncommitted configuration is undone", play: rollback},
 	{name: "former-life", title: "An answer of a former life is refused", play: formerLife},
+	{name: "target", title: "A target, from the proposal to the outcome", play: aTarget},
+	{name: "target-leader", title: "A leader that is none of the target hands over before it goes", play: leaderGoesLast},
+	{name: "target-crash", title: "The next leader goes on with the target", play: leaderIsLost},
+	{name: "target-dead", title: "A server that does not answer is given up", play: deadServer},
 }

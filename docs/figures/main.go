@@ -72,7 +72,7 @@ func run(root, one string, check bool, stdout io.Writer) error {
 
 func (f figure) draw(w io.Writer) error {
 	s := f.play()
-	return spacetime.WriteSVG(w, spacetime.Figure{Title: f.title, Notes: s.notes, Events: s.events})
+	return spacetime.WriteSVG(w, spacetime.Figure{Title: f.title, Notes: s.notes, Events: s.events, HideCommits: s.hideCommits})
 }
 
 // bytes returns the figure, made with its bug.

@@ -21,6 +21,8 @@ type stage struct {
 	lose, hold func(pb.Message) bool
 	// hide is asked which messages are not drawn.
 	hide func(pb.Message) bool
+	// hideCommits says that commit indexes are not drawn.
+	hideCommits bool
 
 	events []trace.Event
 	notes  []spacetime.Note
@@ -140,13 +142,15 @@ func changing(what string) func(m *rafttest.Member) error {
 func (s *stage) campaign(id uint64, text string) { s.do(id, text, (*rafttest.Member).Campaign) }
 
 // ticks lets time pass for one node, in a step.
-func (s *stage) ticks(id uint64, n int, text string) {
-	s.do(id, text, func(m *rafttest.Member) error {
+func (s *stage) ticks(id uint64, n int, text string) { s.do(id, text, ticking(n)) }
+
+func ticking(n int) func(m *rafttest.Member) error {
+	return func(m *rafttest.Member) error {
 		for range n {
 			m.RawNode.Tick()
 		}
 		return nil
-	})
+	}
 }
 
 func (s *stage) crash(id uint64, text string) {

@@ -15,10 +15,10 @@ import (
 // downwards, an arrow for each message, and notes beside them.
 //
 // Drawn are messages (kinds Send, Deliver and Drop), Role, Commit, Conf, Start,
-// Crash, Cut and Violation. What happens in one step is at one height. The first
-// step is the beginning: its events are the state in which the nodes are found,
-// of which commit indexes are not drawn. A message that neither arrives nor gets lost is not
-// drawn.
+// Crash, Cut and Violation. A configuration says which target it has, and how one
+// ended. What happens in one step is at one height. The first step is the
+// beginning: its events are the state in which the nodes are found, of which commit
+// indexes are not drawn. A message that neither arrives nor gets lost is not drawn.
 type Figure struct {
 	// Title says what is to be seen, to those who cannot see it too.
 	Title string
@@ -26,6 +26,8 @@ type Figure struct {
 	Notes []Note
 	// Events are in the order in which they happened, as in a Run.
 	Events []trace.Event
+	// HideCommits leaves commit indexes out, where a figure is not about them.
+	HideCommits bool
 }
 
 // Note explains what happens in a step. Its number stands at the node's lane, if
@@ -64,6 +66,7 @@ func WriteSVG(w io.Writer, f Figure) error {
 type drawing struct {
 	title string
 	notes []note
+	quiet bool   // about commit indexes
 	slots []slot // steps with anything to draw, in their order
 	lanes []lane // by ID
 	// flights are in the order of their beginnings.
@@ -90,6 +93,8 @@ type lane struct {
 	spans  []span
 	rows   []row
 	commit uint64
+	conf   string // the last one that is drawn
+	target string // what is drawn of the last target
 }
 
 // span is a time in one role, from slot to slot.
@@ -101,7 +106,7 @@ type span struct {
 // row is a line of text beside a lane.
 type row struct {
 	slot, line int
-	kind       string // "role", "commit", "conf", "open" (a configuration that is not committed), "start", "crash", "cut", "refuse"
+	kind       string // "role", "commit", "conf", "open" (a configuration that is not committed), "start", "crash", "cut", "refuse", "target"
 	text       string
 	index      uint64
 }
@@ -135,7 +140,7 @@ type note struct {
 }
 
 func newDrawing(f Figure) *drawing {
-	d := &drawing{title: f.Title, uses: map[string]bool{}}
+	d := &drawing{title: f.Title, quiet: f.HideCommits, uses: map[string]bool{}}
 	ids := map[uint64]bool{}
 	steps := map[uint64]bool{}
 	arrived := map[uint64]bool{}
@@ -225,14 +230,11 @@ func (d *drawing) read(events []trace.Event) {
 			d.readRole(s, at, e)
 		case trace.Commit:
 			d.lanes[at].commit = max(d.lanes[at].commit, e.Index)
-			if s > 0 && !d.starts(s, at) {
+			if s > 0 && !d.quiet && !d.starts(s, at) {
 				d.replaceRow(s, at, "commit", fmt.Sprintf("committed %d", e.Index), e.Index)
 			}
 		case trace.Conf:
-			text := confText(e.Text)
-			d.replaceRow(s, at, "conf", text, e.Index)
-			d.uses["learners"] = d.uses["learners"] || strings.Contains(text, "(")
-			d.uses["joint"] = d.uses["joint"] || strings.Contains(text, "|")
+			d.readConf(s, at, e)
 		case trace.Start:
 			if n := len(d.lanes[at].spans); n > 0 || s > 0 {
 				d.addRow(s, at, "start", map[bool]string{true: "restarts", false: "starts"}[n > 0])
@@ -257,6 +259,21 @@ func (d *drawing) read(events []trace.Event) {
 		d.uses[map[bool]string{true: "lost", false: "message"}[d.flights[i].lost]] = true
 		d.uses[d.flights[i].family] = true
 	}
+}
+
+// readConf draws who the members are, if that is new in the lane, and what has become of a target.
+func (d *drawing) readConf(s, at int, e *trace.Event) {
+	l := &d.lanes[at]
+	members, target := confText(e.Text), targetText(e.Text)
+	if members != l.conf || target == l.target {
+		d.replaceRow(s, at, "conf", members, e.Index)
+		d.uses["learners"] = d.uses["learners"] || strings.Contains(members, "(")
+		d.uses["joint"] = d.uses["joint"] || strings.Contains(members, "|")
+	}
+	if target != l.target && target != "" {
+		d.replaceRow(s, at, "target", target, e.Index)
+	}
+	l.conf, l.target = members, target
 }
 
 func (d *drawing) readRole(s, at int, e *trace.Event) {

@@ -69,6 +69,32 @@ func TestSVGSaysWhatHappened(t *testing.T) {
 	require.NotContains(t, text, ">committed 2<", "what it began with")
 }
 
+// Of a configuration with a target it says what the target is, until it ends and how; who the members are only when that is new.
+func TestSVGSaysWhatBecomesOfATarget(t *testing.T) {
+	conf := func(step uint64, text string) trace.Event {
+		return trace.Event{Step: step, Kind: trace.Conf, Node: 1, Index: step, Text: text}
+	}
+	f := Figure{Title: "target", HideCommits: true, Events: []trace.Event{
+		{Step: 1, Kind: trace.Start, Node: 1}, conf(1, "voters=(1 2)"),
+		{Step: 2, Kind: trace.Commit, Node: 1, Index: 7},
+		conf(2, "voters=(1 2) target@7=(1 3) target_learners=(2)"),
+		conf(3, "voters=(1 2) learners=(3) target@7=(1 3) target_learners=(2)"),
+		conf(4, "voters=(1 3) learners=(2) target@7=(1 3) target_learners=(2)"),
+		conf(5, "voters=(1 3) learners=(2) outcome@7=MembershipReached"),
+		conf(6, "voters=(1 3) learners=(2) target@9=(4) outcome@7=MembershipReached"),
+		conf(7, "voters=(1 3) learners=(2) outcome@9=MembershipAborted(MembershipTooSlow,4)"),
+	}}
+	rows := regexp.MustCompile(`class="(?:row|pill)"[^>]*>([^<]*)<`).FindAllStringSubmatch(svg(t, f), -1)
+	var said []string
+	for _, row := range rows {
+		said = append(said, row[1])
+	}
+	require.Equal(t, []string{
+		"1 2", "target: 1 3 (2)", "1 2 (3)", "1 3 (2)", "reached", "target: 4", "given up",
+	}, said[:7])
+	require.NotContains(t, svg(t, f), "committed 7", "it hides commit indexes")
+}
+
 // It is well-formed, needs nothing from elsewhere, and is no wider than a page.
 func TestSVGStandsAlone(t *testing.T) {
 	text := svg(t, someFigure)

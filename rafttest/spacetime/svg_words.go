@@ -1,6 +1,7 @@
 package spacetime
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 
@@ -86,6 +87,28 @@ func confText(text string) string {
 		return text
 	}
 	return strings.Join(parts, " ")
+}
+
+// targetText says of the text of a configuration which target stands in it, or how the last one ended; "" if there was
+// none: "target: 1 2 (3)", "reached", "given up".
+func targetText(text string) string {
+	target, outcome := "", ""
+	for _, field := range splitFields(text) {
+		name, value, _ := strings.Cut(field, "=")
+		name, _, _ = strings.Cut(name, "@")
+		switch {
+		case name == "target":
+			target = "target: " + strings.Trim(value, "()")
+		case name == "target_learners":
+			target += " " + value
+		case name != "outcome":
+		case strings.HasPrefix(value, "MembershipReached"):
+			outcome = "reached"
+		case strings.HasPrefix(value, "MembershipAborted"):
+			outcome = "given up"
+		}
+	}
+	return cmp.Or(target, outcome)
 }
 
 // splitFields splits at spaces outside of parentheses.
