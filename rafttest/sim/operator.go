@@ -95,7 +95,10 @@ func (p *memberPlan) single() {
 		p.added = append(p.added, next)
 	case 2, 3: // promote
 		if len(learners) > 0 {
-			p.add(pb.ConfChangeAddNode, learners[p.r.below(len(learners))])
+			// A target may have added one that is not there.
+			if id := learners[p.r.below(len(learners))]; p.s.byID(id) != nil {
+				p.add(pb.ConfChangeAddNode, id)
+			}
 		}
 	case 4: // demote
 		if len(voters) > 1 {

@@ -263,6 +263,11 @@ func (p *targetPlan) propose(n *node) string {
 		}
 	}
 	target := p.m.Target()
+	for _, id := range append(slices.Clone(target.Voters), target.Learners...) {
+		if o := s.byID(id); o != nil && err == nil {
+			o.handedOver = false // it said that they can do without it, before it was asked back
+		}
+	}
 	return asked(fmt.Sprintf("%d is asked for target %v, learners %v", n.id, target.Voters, target.Learners), err)
 }
 

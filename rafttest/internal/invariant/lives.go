@@ -132,6 +132,11 @@ func (c *Checker) startConf(n *node, st *raft.Status) *Violation {
 		n.conf = noConf // it joins
 		return nil
 	}
+	if from := max(st.ConfigIndex, n.startApplied); from < c.history[0].index {
+		// An old snapshot reached an empty disk late; what was so then is forgotten.
+		n.conf = newConfAt(st.ConfigIndex, st.Config)
+		return nil
+	}
 	at := c.confAt(max(st.ConfigIndex, n.startApplied))
 	if at == nil || st.ConfigIndex > c.committed {
 		return n.violates("S11a", "starts with configuration %v of entry %d and applied %d, C is known from %d to %d",
