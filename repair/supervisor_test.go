@@ -332,3 +332,30 @@ func TestRun(t *testing.T) {
 	require.Equal(t, time.Hour, s.Status().Policy.After)
 	require.Equal(t, Paused, s.Status().Decision.Kind)
 }
+
+// The ID of a voter that was replaced is not used again, though it is among the spares: the
+// server may have forgotten its votes. As a learner that somebody else added it is one.
+func TestRemovedVoterIsNoSpare(t *testing.T) {
+	w := newWorld(t, 1, 2, 3)
+	s := w.supervisor(Policy{Spares: []pb.Member{{ID: 3}, {ID: 4}}})
+	require.Equal(t, Healthy, w.run(time.Minute, s).Kind)
+	w.down[3] = true
+	w.run(2*time.Minute, s)
+	require.Equal(t, []string{"[1 2 4]"}, w.proposals)
+	w.down[3], w.down[2] = false, true
+	require.Equal(t, NoSpare, w.run(time.Hour, s).Kind)
+	w.conf.Learners = []uint64{3}
+	w.run(time.Second, s)
+	require.Equal(t, []uint64{1, 4, 3}, w.conf.Voters)
+}
+
+// What is paused while it waits to be confirmed as the leader does nothing.
+func TestPauseMeanwhile(t *testing.T) {
+	w := newWorld(t, 1, 2, 3)
+	s := w.supervisor(Policy{})
+	w.down[3] = true
+	w.run(60*time.Second, s)
+	w.confirm = func() error { s.SetPaused(true); return nil }
+	require.Equal(t, Paused, s.Step(t.Context()).Kind)
+	require.Empty(t, w.proposals)
+}
