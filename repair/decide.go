@@ -26,9 +26,11 @@ type View struct {
 	ElectionTimeout time.Duration
 
 	// Rests has the spares that failed, and from when on they may be tried again. Not
-	// before NotBefore is anything tried. The supervisor keeps both.
+	// before NotBefore is anything tried. Left are those who were voters and are no
+	// members any more. The supervisor keeps all three.
 	Rests     map[uint64]time.Time
 	NotBefore time.Time
+	Left      map[uint64]bool
 }
 
 // Kind says what a Decision is.
@@ -117,7 +119,7 @@ func (d Decision) sentence() string {
 	case Healthy:
 		return "all voters are heard from"
 	case Waiting:
-		return silent + ", which is not long enough"
+		return silent + ": it is not replaced"
 	case TooFew:
 		return fmt.Sprintf("%s, but only %d voters are heard from, where %d have to be", silent, d.Heard, d.Need)
 	case CoolingDown:
@@ -198,6 +200,7 @@ func (v *View) spare(p Policy, now time.Time) (id uint64, until time.Time) {
 		switch {
 		case slices.Contains(v.Config.Voters, id):
 		case slices.Contains(v.Config.Learners, id) && !v.heard(id):
+		case v.Left[id]: // a voter that was removed may have forgotten its votes: its ID is not used again
 		case now.Before(rests):
 			if until.IsZero() || rests.Before(until) {
 				until = rests

@@ -25,7 +25,8 @@
 //   - No target stands, no change is under way, and the configuration is not joint.
 //   - As many voters are heard from as decide, and as Policy.MinVoters asks for: if more
 //     are gone, something else than a machine has failed, and that is for people.
-//   - There is a spare that is not known to be gone, and that did not fail lately.
+//   - There is a spare that is not known to be gone, did not fail lately, and is no voter
+//     that was removed.
 //   - After all that was found, a quorum has confirmed that this replica leads, in the same
 //     term, and everything is still so.
 //

@@ -178,3 +178,37 @@ func TestMinorityReplacesNobody(t *testing.T) {
 		})
 	}
 }
+
+// A change that is in the log and not committed, and a hand-over that has begun, are changes
+// under way.
+func TestLookShowsChanges(t *testing.T) {
+	g := newGroup(t, 3, 3, func(c *replica.Config) { c.Raft.ElectionTick, c.Raft.HeartbeatTick = 100, 1 })
+	leader := g.leader(1, 2, 3)
+	r := g.replicas[leader]
+	require.NoError(t, r.Read(context.Background()))
+	shows := func(changing bool) {
+		t.Helper()
+		g.until("the view shows it", func() bool {
+			v, err := repair.Of(r).Look(context.Background())
+			return err == nil && v.Leads && v.Changing == changing
+		})
+	}
+	shows(false)
+	within := func(d time.Duration) context.Context {
+		ctx, cancel := context.WithTimeout(context.Background(), d)
+		t.Cleanup(cancel)
+		return ctx
+	}
+	g.network.SetFilter(func(m *pb.Message) bool { return m.Type != pb.MsgApp })
+	_, err := r.ProposeConfChange(within(5*tick), pb.ConfChange{Type: pb.ConfChangeAddLearnerNode, NodeID: 9})
+	require.ErrorIs(t, err, replica.ErrAmbiguous)
+	shows(true)
+	g.network.SetFilter(nil)
+	shows(false)
+
+	g.network.SetFilter(func(m *pb.Message) bool { return m.Type != pb.MsgTimeoutNow })
+	require.ErrorIs(t, r.TransferLeadership(within(5*tick), leader%3+1), context.DeadlineExceeded)
+	v, err := repair.Of(r).Look(context.Background())
+	require.NoError(t, err)
+	require.True(t, v.Changing)
+}

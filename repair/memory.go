@@ -14,6 +14,8 @@ type memory struct {
 	last time.Time            // of the last look
 	seen map[uint64]time.Time // since when each member is watched
 
+	voted map[uint64]bool // who was seen among the voters
+
 	outcome uint64         // index of the last outcome that was taken note of
 	failed  map[uint64]int // how often a spare failed in a row
 	rests   map[uint64]time.Time
@@ -22,7 +24,9 @@ type memory struct {
 }
 
 func newMemory() *memory {
-	return &memory{seen: map[uint64]time.Time{}, failed: map[uint64]int{}, rests: map[uint64]time.Time{}}
+	return &memory{
+		seen: map[uint64]time.Time{}, voted: map[uint64]bool{}, failed: map[uint64]int{}, rests: map[uint64]time.Time{},
+	}
 }
 
 // take takes note of a look, and completes it. It is called for every look, whoever
@@ -30,7 +34,19 @@ func newMemory() *memory {
 func (m *memory) take(v *View, p Policy, now time.Time, gap time.Duration) {
 	m.watch(v, now, gap)
 	m.learn(&v.Config, p, now)
-	v.Rests, v.NotBefore = maps.Clone(m.rests), m.notYet
+	v.Rests, v.NotBefore, v.Left = maps.Clone(m.rests), m.notYet, m.left(&v.Config)
+}
+
+// left returns who voted once and is no member any more.
+func (m *memory) left(cs *pb.ConfState) map[uint64]bool {
+	for _, id := range slices.Concat(cs.Voters, cs.VotersOutgoing) {
+		m.voted[id] = true
+	}
+	left := maps.Clone(m.voted)
+	for _, id := range slices.Concat(cs.Voters, cs.VotersOutgoing, cs.Learners) {
+		delete(left, id)
+	}
+	return left
 }
 
 // watch makes silence no longer than it was watched. A replica that stood still, and its

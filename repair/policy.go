@@ -16,7 +16,8 @@ var ErrInvalidConfig = errors.New("repair: invalid config")
 type Policy struct {
 	// Spares are servers that may take a voter's place, in the order in which they are
 	// tried. One that is a learner of the group already keeps its context; another needs one
-	// if the group's members have addresses.
+	// if the group's members have addresses. An ID that was removed is not used again: take
+	// out those of replaced voters, since a supervisor knows only of those that it saw vote.
 	Spares []pb.Member
 	// Learners makes every learner of the group a spare, after Spares and by ID.
 	Learners bool

@@ -8,7 +8,9 @@ import (
 	"github.com/quorate-raft/raft/replica"
 )
 
-// Of returns the group that a replica is a member of.
+// Of returns the group that a replica is a member of. Confirm is a read: with
+// raft.ReadOnlyLeaseBased a lease, which is as safe as clocks are, confirms instead of a
+// quorum. A quorum has to commit the proposal all the same.
 func Of(r *replica.Replica) Group { return ofReplica{r} }
 
 type ofReplica struct{ *replica.Replica }

@@ -111,8 +111,9 @@ func (s *Supervisor) Run(ctx context.Context) {
 	}
 }
 
-// SetPaused makes the supervisor do nothing, or go on. A target that it has set already
-// stands all the same.
+// SetPaused makes the supervisor do nothing, or go on. A target that it has set already, or
+// is about to propose at this moment, stands all the same: Status shows it, and
+// replica.Replica.CancelMembership gives it up.
 func (s *Supervisor) SetPaused(paused bool) {
 	s.mu.Lock()
 	p := s.policy
@@ -175,7 +176,7 @@ func (s *Supervisor) Step(ctx context.Context) Decision {
 // step judges twice, with a confirmation in between: what was seen at first may have
 // been seen by one who was the leader.
 func (s *Supervisor) step(ctx context.Context) Decision {
-	first, v := s.judge(ctx)
+	first, v, _ := s.judge(ctx)
 	if first.Kind != Replace {
 		return first
 	}
@@ -187,7 +188,7 @@ func (s *Supervisor) step(ctx context.Context) Decision {
 		first.Kind, first.Spare, first.Err = Unconfirmed, 0, err
 		return first
 	}
-	d, now := s.judge(ctx)
+	d, now, p := s.judge(ctx)
 	if d.Kind != Replace {
 		return d
 	}
@@ -195,9 +196,6 @@ func (s *Supervisor) step(ctx context.Context) Decision {
 		d.Kind, d.Spare = Unconfirmed, 0
 		return d
 	}
-	s.mu.Lock()
-	p := s.policy
-	s.mu.Unlock()
 	within, cancel = context.WithTimeout(ctx, 5*timeout)
 	defer cancel()
 	d.Version, d.Err = s.group.Propose(within, now.membership(p, d), now.Term)
@@ -207,18 +205,18 @@ func (s *Supervisor) step(ctx context.Context) Decision {
 	return d
 }
 
-// judge looks, and decides.
-func (s *Supervisor) judge(ctx context.Context) (Decision, View) {
+// judge looks, and decides by the policy that it returns.
+func (s *Supervisor) judge(ctx context.Context) (Decision, View, Policy) {
 	v, err := s.group.Look(ctx)
-	if err != nil {
-		return Decision{Kind: Unknown, Err: err}, v
-	}
 	s.mu.Lock()
 	p := s.policy
 	s.mu.Unlock()
+	if err != nil {
+		return Decision{Kind: Unknown, Err: err}, v, p
+	}
 	now := s.now()
 	s.memory.take(&v, p, now, 2*(s.interval+2*v.ElectionTimeout))
-	return Decide(v, p, now), v
+	return Decide(v, p, now), v, p
 }
 
 // refusedForGood reports whether trying again at once would be refused again: other

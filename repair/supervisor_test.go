@@ -231,6 +231,7 @@ func TestRace(t *testing.T) {
 	d := s.Step(t.Context())
 	require.Equal(t, Replace, d.Kind)
 	require.ErrorIs(t, d.Err, confchange.ErrUnexpectedVersion)
+	require.Zero(t, s.memory.notYet, "it lost a race, which is no failure")
 	require.Equal(t, []string{"[1 2 5]"}, w.proposals)
 	w.end()
 	require.Equal(t, Healthy, w.run(time.Hour, s, other).Kind)
@@ -331,4 +332,79 @@ func TestRun(t *testing.T) {
 	<-ended
 	require.Equal(t, time.Hour, s.Status().Policy.After)
 	require.Equal(t, Paused, s.Status().Decision.Kind)
+}
+
+// The ID of a voter that was replaced is not used again, though it is among the spares: the
+// server may have forgotten its votes. As a learner that somebody else added it is one.
+func TestRemovedVoterIsNoSpare(t *testing.T) {
+	w := newWorld(t, 1, 2, 3)
+	s := w.supervisor(Policy{Spares: []pb.Member{{ID: 3}, {ID: 4}}})
+	require.Equal(t, Healthy, w.run(time.Minute, s).Kind)
+	w.down[3] = true
+	w.run(2*time.Minute, s)
+	require.Equal(t, []string{"[1 2 4]"}, w.proposals)
+	w.down[3], w.down[2] = false, true
+	require.Equal(t, NoSpare, w.run(time.Hour, s).Kind)
+	w.conf.Learners = []uint64{3}
+	w.run(time.Second, s)
+	require.Equal(t, []uint64{1, 4, 3}, w.conf.Voters)
+}
+
+// What is paused while it waits to be confirmed as the leader does nothing.
+func TestPauseMeanwhile(t *testing.T) {
+	w := newWorld(t, 1, 2, 3)
+	s := w.supervisor(Policy{})
+	w.down[3] = true
+	w.run(60*time.Second, s)
+	w.confirm = func() error { s.SetPaused(true); return nil }
+	require.Equal(t, Paused, s.Step(t.Context()).Kind)
+	require.Empty(t, w.proposals)
+}
+
+// What was confirmed is what is done: if it is another voter, or spare, by then it is judged
+// again.
+func TestAnotherVerdict(t *testing.T) {
+	for what, confirm := range map[string]func(w *world, s *Supervisor){
+		"another voter": func(w *world, _ *Supervisor) { w.down[4] = false },
+		"another spare": func(_ *world, s *Supervisor) {
+			require.NoError(t, s.SetPolicy(Policy{Spares: []pb.Member{{ID: 7}}, After: time.Minute}))
+		},
+	} {
+		w := newWorld(t, 1, 2, 3, 4, 5)
+		s := w.supervisor(Policy{Spares: []pb.Member{{ID: 6}}})
+		w.down[4] = true
+		w.run(time.Second, s)
+		w.down[5] = true
+		w.confirm = func() error { return context.DeadlineExceeded }
+		w.run(2*time.Minute, s)
+		w.confirm = func() error { confirm(w, s); return nil }
+		require.Equal(t, Unconfirmed, s.Step(t.Context()).Kind, what)
+		require.Empty(t, w.proposals, what)
+		w.confirm = nil
+		require.Equal(t, Replace, s.Step(t.Context()).Kind, what)
+	}
+}
+
+// deadlines notes how much time it is given.
+type deadlines struct {
+	*world
+	given time.Duration
+}
+
+func (d *deadlines) Confirm(ctx context.Context) error {
+	until, _ := ctx.Deadline()
+	d.given = time.Until(until)
+	return nil
+}
+
+// A leader that nobody confirms is not waited for longer than it takes to be another's follower.
+func TestConfirmationInTime(t *testing.T) {
+	w := &deadlines{world: newWorld(t, 1, 2, 3)}
+	s := w.supervisor(Policy{})
+	s.group = w
+	w.down[3] = true
+	w.run(61*time.Second, s)
+	require.Len(t, w.proposals, 1)
+	require.Positive(t, w.given)
+	require.LessOrEqual(t, w.given, 2*electionTimeout)
 }

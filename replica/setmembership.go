@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/quorate-raft/raft"
@@ -39,7 +40,7 @@ func (e *TargetError) Error() string {
 	if e.Version == 0 {
 		return "replica: no membership target stands"
 	}
-	return fmt.Sprintf("replica: membership target %d: %v", e.Version, e.Err)
+	return fmt.Sprintf("replica: membership target %d: %s", e.Version, strings.TrimPrefix(e.Err.Error(), "replica: "))
 }
 
 // Unwrap returns the reason.
@@ -140,11 +141,34 @@ func (r *Replica) CancelMembership(ctx context.Context, version uint64) (pb.Memb
 			return pb.MembershipOutcome{}, &TargetError{Err: ErrNoTarget}
 		}
 	}
+	if outcome, known, err := r.targets.outcome(version); known && err == nil {
+		return outcome, nil
+	}
 	_, err := r.changePatiently(ctx, confchange.CancelChange(version), 0)
-	if err != nil && !errors.Is(err, confchange.ErrStaleStep) {
+	if errors.Is(err, confchange.ErrStaleStep) {
+		return r.endedMembership(ctx, version)
+	} else if err != nil {
 		return pb.MembershipOutcome{}, err
 	}
 	return r.AwaitMembership(ctx, version)
+}
+
+// endedMembership returns the outcome of a target that does not stand, as the leader has
+// said. If this replica has not heard yet how it ended it catches up with the leader.
+func (r *Replica) endedMembership(ctx context.Context, version uint64) (pb.MembershipOutcome, error) {
+	outcome, known, err := r.targets.outcome(version)
+	if !known {
+		if err := r.Read(ctx); err != nil {
+			return outcome, &TargetError{version, err}
+		}
+		if outcome, known, err = r.targets.outcome(version); !known {
+			err = ErrNoTarget // the log is not even that long
+		}
+	}
+	if err != nil {
+		return outcome, &TargetError{version, err}
+	}
+	return outcome, nil
 }
 
 // CheckMembership says, without proposing anything, what would happen on the way to m
@@ -181,7 +205,7 @@ func (r *Replica) changePatiently(ctx context.Context, cc pb.ConfChangeV2, term 
 	began := time.Now()
 	for {
 		done, err := r.proposeConf(ctx, cc, term)
-		if err == nil || !passes(err) && !(errors.Is(err, confchange.ErrUnsupported) && time.Since(began) < r.timeouts(2)) {
+		if err == nil || !passes(err, time.Since(began) < r.timeouts(2)) {
 			return done, err
 		}
 		select {
@@ -192,8 +216,9 @@ func (r *Replica) changePatiently(ctx context.Context, cc pb.ConfChangeV2, term 
 	}
 }
 
-// passes reports whether a refusal passes by itself.
-func passes(err error) bool {
+// passes reports whether a refusal passes by itself. That a member has not said what it
+// knows of does so only soon after an election, or after it was added.
+func passes(err error, soon bool) bool {
 	if !errors.Is(err, ErrNotApplied) {
 		return false
 	}
@@ -204,7 +229,7 @@ func passes(err error) bool {
 			return true
 		}
 	}
-	return false
+	return soon && errors.Is(err, confchange.ErrUnsupported)
 }
 
 // timeouts returns how long n election timeouts are.

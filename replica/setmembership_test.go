@@ -183,6 +183,8 @@ func TestRefusedMemberships(t *testing.T) {
 	require.ErrorIs(t, err, confchange.ErrInvalidTarget)
 	_, err = leader.ProposeMembershipInTerm(g.context(), g.voters(1, 2), status.Term+1)
 	require.ErrorIs(t, err, raft.ErrNotLeader)
+	_, err = leader.ProposeMembershipInTerm(g.context(), g.voters(1, 2), 0)
+	require.ErrorIs(t, err, raft.ErrNotLeader)
 	_, err = g.follower().replica.ProposeMembershipInTerm(g.context(), g.voters(1, 2), status.Term)
 	require.ErrorIs(t, err, raft.ErrNotLeader)
 
@@ -200,4 +202,79 @@ func TestRefusedMemberships(t *testing.T) {
 	require.ErrorIs(t, err, replica.ErrNotApplied)
 	_, err = leader.AwaitMembership(ctx, 1<<40)
 	require.ErrorIs(t, err, context.Canceled)
+}
+
+// Members say what they know of with their first answers to a new leader. A call before that
+// waits for it, as long as it may be on its way; after that it says of whom it misses the word.
+func TestMembershipRightAfterElection(t *testing.T) {
+	for _, answers := range []bool{true, false} {
+		g := newGroup(t, 3, func(c *replica.Config) {
+			c.Raft.DisableCheckQuorum = true
+			if c.ID != 1 { // it is the one that asks for votes, which says something too
+				c.Raft.ElectionTick, c.Raft.HeartbeatTick = 1000, 1
+			}
+		})
+		for id := range uint64(3) {
+			g.stop(id + 1)
+		}
+		g.network.SetFilter(func(m *pb.Message) bool { return m.Type != pb.MsgHeartbeatResp })
+		for id := range uint64(3) {
+			g.start(id + 1)
+		}
+		leader := g.leader().replica
+		check, err := leader.CheckMembership(g.context(), g.voters(1, 2))
+		require.NoError(t, err)
+		require.ErrorIs(t, check.Err, confchange.ErrUnsupported)
+		if answers {
+			time.AfterFunc(3*tick, func() { g.network.SetFilter(nil) })
+		}
+		outcome, err := leader.SetMembership(g.context(), g.voters(1, 2, 3))
+		if answers {
+			require.NoError(t, err)
+			require.Equal(t, pb.MembershipReached, outcome.Result)
+		} else {
+			require.ErrorIs(t, err, confchange.ErrUnsupported)
+			require.ErrorIs(t, err, replica.ErrNotApplied)
+		}
+	}
+}
+
+// To give up what does not stand is answered at once, and for certain: also of a version that
+// the log does not reach, and by one who has not heard yet how the target ended.
+func TestCancelWhatDoesNotStand(t *testing.T) {
+	g := newGroup(t, 3, patient)
+	leader, version := g.standing()
+	_, err := leader.replica.CancelMembership(g.context(), 1<<40)
+	require.ErrorIs(t, err, replica.ErrNoTarget)
+	require.EqualError(t, err, "replica: membership target 1099511627776: there is no such membership target")
+	// The follower has not heard how the target ended when the leader refuses, and waits for it.
+	late := leader.id%3 + 1
+	g.network.SetFilter(func(m *pb.Message) bool { return m.To != late || m.Type != pb.MsgApp })
+	outcome, err := leader.replica.CancelMembership(g.context(), version)
+	require.NoError(t, err)
+	require.Equal(t, pb.MembershipCancelled, outcome.Reason)
+	time.AfterFunc(10*tick, func() { g.network.SetFilter(nil) })
+	for _, id := range []uint64{late, leader.id} {
+		again, err := g.members[id].replica.CancelMembership(g.context(), version)
+		require.NoError(t, err)
+		require.Equal(t, outcome, again)
+	}
+	// Who knows needs to ask nobody.
+	g.network.SetFilter(func(*pb.Message) bool { return false })
+	again, err := leader.replica.CancelMembership(g.context(), version)
+	require.NoError(t, err)
+	require.Equal(t, outcome, again)
+}
+
+// Who waits for an outcome when the replica stops is told so.
+func TestAwaitMembershipEndsWithTheReplica(t *testing.T) {
+	g := newGroup(t, 1, nil)
+	r := g.leader().replica
+	ended := make(chan error, 1)
+	go func() {
+		_, err := r.AwaitMembership(g.context(), 1<<40)
+		ended <- err
+	}()
+	time.AfterFunc(tick, func() { _ = r.Stop(context.Background()) })
+	require.ErrorIs(t, <-ended, replica.ErrStopped)
 }

@@ -1,10 +1,13 @@
 package replica
 
 import (
+	"fmt"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/quorate-raft/raft"
+	"github.com/quorate-raft/raft/confchange"
 	pb "github.com/quorate-raft/raft/raftpb"
 )
 
@@ -64,6 +67,7 @@ func TestWhatIsKnownOfTargets(t *testing.T) {
 	ts.appliedTo(60)
 	<-changed
 	ts.waited()
+	require.Zero(t, ts.waiting)
 	waits(61)
 
 	// Who was removed on the way to a target does not hear of its end.
@@ -82,4 +86,37 @@ func TestWhatIsKnownOfTargets(t *testing.T) {
 	}
 	require.Len(t, ts.ended, maxOutcomes)
 	unknown(110, ErrOutcomeUnknown)
+}
+
+// One who is about to join was no member yet, and waits.
+func TestJoiningIsNotGone(t *testing.T) {
+	ts := newTargets(3)
+	ts.note(&pb.ConfState{Voters: []uint64{1, 2}, Target: &pb.MembershipTarget{Version: 10}}, 10)
+	_, known, err := ts.outcome(10)
+	require.NoError(t, err)
+	require.False(t, known)
+}
+
+// One who was told for certain that he was removed waits for nothing more.
+func TestToldToBeRemoved(t *testing.T) {
+	ts := newTargets(1)
+	ts.note(&pb.ConfState{Voters: []uint64{1, 2}, Target: &pb.MembershipTarget{Version: 10}}, 10)
+	changed := ts.wait()
+	ts.removed()
+	<-changed
+	for _, version := range []uint64{10, 11} {
+		_, known, err := ts.outcome(version)
+		require.True(t, known)
+		require.ErrorIs(t, err, ErrNotMember)
+	}
+}
+
+// What may have been applied is not tried again, whatever the reason for which it was refused.
+func TestOnlyWhatIsNotAppliedPasses(t *testing.T) {
+	for _, reason := range []error{raft.ErrConfChangePending, raft.ErrNoLeader, confchange.ErrUnsupported} {
+		require.True(t, passes(notApplied(reason), true))
+		require.False(t, passes(fmt.Errorf("%w: %w", ErrAmbiguous, reason), true))
+	}
+	require.False(t, passes(notApplied(confchange.ErrUnsupported), false))
+	require.False(t, passes(notApplied(confchange.ErrWouldLoseQuorum), true))
 }

@@ -77,7 +77,7 @@ func TestMemberCommands(t *testing.T) {
 	plan := raftkvCommand(0, "member", "plan", "--voters", voters)
 	require.Contains(t, plan, "change voters")
 	require.Contains(t, plan, "2 and 2")
-	require.Contains(t, plan, fmt.Sprintf("server %d will vote no more; if it leads, it hands over first", old.id))
+	require.Contains(t, plan, fmt.Sprintf("no voter any more: %d; one of them that leads hands over first", old.id))
 	require.Contains(t, raftkvCommand(1, "member", "set", "--voters", voters, "--expect-version", "1"), "1 was expected")
 	require.Contains(t, raftkvCommand(1, "member", "cancel"), "no membership target stands")
 	require.Regexp(t, `leader +paused +0`, raftkvCommand(0, "repair", "pause"))

@@ -63,6 +63,9 @@ func (s *Server) repairStatus(*http.Request) (any, error) {
 		return api.Repair{}, nil
 	}
 	st := s.repair.Status()
+	if st.Decision.Kind == repair.Paused && !st.Policy.Paused { // it has not looked since it goes on
+		return api.Repair{Enabled: true, Replaced: st.Replaced}, nil
+	}
 	return api.Repair{
 		Enabled: true, Paused: st.Policy.Paused, Decision: st.Decision.String(), Kind: st.Decision.Kind.String(), Replaced: st.Replaced,
 	}, nil

@@ -167,6 +167,8 @@ func printMembers(c *cli.Command, m api.Membership) {
 	printf(c, "cluster %s, configuration of log entry %d%s\n", m.Cluster, m.Index, joint)
 	if t := m.Target; t != nil {
 		printf(c, "on its way to the target %d: %v\n", t.Version, *t)
+	} else if o := m.LastOutcome; o != nil {
+		printf(c, "the last target, %d: %v\n", o.Version, *o)
 	}
 	table(c.Root().Writer, func(row func(cells ...any)) {
 		row("ID", "ROLE", "LEADER", "PEERS", "CLIENTS", "BEHIND", "STATE")

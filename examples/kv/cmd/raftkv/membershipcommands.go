@@ -319,7 +319,7 @@ func printPlan(c *cli.Command, p api.MembershipPlan) {
 		})
 		printf(c, "survives %s before, %s at the weakest moment, %s afterwards\n", failures(p.Before), failures(p.During), failures(p.After))
 		if len(p.Leaving) > 0 {
-			printf(c, "server %s will vote no more; if it leads, it hands over first\n", api.IDs(p.Leaving))
+			printf(c, "no voter any more: %s; one of them that leads hands over first\n", api.IDs(p.Leaving))
 		}
 	}
 	for _, o := range p.Obstacles {
@@ -347,9 +347,20 @@ func failures(r api.Resilience) string {
 
 func repairCommand() *cli.Command {
 	pause := func(paused bool) cli.ActionFunc {
-		return asking(nil, func(ctx context.Context, cl *client.Client, _ *cli.Command, _ []string) ([]memberRepair, error) {
-			return eachRepair(ctx, cl, func(ctx context.Context, url string) (api.Repair, error) { return cl.PauseRepair(ctx, url, paused) })
-		}, printRepairs)
+		return func(ctx context.Context, c *cli.Command) error {
+			var told error
+			err := asking(nil, func(ctx context.Context, cl *client.Client, _ *cli.Command, _ []string) ([]memberRepair, error) {
+				all, err := eachRepair(ctx, cl, func(ctx context.Context, url string) (api.Repair, error) {
+					if is, err := cl.Repair(ctx, url); err != nil || !is.Enabled {
+						return is, err // one that repairs nothing needs not be told
+					}
+					return cl.PauseRepair(ctx, url, paused)
+				})
+				told = allTold(all)
+				return all, err
+			}, printRepairs)(ctx, c)
+			return errors.Join(err, told)
+		}
 	}
 	return &cli.Command{
 		Name: "repair", Usage: "see and pause the replacement of dead voters (serve --auto-repair)",
@@ -362,7 +373,8 @@ func repairCommand() *cli.Command {
 			},
 			{
 				Name: "pause", Usage: "make all servers do nothing", Flags: clientFlags(), Action: pause(true),
-				Description: "A server that is started later is not paused, unless with --repair-paused.",
+				Description: "It fails if a server cannot be told, and names it; the others are paused all the same.\n" +
+					"A server that is started later is not paused, unless with --repair-paused.",
 			},
 			{Name: "resume", Usage: "make all servers go on", Flags: clientFlags(), Action: pause(false)},
 		},
@@ -404,6 +416,27 @@ func eachRepair(ctx context.Context, cl *client.Client, ask func(ctx context.Con
 		return nil, errors.New("no server answered: " + answers[0].Error)
 	}
 	return answers, nil
+}
+
+// allTold returns an error unless each server that repairs was told.
+func allTold(all []memberRepair) error {
+	var missed []uint64
+	enabled := false
+	for _, m := range all {
+		enabled = enabled || m.Enabled
+		if m.Error != "" {
+			missed = append(missed, m.ID)
+		}
+	}
+	switch {
+	case len(all) == 0: // that is another error
+		return nil
+	case len(missed) > 0:
+		return fmt.Errorf("could not be told: servers %s", api.IDs(missed))
+	case !enabled:
+		return errors.New("no server was started with --auto-repair")
+	}
+	return nil
 }
 
 func printRepairs(c *cli.Command, all []memberRepair) {
