@@ -56,8 +56,10 @@ func TestDurableAfterEntriesWithoutCommands(t *testing.T) {
 	g.start(1)
 	g.must(g.leader(), 7)
 	for id := uint64(2); id < 6; id++ {
-		_, err := m.replica.ProposeConfChange(g.context(), pb.ConfChange{Type: pb.ConfChangeAddLearnerNode, NodeID: id})
-		require.NoError(t, err)
+		g.until("the one before is applied", func() bool {
+			_, err := m.replica.ProposeConfChange(g.context(), pb.ConfChange{Type: pb.ConfChangeAddLearnerNode, NodeID: id})
+			return err == nil
+		})
 	}
 	require.NoError(t, m.replica.TakeSnapshot(g.context()))
 	g.stop(1)

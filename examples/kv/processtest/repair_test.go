@@ -80,6 +80,12 @@ func TestMemberCommands(t *testing.T) {
 	require.Contains(t, plan, fmt.Sprintf("no voter any more: %d; one of them that leads hands over first", old.id))
 	require.Contains(t, raftkvCommand(1, "member", "set", "--voters", voters, "--expect-version", "1"), "1 was expected")
 	require.Contains(t, raftkvCommand(1, "member", "cancel"), "no membership target stands")
+	eventually(t, patience, "all have told their addresses for clients", func() error {
+		if text := raftkvCommand(0, "repair", "status"); strings.Contains(text, "unknown") {
+			return fmt.Errorf("it says %s", text)
+		}
+		return nil
+	})
 	require.Regexp(t, `leader +paused +0`, raftkvCommand(0, "repair", "pause"))
 	require.Regexp(t, `leader +on +0`, raftkvCommand(0, "repair", "resume"))
 
