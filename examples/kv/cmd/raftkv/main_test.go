@@ -204,6 +204,7 @@ func TestCommands(t *testing.T) {
 		require.Regexp(t, line, plan)
 	}
 	require.Contains(t, ok("", "member", "plan", "--voters", "1"), "nothing is to be done")
+	require.Contains(t, ok("", "member", "plan", "--voters", "1,3=127.0.0.1:1", "--expect-version", "1", "--force"), "1 was expected")
 	o = raftkv(t, "", "member", "plan", "--voters", "1,7")
 	require.Equal(t, exitFailed, o.status)
 	require.Contains(t, o.errors, "server 7 is no member yet: give its address")

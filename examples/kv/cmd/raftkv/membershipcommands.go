@@ -27,8 +27,6 @@ servers before, with serve --join ... --as-learner, or they have an election tim
   raftkv member plan --voters 1,2,4 --learners 5          what would happen
   raftkv member set  --voters 1,2,4 --learners 5 --wait   do it, and tell how it goes`,
 			Flags: clientFlags(append(specFlags(),
-				&cli.Uint64Flag{Name: "expect-version", Usage: "only if the configuration is that of log entry `INDEX`, as member plan and member list print it"},
-				&cli.BoolFlag{Name: "force", Usage: "though so many of the voters are not heard from that they could not go on"},
 				&cli.BoolFlag{Name: "wait", Usage: "tell how it goes until it has ended, however long that takes; exit status 0 if it was reached"},
 			)...),
 			Action: setMembers,
@@ -66,6 +64,8 @@ func specFlags() []cli.Flag {
 	return []cli.Flag{
 		&cli.StringSliceFlag{Name: "voters", Usage: "`ID[=ADDRESS]`,... of all that are to vote", Required: true},
 		&cli.StringSliceFlag{Name: "learners", Usage: "`ID[=ADDRESS]`,... of all that are to have the data and no vote"},
+		&cli.Uint64Flag{Name: "expect-version", Usage: "only if the configuration is that of log entry `INDEX`, as member plan and member list print it"},
+		&cli.BoolFlag{Name: "force", Usage: "though so many of the voters are not heard from that they could not go on"},
 	}
 }
 
@@ -82,6 +82,11 @@ func specOf(c *cli.Command) (spec api.SetMembership, err error) {
 			return spec, usagef("server %d cannot be both voter and learner", m.ID)
 		}
 	}
+	if c.IsSet("expect-version") {
+		version := c.Uint64("expect-version")
+		spec.ExpectVersion = &version
+	}
+	spec.Force = c.Bool("force")
 	return spec, nil
 }
 
@@ -113,11 +118,6 @@ func setMembers(ctx context.Context, c *cli.Command) error {
 	if err != nil {
 		return err
 	}
-	if c.IsSet("expect-version") {
-		version := c.Uint64("expect-version")
-		spec.ExpectVersion = &version
-	}
-	spec.Force = c.Bool("force")
 	cl, err := newClient(c)
 	if err != nil {
 		return err
