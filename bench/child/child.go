@@ -3,9 +3,11 @@ package child
 
 import (
 	"encoding/json"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
+	"runtime"
 	"slices"
 	"time"
 
@@ -31,15 +33,20 @@ func (l Library) Does(key string) bool { return l.Rows == nil || slices.Contains
 
 // Main takes the sample that args ask for, of one of libs, and writes it to out as JSON.
 //
-//	-lib NAME -row KEY [-time DURATION | -n OPERATIONS]
+//	-lib NAME -row KEY [-time DURATION | -n OPERATIONS] [-cpuprofile FILE] [-memprofile FILE]
 func Main(out io.Writer, args []string, libs ...Library) error {
 	flags := flag.NewFlagSet("sample", flag.ContinueOnError)
 	name := flags.String("lib", "", "the library")
 	key := flags.String("row", "", "the key of the row")
 	length := flags.Duration("time", 200*time.Millisecond, "how long to repeat the work")
 	n := flags.Int("n", 0, "how often to repeat the work, instead of for a time")
+	cpu := flags.String("cpuprofile", "", "where to write a profile of the processor")
+	mem := flags.String("memprofile", "", "where to write a profile of what was allocated")
 	if err := flags.Parse(args); err != nil {
 		return err
+	}
+	if *mem != "" {
+		runtime.MemProfileRate = 4096
 	}
 	i := slices.IndexFunc(libs, func(l Library) bool { return l.Name == *name })
 	if i < 0 || !libs[i].Does(*key) {
@@ -49,13 +56,17 @@ func Main(out io.Writer, args []string, libs ...Library) error {
 	if err != nil {
 		return fmt.Errorf("%s, %s: %w", *name, *key, err)
 	}
+	stop, err := profile(*cpu, *mem)
+	if err != nil {
+		return err
+	}
 	var s core.Sample
 	if *n > 0 {
 		s, err = core.Repeat(work, *n)
 	} else {
 		s, err = core.Measure(work, *length)
 	}
-	if err != nil {
+	if err := errors.Join(err, stop()); err != nil {
 		return fmt.Errorf("%s, %s: %w", *name, *key, err)
 	}
 	return json.NewEncoder(out).Encode(s)

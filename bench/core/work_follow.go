@@ -75,9 +75,11 @@ func catchUp[M any](size int) maker[M] {
 		empty := LogConfig{Capacity: behind + 64, Voters: ids(1, 3)}
 		logs := []Log{lib.NewLog(full), lib.NewLog(full), lib.NewLog(empty)}
 		var g *Group[M]
+		messages := 0
 		return &Work{
-			Max: 1,
-			Per: behind,
+			Max:      1,
+			Per:      behind,
+			Messages: &messages,
 			Begin: func(int) error {
 				g = &Group[M]{Net: newNet(lib, 3), Logs: logs}
 				for i, log := range logs {
@@ -100,6 +102,8 @@ func catchUp[M any](size int) maker[M] {
 				return nil
 			},
 			Run: func(int) error {
+				before := g.Net.Messages
+				defer func() { messages += g.Net.Messages - before }()
 				// The first heartbeat's answer lets the leader probe; how often it has to tick is its own affair.
 				for range 10 {
 					g.Nodes[0].Tick()
