@@ -83,6 +83,16 @@ func Repeat(work *Work, n int) (Sample, error) {
 	return s, nil
 }
 
+// Once does n operations, at most the work's Max, and checks them.
+func Once(work *Work, n int) error {
+	if work.Value != nil {
+		_, err := work.Value()
+		return err
+	}
+	_, err := work.round(min(work.Max, n), &Sample{})
+	return err
+}
+
 // round does n operations and adds to s what they took.
 func (w *Work) round(n int, s *Sample) (time.Duration, error) {
 	if w.Begin != nil {

@@ -70,6 +70,12 @@ func leaderTick[M any](groups int, everyone bool) maker[M] {
 		if err != nil {
 			return nil, err
 		}
+		for _, g := range all { // so that every group has its buffers
+			g.Nodes[0].Tick()
+			if err := g.settle(0); err != nil {
+				return nil, err
+			}
+		}
 		at, before, messages := 0, 0, 0
 		return &Work{
 			Max:      1 << 18,
