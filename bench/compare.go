@@ -94,7 +94,7 @@ func compare(ctx context.Context, out io.Writer, args []string) error {
 	if o.partial() {
 		return nil
 	}
-	return writeResults(results, counts, o)
+	return newRecord(results, counts, o).write()
 }
 
 // sampleRow takes samples of a row: of each library in turn, again and again, so that what slows the machine for a

@@ -85,3 +85,19 @@ func TestGatesAreOfTheRows(t *testing.T) {
 	}
 	require.Equal(t, want, keys)
 }
+
+// What is drawn from a file is what was drawn from the run.
+func TestRecordKeepsWhatIsShown(t *testing.T) {
+	row, ok := core.RowOf("propose/1")
+	require.True(t, ok)
+	results := []report.Result{{Row: row, Samples: map[string][]core.Sample{
+		report.Ours: {{Value: 806.87654, Allocs: 0.0156}}, report.Etcd36: {{Value: 1292.4}},
+	}}}
+	r := newRecord(results, nil, options{samples: 1, length: time.Second})
+	require.Contains(t, r.About, "1 samples of 1s")
+	b, err := json.Marshal(r)
+	require.NoError(t, err)
+	var again record
+	require.NoError(t, json.Unmarshal(b, &again))
+	require.Equal(t, report.Table(results), report.Table(again.results()))
+}

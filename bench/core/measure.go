@@ -37,19 +37,24 @@ type Sample struct {
 // calibrated is how long a run between Begin and End should take at least, unless Max bounds it.
 const calibrated = 5 * time.Millisecond
 
-// Measure repeats work until it took d, after a first run that does not count.
+// Measure repeats work until it took d, after first runs that do not count.
 func Measure(work *Work, d time.Duration) (Sample, error) {
 	if work.Value != nil {
 		v, err := work.Value()
 		return Sample{Value: v, Ops: 1}, err
 	}
 	var s Sample
-	n := min(work.Max, 64)
-	if _, err := work.round(n, &Sample{}); err != nil {
-		return s, err
+	for n := 1; n <= min(work.Max, 64); n *= 2 {
+		took, err := work.round(n, &Sample{})
+		if err != nil {
+			return s, err
+		}
+		if took > calibrated {
+			break
+		}
 	}
 	var total time.Duration
-	for n = 1; total < d; {
+	for n := 1; total < d; {
 		took, err := work.round(n, &s)
 		if err != nil {
 			return s, err
@@ -71,7 +76,7 @@ func Repeat(work *Work, n int) (Sample, error) {
 	if work.Value != nil {
 		return s, fmt.Errorf("nothing to count")
 	}
-	if _, err := work.round(min(work.Max, 300), &Sample{}); err != nil {
+	if _, err := work.round(min(work.Max, n, 300), &Sample{}); err != nil {
 		return s, err
 	}
 	for s.Ops < n {
@@ -95,17 +100,14 @@ func Once(work *Work, n int) error {
 
 // round does n operations and adds to s what they took.
 func (w *Work) round(n int, s *Sample) (time.Duration, error) {
-	if w.Begin != nil {
-		if err := w.Begin(n); err != nil {
-			return 0, fmt.Errorf("begin: %w", err)
-		}
-	}
 	var before, after runtime.MemStats
+	if err := w.begin(n, &before); err != nil {
+		return 0, fmt.Errorf("begin: %w", err)
+	}
 	messages := 0
 	if w.Messages != nil {
 		messages = *w.Messages
 	}
-	runtime.ReadMemStats(&before)
 	start := now()
 	if err := w.Run(n); err != nil {
 		return 0, fmt.Errorf("run: %w", err)
@@ -124,4 +126,24 @@ func (w *Work) round(n int, s *Sample) (time.Duration, error) {
 		}
 	}
 	return took, nil
+}
+
+// muchGarbage is how much there may be, in bytes, that is not the work's own.
+const muchGarbage = 1 << 20
+
+// begin prepares n operations, and collects what that left behind: its garbage is not to be the work's.
+func (w *Work) begin(n int, stats *runtime.MemStats) error {
+	if w.Begin != nil {
+		runtime.ReadMemStats(stats)
+		had := stats.TotalAlloc
+		if err := w.Begin(n); err != nil {
+			return err
+		}
+		runtime.ReadMemStats(stats)
+		if stats.TotalAlloc-had > muchGarbage {
+			runtime.GC()
+		}
+	}
+	runtime.ReadMemStats(stats)
+	return nil
 }

@@ -70,7 +70,8 @@ func leaderTick[M any](groups int, everyone bool) maker[M] {
 		if err != nil {
 			return nil, err
 		}
-		for _, g := range all { // so that every group has its buffers
+		for i := range 4 * len(all) { // so that every group has its buffers
+			g := all[i/4]
 			g.Nodes[0].Tick()
 			if err := g.settle(0); err != nil {
 				return nil, err

@@ -56,7 +56,7 @@ func (Library) Marshal(dst []byte, m *pb.Message) ([]byte, error) {
 	if cap(dst)-at < size {
 		dst = append(make([]byte, 0, at+size), dst...)
 	}
-	n, err := m.MarshalTo(dst[at : at+size])
+	n, err := m.MarshalToSizedBuffer(dst[at : at+size])
 	return dst[:at+n], err
 }
 

@@ -42,7 +42,8 @@ func Chart(title string, results []Result) []byte {
 			}
 		}
 	}
-	c := &chart{low: math.Floor(math.Log10(low)), high: math.Ceil(math.Log10(high)*2) / 2, rows: len(rows)}
+	// What is further left than a thousandth would press the others together.
+	c := &chart{low: max(math.Floor(math.Log10(low)), -3), high: math.Ceil(math.Log10(high)*2) / 2, rows: len(rows)}
 	c.begin(title)
 	for i, r := range rows {
 		c.row(i, r)
@@ -58,9 +59,9 @@ type chart struct {
 	rows      int
 }
 
-// x returns where the ratio v is.
+// x returns where the ratio v is; what is beyond the scale is at its edge.
 func (c *chart) x(v float64) float64 {
-	return margin + labelWidth + 12 + (math.Log10(v)-c.low)/(c.high-c.low)*plotWidth
+	return margin + labelWidth + 12 + max((math.Log10(v)-c.low)/(c.high-c.low), 0)*plotWidth
 }
 
 func (c *chart) begin(title string) {
@@ -107,9 +108,12 @@ func (c *chart) row(i int, r Result) {
 		fmt.Fprintf(&c.out, `<rect class="seven" x="%.1f" y="%.1f" width="8" height="8"/>`+"\n", c.x(seven)-4, y-4)
 	}
 	fmt.Fprintf(&c.out, `<circle class="ours" cx="%.1f" cy="%.1f" r="5"><title>%s</title></circle>`+"\n", c.x(ours), y, digits(ours))
+	if math.Log10(ours) < c.low {
+		fmt.Fprintf(&c.out, `<text x="%.1f" y="%.1f">◂ %s</text>`+"\n", c.x(ours)+12, y-1.5, part(ours))
+	}
 }
 
-// part names a power of ten.
+// part names a ratio as a fraction.
 func part(v float64) string {
 	if v >= 1 {
 		return fmt.Sprintf("%.0f", v)

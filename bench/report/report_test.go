@@ -50,9 +50,22 @@ func TestVerdict(t *testing.T) {
 		}
 	}
 	require.Equal(t, "yes", result(500, 0.9, 0).Verdict())
-	require.Equal(t, "no: 2.00 times the goal", result(1000, 0, 0).Verdict())
-	require.Equal(t, "no: 1 allocations, not 0, 6 messages, not 0", result(100, 1.5, 6).Verdict())
+	require.Equal(t, "no: 2.00 × by ratio, 20.0 × here", result(1000, 0, 0).Verdict())
+	require.Equal(t, "no: allocations 1, not 0, messages 6, not 0", result(100, 1.5, 6).Verdict())
 	require.Empty(t, Result{}.Verdict(), "a row without a goal")
+}
+
+// The summary counts rows with a goal, and names those furthest from theirs first.
+func TestSummary(t *testing.T) {
+	row := func(title string, ours float64) Result {
+		return Result{
+			Row:     core.Row{Title: title, Goal: core.Goal{Value: 50, Peer: 100}},
+			Samples: map[string][]core.Sample{Ours: samples(ours), Etcd36: samples(1000)},
+		}
+	}
+	require.Equal(t, "1 of 3 rows with a goal reach it. Furthest from theirs: c (6.00 ×); b (2.00 ×).",
+		Summary([]Result{row("a", 500), row("b", 1000), row("c", 3000), {Row: core.Row{Title: "none"}}}))
+	require.Equal(t, "1 of 1 rows with a goal reach it.", Summary([]Result{row("a", 500)}))
 }
 
 func TestFormat(t *testing.T) {
@@ -60,6 +73,7 @@ func TestFormat(t *testing.T) {
 		"4.57 ns": Format(core.Time, 4.567), "45.7 ns": Format(core.Time, 45.67), "457 ns": Format(core.Time, 456.7),
 		"1.20 µs": Format(core.Time, 1200), "17.0 ms": Format(core.Time, 17e6), "5.00 M/s": Format(core.Rate, 200),
 		"1.20 KB": Format(core.Heap, 1200), "0.00032": digits(0.00032), "1,094,000": thousands(1_094_000), "12": thousands(12),
+		"0.02": Whole(0.0157), "1.58": Whole(1.58), "3": Whole(3.0004), "315": Whole(314.9), "0": Whole(0.001),
 	} {
 		require.Equal(t, want, got)
 	}
@@ -78,11 +92,11 @@ func TestTable(t *testing.T) {
 	for _, line := range lines {
 		require.Equal(t, strings.Count(lines[0], "|"), strings.Count(line, "|"), line)
 	}
-	require.Equal(t, "| work | 250 ns | 1.00 µs | 2.00 µs | 100 ns | 0.25 | 0.50 | 50.0 ns | 2, 10, 20 |  | yes |", lines[2])
+	require.Equal(t, "| work | 250 ns | 1.00 µs | 2.00 µs | 100 ns | 0.25 | 0.50 | 50.0 ns | 2.50, 10, 20 |  | yes |", lines[2])
 	require.Equal(t, "| size | 1.00 KB | 2.00 KB |  |  | 0.50 |  |  |  |  |  |", lines[3])
 
 	counts := Instructions{"propose/1": {Ours: 5206, Etcd36: 7064}}
-	require.Contains(t, InstructionTable(counts), "| 5,206 | 7,064 |  |  | 2,000 |")
+	require.Contains(t, InstructionTable(counts), "| 5,206 | 7,064 |  |  | 2,000 | 2.60 |")
 }
 
 // The chart is well-formed, and has a mark for each row that has both figures.

@@ -48,31 +48,34 @@ func list(count func(string) (float64, bool), libs ...string) string {
 	return strings.Join(parts, ", ")
 }
 
-// Whole formats a count: without decimals, but for a count below 1 that is not 0.
+// Whole formats a count: without decimals, but for a small one that is not whole.
 func Whole(n float64) string {
-	if n >= 0.005 && n < 0.995 {
+	if n < 10 && math.Abs(n-math.Round(n)) >= 0.005 {
 		return fmt.Sprintf("%.2f", n)
 	}
 	return fmt.Sprintf("%.0f", n)
 }
 
-// Verdict says whether the goals of a row are reached, by the ratio to etcd's raft v3.6 and by what was counted.
+// Verdict says whether the goals of a row are reached, by the ratio to etcd's raft v3.6 and by what was counted, and
+// otherwise by how much they are missed, also by what was measured here whatever the machine. It is empty for a row
+// without a goal for its time.
 // Allocations count as testing.B counts them, in whole ones: an array for many operations is none.
 func (r Result) Verdict() string {
-	if r.Goal == (core.Goal{}) {
-		return ""
-	}
 	var missed []string
 	if ratio, ok := r.Ratio(Ours, Etcd36); ok && r.Goal.Value > 0 && ratio > r.Goal.Ratio() {
-		missed = append(missed, digits(ratio/r.Goal.Ratio())+" times the goal")
+		value, _ := r.Value(Ours)
+		missed = append(missed, fmt.Sprintf("%s × by ratio, %s × here", digits(ratio/r.Goal.Ratio()), digits(value/r.Goal.Value)))
 	}
 	if n, ok := r.Allocs(Ours); ok && r.Goal.Allocs != nil && math.Floor(n) > *r.Goal.Allocs {
-		missed = append(missed, fmt.Sprintf("%.0f allocations, not %.0f", math.Floor(n), *r.Goal.Allocs))
+		missed = append(missed, fmt.Sprintf("allocations %.0f, not %.0f", math.Floor(n), *r.Goal.Allocs))
 	}
 	if n, ok := r.Messages(Ours); ok && r.Goal.Messages != nil && n > *r.Goal.Messages {
-		missed = append(missed, fmt.Sprintf("%.0f messages, not %.0f", n, *r.Goal.Messages))
+		missed = append(missed, fmt.Sprintf("messages %.0f, not %.0f", n, *r.Goal.Messages))
 	}
-	if len(missed) == 0 {
+	switch {
+	case len(missed) == 0 && r.Goal.Value == 0:
+		return ""
+	case len(missed) == 0:
 		return "yes"
 	}
 	return "no: " + strings.Join(missed, ", ")
@@ -109,7 +112,7 @@ func digits(v float64) string {
 // InstructionTable returns a table of instructions per operation.
 func InstructionTable(counts Instructions) string {
 	var b strings.Builder
-	b.WriteString("| instructions for each | ours | etcd 3.6 | etcd 3.7 | floor | goal |\n|---|---|---|---|---|---|\n")
+	b.WriteString("| instructions for each | ours | etcd 3.6 | etcd 3.7 | floor | goal | ours ÷ goal |\n|---|---|---|---|---|---|---|\n")
 	for _, key := range core.Counted() {
 		row, _ := core.RowOf(key)
 		fmt.Fprintf(&b, "| %s |", row.Title)
@@ -117,7 +120,7 @@ func InstructionTable(counts Instructions) string {
 			n, ok := counts[key][lib]
 			cell(&b, ok, thousands(n))
 		}
-		fmt.Fprintf(&b, " %s |\n", thousands(row.Goal.Instructions))
+		fmt.Fprintf(&b, " %s | %s |\n", thousands(row.Goal.Instructions), digits(counts[key][Ours]/row.Goal.Instructions))
 	}
 	return b.String()
 }
