@@ -82,7 +82,9 @@ func (o Obstacle) String() string {
 // new voters have the log, changes the voters in one step, hands leadership over first
 // if it is to go itself, and removes who is left over. That survives changes of leader
 // and restarts. It ends with an outcome in the configuration (ConfState.LastOutcome),
-// whose Version is the index of the entry that this proposal becomes.
+// whose Version is the index of the entry that this proposal becomes. Unless it is
+// forced, the voters change only while a majority of the new ones answer; see
+// Config.MaxCatchUpRounds.
 //
 // A target that stands is superseded. A follower passes the proposal on, and a network
 // that delivers messages late and more than once can set it anew, also after another: with
@@ -158,7 +160,7 @@ func (r *raft) obstacles(m pb.Membership) ([]Obstacle, error) {
 			found = append(found, Obstacle{Kind: ObstacleUnsupported, Node: id})
 		}
 	}
-	if r.wouldLoseQuorum(target.Voters) {
+	if r.wouldLoseQuorum(target.Voters, r.heard) {
 		found = append(found, Obstacle{Kind: ObstacleQuorum})
 	}
 	return found, nil
@@ -175,14 +177,14 @@ func memberSet(sets ...[]uint64) map[uint64]bool {
 }
 
 // checkTarget says why a target, sound in itself, is not to be set now.
-func (r *raft) checkTarget(t *pb.MembershipTarget, force bool) error {
+func (r *raft) checkTarget(t *pb.MembershipTarget) error {
 	stays := memberSet(t.Voters, t.Learners)
 	for i, id := range r.conf.ids {
-		if !r.knowsTargets(id) && !r.mayIgnore(i, stays[id], force) {
+		if !r.knowsTargets(id) && !r.mayIgnore(i, stays[id], t.Force) {
 			return fmt.Errorf("node %d: %w", id, confchange.ErrUnsupported)
 		}
 	}
-	if !force && r.wouldLoseQuorum(t.Voters) {
+	if !t.Force && r.wouldLoseQuorum(t.Voters, r.heard) {
 		return fmt.Errorf("voters %v: %w", quorum.MajorityConfig(t.Voters), confchange.ErrWouldLoseQuorum)
 	}
 	return nil
@@ -195,13 +197,13 @@ func (r *raft) checkTarget(t *pb.MembershipTarget, force bool) error {
 // has no target.)
 func (r *raft) mayIgnore(i int, stays, force bool) bool { return !r.heard(i) && (!stays || force) }
 
-// wouldLoseQuorum reports whether those of voters that are members and silent are too
-// many for the others to decide. A server that is no member yet votes only once it has
-// caught up, so it will be there.
-func (r *raft) wouldLoseQuorum(voters []uint64) bool {
+// wouldLoseQuorum reports whether those of voters that are members and not there are
+// too many for the others to decide; there reports whether a member is. A server that
+// is no member yet votes only once it has caught up, so it will be there.
+func (r *raft) wouldLoseQuorum(voters []uint64, there func(i int) bool) bool {
 	silent := 0
 	for id := range memberSet(voters) {
-		if i := r.conf.pos(id); i >= 0 && !r.heard(i) {
+		if i := r.conf.pos(id); i >= 0 && !there(i) {
 			silent++
 		}
 	}

@@ -33,6 +33,10 @@ type drive struct {
 	alone    bool
 	// beat is the tick of the last heartbeats that a majority answered.
 	beat uint64
+	// asked says that the change of voters has to wait for those who are to vote, and
+	// waited for how many ticks it has.
+	asked  bool
+	waited uint64
 }
 
 // maxRepeats is how often a change without an effect is tried. A host that refuses
@@ -65,7 +69,11 @@ func (r *raft) driveTarget(ticked bool) error {
 		// Somebody else asked it. Proposals are refused meanwhile, so not once more.
 		l.drive.handedTo = append(l.drive.handedTo, to)
 	}
-	outcome := r.measureCatchUp(t, ticked)
+	inTouch := 0
+	if ticked {
+		inTouch = r.tickInTouch()
+	}
+	outcome := r.measureCatchUp(t, ticked, inTouch)
 	if _, pending := r.pendingConf(); pending || !l.committedInTerm(r.log) || l.transfer.target != None || l.leaving != nil {
 		return nil
 	}
@@ -78,6 +86,11 @@ func (r *raft) driveTarget(ticked bool) error {
 	step := r.nextStep(t)
 	repeated := l.drive.index != 0 && step.Kind == l.drive.step.Kind && slices.Equal(step.IDs, l.drive.step.IDs)
 	l.drive.step = step
+	if wait, gaveUp := r.awaitVoters(t, inTouch); gaveUp {
+		return r.endTarget(aborted(pb.MembershipNoQuorum, None))
+	} else if wait {
+		return nil
+	}
 	switch {
 	case step.Kind == confchange.StepImpossible, repeated && step.Proposes() && l.drive.repeats >= maxRepeats:
 		return r.endTarget(aborted(pb.MembershipImpossible, None))
@@ -109,22 +122,54 @@ func (r *raft) nextStep(t *pb.MembershipTarget) confchange.Step {
 	return confchange.Plan(r.conf.cfg, *t, r.caughtUp, leader)
 }
 
-// caughtUp reports whether the learner id can vote: it has the log, and it knows of
-// targets, which a member has to while one stands.
+// caughtUp reports whether the learner id can vote: it has the log, it answers (the next
+// tick would find that it does not, and a change may be planned before that; where no
+// voter stays it is the one that the others then need), and it knows of targets, which a
+// member has to while one stands.
 func (r *raft) caughtUp(id uint64) bool {
 	i := r.conf.pos(id)
-	return i >= 0 && r.leader.peers[i].CatchUp != nil && r.leader.peers[i].CatchUp.CaughtUp && r.knowsTargets(id)
+	if i < 0 || r.leader.peers[i].CatchUp == nil || !r.leader.peers[i].CatchUp.CaughtUp {
+		return false
+	}
+	return r.answers(i) && r.knowsTargets(id)
+}
+
+// awaitsVoters reports whether the next step has to wait because it decides who votes, as
+// the change of voters does, and handing over before it: so many of the voters to be do
+// not answer that the group would stop. That was looked at when the target was set, but a
+// catch-up may take hours, and this leader may be another one, so nobody has the benefit
+// of the doubt.
+func (r *raft) awaitsVoters(t *pb.MembershipTarget) bool {
+	kind := r.leader.drive.step.Kind
+	decides := kind == confchange.StepChangeVoters || kind == confchange.StepHandOver
+	return decides && !t.Force && r.wouldLoseQuorum(t.Voters, r.answers)
+}
+
+// awaitVoters says whether to wait for the voters to be, and whether that has taken too
+// long.
+func (r *raft) awaitVoters(t *pb.MembershipTarget, inTouch int) (wait, gaveUp bool) {
+	d := &r.leader.drive
+	if !r.awaitsVoters(t) {
+		d.asked, d.waited = false, 0
+		return false, false
+	}
+	if !d.asked { // who has had nothing to answer yet
+		d.asked, r.leader.beatDue = true, true
+	}
+	d.waited += uint64(inTouch)
+	return true, d.waited >= r.votersAwaited()
+}
+
+// votersAwaited is for how many ticks such a step waits.
+func (r *raft) votersAwaited() uint64 {
+	return uint64(r.cfg.MaxCatchUpRounds) * uint64(r.cfg.ElectionTick)
 }
 
 // measureCatchUp measures the learners that are to vote (dissertation §4.2.1), and
 // returns why the target has to be given up, if it has.
-func (r *raft) measureCatchUp(t *pb.MembershipTarget, ticked bool) pb.MembershipOutcome {
+func (r *raft) measureCatchUp(t *pb.MembershipTarget, ticked bool, inTouch int) pb.MembershipOutcome {
 	l := r.leader
 	limits := progress.CatchUpLimits{ElectionTick: r.cfg.ElectionTick, MaxRounds: r.cfg.MaxCatchUpRounds, MaxTicks: r.cfg.SnapshotTicks}
-	inTouch := 0
-	if ticked {
-		inTouch = r.tickInTouch()
-	}
 	var outcome pb.MembershipOutcome
 	for i, id := range r.conf.ids {
 		p := &l.peers[i]
@@ -243,6 +288,14 @@ func (r *raft) heard(i int) bool {
 	l := r.leader
 	p := &l.peers[i]
 	return i == l.self || l.round>>roundBits-max(p.AckedRound, p.Since)>>roundBits < uint64(r.cfg.ElectionTick)
+}
+
+// answers reports whether member i was heard from, has answered this leader at all, and
+// was asked lately: a leader that was held up and gets all its ticks at once knows
+// nothing of anybody.
+func (r *raft) answers(i int) bool {
+	l := r.leader
+	return i == l.self || l.peers[i].AckedRound > 0 && r.heard(i) && l.ticks-l.round>>roundBits < uint64(r.cfg.ElectionTick)
 }
 
 // silent returns for how many ticks the leader has not heard from member i, or for how

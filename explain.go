@@ -78,6 +78,10 @@ const (
 	// have the log yet: Count entries are missing to the end of the round, at Index
 	// (dissertation §4.2.1).
 	ReasonCatchingUp
+	// ReasonVotersSilent: the membership target waits, since of the voters that it makes
+	// so many do not answer that the rest could not decide. It is given up after Ticks,
+	// as far as the leader is in touch with the group.
+	ReasonVotersSilent
 	// ReasonLeaving: the leader was removed or demoted and is handing over.
 	ReasonLeaving
 	// ReasonTransferring: leadership is being transferred.
@@ -130,6 +134,7 @@ var reasons = [...]struct{ name, sentence string }{
 	ReasonChangeUncommitted:       {"ChangeUncommitted", "a change of membership is in the log and not yet committed"},
 	ReasonJointExplicit:           {"JointExplicit", "the configuration is joint and waits for the application to propose to leave it"},
 	ReasonCatchingUp:              {"CatchingUp", "the membership target waits until the server, which is to vote, has the log"},
+	ReasonVotersSilent:            {"VotersSilent", "the membership target waits until enough of those who are to vote answer"},
 	ReasonLeaving:                 {"Leaving", "the leader was removed or demoted and hands over before it steps down"},
 	ReasonTransferring:            {"Transferring", "leadership is being transferred to the peer, so proposals are refused"},
 	ReasonUncommittedFull:         {"UncommittedFull", "as many uncommitted bytes as allowed are waiting"},
@@ -313,6 +318,9 @@ func (r *raft) explainProposals(add func(Explanation)) {
 			missing := p.CatchUp.Target - min(p.CatchUp.Target, p.Match)
 			add(Explanation{Reason: ReasonCatchingUp, Peer: id, Index: p.CatchUp.Target, Count: int(missing)})
 		}
+	}
+	if t := r.conf.cfg.Target; t != nil && l.drive.version == t.Version && l.drive.asked && r.awaitsVoters(t) {
+		add(Explanation{Reason: ReasonVotersSilent, Ticks: int(r.votersAwaited() - min(r.votersAwaited(), l.drive.waited))})
 	}
 	if l.leaving != nil {
 		add(Explanation{Reason: ReasonLeaving, Index: l.leaving.index, Ticks: r.cfg.ElectionTick - l.leaving.ticks})

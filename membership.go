@@ -220,11 +220,22 @@ func (r *raft) checkConfProposal(ents []pb.Entry) error {
 		if err != nil {
 			return &ConfChangeError{Reason: err}
 		}
-		if err := r.checkConfChange(cc.AsV2()); err != nil {
+		v2 := cc.AsV2()
+		if leadersOwn(v2.Membership) {
+			return &ConfChangeError{Reason: confchange.ErrLeadersOwn}
+		}
+		if err := r.checkConfChange(v2); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// leadersOwn reports whether a change of a target is for the leader alone to propose,
+// which knows whether it can be made: who is to vote has the log, or the target is
+// out of reach.
+func leadersOwn(m *pb.MembershipChange) bool {
+	return m != nil && (m.Version != 0 || m.Outcome != nil && m.Outcome.Reason != pb.MembershipCancelled)
 }
 
 func (r *raft) checkConfChange(cc pb.ConfChangeV2) error {
@@ -242,7 +253,7 @@ func (r *raft) checkConfChange(cc pb.ConfChangeV2) error {
 		return &ConfChangeError{Reason: err}
 	}
 	if m := cc.Membership; m != nil && m.Target != nil {
-		if err := r.checkTarget(m.Target, m.Force); err != nil {
+		if err := r.checkTarget(m.Target); err != nil {
 			return &ConfChangeError{Reason: err}
 		}
 	}

@@ -111,7 +111,7 @@ var refusals = [...]struct {
 	{pb.RefusalNoChange, confchange.ErrNoChange, true},
 	{pb.RefusalTargetStands, confchange.ErrTargetStands, true},
 	{pb.RefusalStaleStep, confchange.ErrStaleStep, true},
-	{pb.RefusalNotReached, confchange.ErrNotReached, true},
+	{pb.RefusalLeadersOwn, confchange.ErrLeadersOwn, true},
 	{pb.RefusalInvalidTarget, confchange.ErrInvalidTarget, true},
 	{pb.RefusalUnexpectedVersion, confchange.ErrUnexpectedVersion, true},
 	{pb.RefusalUnsupported, confchange.ErrUnsupported, true},

@@ -50,6 +50,8 @@ func refusedProposals(t *testing.T) []struct {
 	}
 	target := func(t pb.MembershipTarget) pb.ConfChangeV2 { return confchange.TargetChange(t) }
 	stands := target(pb.MembershipTarget{Voters: []uint64{1, 2, 4}})
+	step := v("l4")
+	step.Membership = &pb.MembershipChange{Version: 3}
 	after := func(ccs ...pb.ConfChangeV2) *solo {
 		s := newLeader(t, lonely)
 		s.beat()
@@ -104,7 +106,9 @@ func refusedProposals(t *testing.T) []struct {
 		{"by hand towards a target", after(stands), one(v("v5")), confchange.ErrTargetStands, 0},
 		{"end of no target", after(), one(confchange.CancelChange(3)), confchange.ErrStaleStep, 0},
 		{"end of another target", after(stands), one(confchange.CancelChange(2)), confchange.ErrStaleStep, 0},
-		{"not reached", after(stands), one(confchange.OutcomeChange(pb.MembershipOutcome{Version: 3, Result: pb.MembershipReached})), confchange.ErrNotReached, 0},
+		{"reached, by hand", after(stands), one(confchange.OutcomeChange(pb.MembershipOutcome{Version: 3, Result: pb.MembershipReached})), confchange.ErrLeadersOwn, 0},
+		{"given up for another reason, by hand", after(stands), one(confchange.OutcomeChange(pb.MembershipOutcome{Version: 3, Result: pb.MembershipAborted, Reason: pb.MembershipTooSlow})), confchange.ErrLeadersOwn, 0},
+		{"step by hand", after(stands), one(step), confchange.ErrLeadersOwn, 0},
 		{"a target without voters", after(), one(target(pb.MembershipTarget{Learners: []uint64{4}})), pb.ErrInvalidConfChange, 0},
 		{"a target's voter that learns", after(), one(target(pb.MembershipTarget{Voters: []uint64{1, 2}, Learners: []uint64{2}})), pb.ErrInvalidConfChange, 0},
 		{"members that did not say that they know of targets", newLeader(t, lonely), one(stands), confchange.ErrUnsupported, 0},

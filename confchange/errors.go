@@ -47,6 +47,10 @@ var (
 	// another.
 	ErrNotReached = errors.New("the membership target is not reached")
 
+	// ErrLeadersOwn: a step towards a target, or an outcome other than that somebody
+	// asked to give it up, was proposed to the leader, which alone decides on them.
+	ErrLeadersOwn = errors.New("only the leader itself proposes it")
+
 	// ErrNoIndex: what sets or ends a target needs the index of its entry, which
 	// is higher than those of targets before.
 	ErrNoIndex = errors.New("index of the entry is missing or too low")

@@ -223,7 +223,7 @@ func cloneTarget(t *raftpb.MembershipTarget) *raftpb.MembershipTarget {
 	}
 	return &raftpb.MembershipTarget{
 		Version: t.Version, Voters: sorted(t.Voters), Learners: sorted(t.Learners), Members: sortedMembers(t.Members),
-		Added: sorted(t.Added),
+		Added: sorted(t.Added), Force: t.Force,
 	}
 }
 

@@ -14,7 +14,8 @@ func (t *MembershipTarget) Equal(other *MembershipTarget) bool {
 		slices.Equal(sorted(t.Voters), sorted(other.Voters)) &&
 		slices.Equal(sorted(t.Learners), sorted(other.Learners)) &&
 		slices.EqualFunc(byID(t.Members), byID(other.Members), Member.Equal) &&
-		slices.Equal(sorted(t.Added), sorted(other.Added))
+		slices.Equal(sorted(t.Added), sorted(other.Added)) &&
+		t.Force == other.Force
 }
 
 // Validate returns an error that wraps [ErrInvalidConfChange] if no group could ever reach the target: it has no voters,
@@ -88,8 +89,6 @@ func (c ConfChangeV2) validateMembership() error {
 		return fmt.Errorf("%w: change of a target without a void change", ErrInvalidConfChange)
 	case !m.HasExpected && m.Expected != 0:
 		return fmt.Errorf("%w: version %d expected and not to be compared", ErrInvalidConfChange, m.Expected)
-	case m.Force && m.Target == nil:
-		return fmt.Errorf("%w: change that forces a target and sets none", ErrInvalidConfChange)
 	case m.Target != nil && m.Outcome != nil:
 		return fmt.Errorf("%w: change that sets a target and ends one", ErrInvalidConfChange)
 	case !setsOrEnds && m.Version == 0:
@@ -125,8 +124,9 @@ type Membership struct {
 	// Expected, unless nil, is the ConfState.Index that the proposer took the present configuration to have: if it is another
 	// when the leader takes the proposal, the membership is not set.
 	Expected *uint64
-	// Force sets the membership although so many of its voters are not heard from that they would lose their quorum, and although
-	// members that stay and are not heard from have not said to this leader that they know of targets.
+	// Force sets the membership, and makes its voters the group's, although so many of them are not heard from that the rest
+	// could not decide, and although members that stay and are not heard from have not said to this leader that they know of
+	// targets.
 	Force bool
 }
 
@@ -151,7 +151,7 @@ func MembershipOf(cs ConfState) Membership {
 
 // Target returns the target that m is, without a version.
 func (m Membership) Target() MembershipTarget {
-	var t MembershipTarget
+	t := MembershipTarget{Force: m.Force}
 	for _, role := range []struct {
 		ids     *[]uint64
 		members []Member
@@ -169,7 +169,7 @@ func (m Membership) Target() MembershipTarget {
 // Change returns the change that sets m as the group's target, which whoever leads then works towards.
 func (m Membership) Change() ConfChangeV2 {
 	target := m.Target()
-	change := &MembershipChange{Target: &target, Force: m.Force}
+	change := &MembershipChange{Target: &target}
 	if m.Expected != nil {
 		change.Expected, change.HasExpected = *m.Expected, true
 	}

@@ -132,7 +132,7 @@ var vectorMessages = map[string]record{
 	"confchange-set-target": &ConfChangeV2{
 		Changes: []ConfChangeSingle{{}},
 		Membership: &MembershipChange{
-			Target: &MembershipTarget{Voters: []uint64{1, 2}}, Expected: 3, HasExpected: true, Force: true,
+			Target: &MembershipTarget{Voters: []uint64{1, 2}, Force: true}, Expected: 3, HasExpected: true,
 		},
 	},
 	"confchange-outcome": &ConfChangeV2{
@@ -200,9 +200,9 @@ func TestFieldNumbers(t *testing.T) {
 		&ConfChange{}:        "1 ID, 2 Type, 3 NodeID, 4 Context",
 		&ConfChangeSingle{}:  "1 Type, 2 NodeID, 100 Context",
 		&ConfChangeV2{}:      "1 Transition, 2 Changes, 3 Context, 100 Membership",
-		&MembershipTarget{}:  "1 Version, 2 Voters, 3 Learners, 4 Members, 5 Added",
+		&MembershipTarget{}:  "1 Version, 2 Voters, 3 Learners, 4 Members, 5 Added, 6 Force",
 		&MembershipOutcome{}: "1 Version, 2 Result, 3 Reason, 4 Node, 5 Index",
-		&MembershipChange{}:  "1 Target, 2 Outcome, 3 Version, 4 Expected, 5 HasExpected, 6 Force",
+		&MembershipChange{}:  "1 Target, 2 Outcome, 3 Version, 4 Expected, 5 HasExpected",
 	}
 	for r, fields := range want {
 		var got []string
@@ -233,13 +233,13 @@ func TestEnumValues(t *testing.T) {
 		{ConfChangeEffect_name, "ConfChangeOnApply ConfChangeOnAppend", nil},
 		{MembershipResult_name, "MembershipPending MembershipReached MembershipAborted MembershipSuperseded", nil},
 		{MembershipReason_name, "MembershipReasonNone MembershipCancelled MembershipTooSlow MembershipNoAnswer " +
-			"MembershipRefused MembershipImpossible", nil},
+			"MembershipRefused MembershipImpossible MembershipNoQuorum", nil},
 		{ProposalRefusal_name, "RefusalUnknown RefusalNoLeader RefusalTransferring RefusalLeaving RefusalUncommittedFull " +
 			"RefusalForwardingDisabled RefusalEmpty RefusalIndexExhausted RefusalCorrupt", map[int32]string{
 			20: "RefusalConfPending", 21: "RefusalConfTooEarly", 22: "RefusalConfMultiple", 23: "RefusalAlreadyJoint",
 			24: "RefusalNotJoint", 25: "RefusalNoVoters", 26: "RefusalNotSimple", 27: "RefusalInvalidNode",
 			28: "RefusalUnknownNode", 29: "RefusalDuplicateNode", 30: "RefusalUnknownChange", 31: "RefusalNoChange",
-			32: "RefusalTargetStands", 33: "RefusalStaleStep", 34: "RefusalNotReached", 35: "RefusalInvalidTarget",
+			32: "RefusalTargetStands", 33: "RefusalStaleStep", 34: "RefusalLeadersOwn", 35: "RefusalInvalidTarget",
 			36: "RefusalUnexpectedVersion", 37: "RefusalUnsupported", 38: "RefusalWouldLoseQuorum", 39: "RefusalInvalidChange",
 		}},
 	} {

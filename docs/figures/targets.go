@@ -104,6 +104,7 @@ func aTarget() *stage {
 func leaderGoesLast() *stage {
 	s := targets(false, plain)
 	s.begin("1 leads 1, 2 and 3.")
+	s.beats(1, 1)
 	s.aim(1, "The target: 2 and 3. The leader is not among them.", 2, 3)
 	s.round()
 	s.round()
@@ -112,7 +113,8 @@ func leaderGoesLast() *stage {
 	s.round()
 	s.round()
 	s.expect(s.Leader().ID == 2, "2 leads")
-	s.note(2, "2 commits an entry of its own term, and goes on: entry 5 removes 1.")
+	s.beats(2, 1)
+	s.note(2, "2 commits an entry of its own term. 3 answers it, so it goes on: entry 5 removes 1.")
 	s.run()
 	s.note(2, "1 is told nothing any more. It learned of its removal, and not of the outcome.")
 	s.reached(2, 2, 3)

@@ -119,7 +119,7 @@ func (s *simulation) failDisk(r *random) string {
 // about its membership under way.
 func (s *simulation) rot(r *random) string {
 	n := s.anyUp(r)
-	if n == nil || !s.canLose(n) {
+	if n == nil || !s.canLose(n, r) {
 		return ""
 	}
 	d := n.disk

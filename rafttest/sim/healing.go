@@ -168,11 +168,11 @@ func (s *simulation) mend() {
 // that counts: the newest committed one, and those that one of its members may
 // have to elect or commit under first, which is nobody's task once enough know the
 // newest. Those behind and those removed may know only configurations whose
-// members are long since destroyed. The voters of a target that stands count too,
+// members are long since destroyed. The voters of a target that is forced count too,
 // and with learners also those who do not vote yet.
 func (s *simulation) judgeable(learners bool) bool {
 	newest, index := s.check.Newest()
-	if !s.livesUnder(newest) || !s.targetLives(newest, learners, nil) {
+	if !s.livesUnder(newest) || !s.targetGoesOn(newest, learners) {
 		return false
 	}
 	known := s.isKnown(newest, index)
@@ -184,7 +184,7 @@ func (s *simulation) judgeable(learners bool) bool {
 		if known && n.conf.index < index {
 			continue
 		}
-		if !s.livesUnder(cfg) || !s.targetLives(cfg, learners, nil) {
+		if !s.livesUnder(cfg) || !s.targetGoesOn(cfg, learners) {
 			return false
 		}
 		ents := n.disk.written.after(n.sm.applied)
@@ -200,7 +200,7 @@ func (s *simulation) judgeable(learners bool) bool {
 			if next, err := confchange.ApplyAt(cfg, cc.AsV2(), e.Index); err == nil {
 				cfg = next
 			}
-			if !s.livesUnder(cfg) || !s.targetLives(cfg, learners, nil) {
+			if !s.livesUnder(cfg) || !s.targetGoesOn(cfg, learners) {
 				return false
 			}
 		}

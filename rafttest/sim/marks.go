@@ -65,7 +65,8 @@ const (
 	markTargetNoAnswer       = markTargetReached + 1
 	markTargetTooSlow        = markTargetNoAnswer + 1
 	markTargetCancelled      = markTargetTooSlow + 1
-	markTargetSuperseded     = markTargetCancelled + 1
+	markTargetNoQuorum       = markTargetCancelled + 1
+	markTargetSuperseded     = markTargetNoQuorum + 1
 	markTargetHandedOver     = markTargetSuperseded + 1
 	markTargetAlone          = markTargetHandedOver + 1
 	markTargetOfFormerLeader = markTargetAlone + 1
@@ -77,7 +78,8 @@ const (
 	markRefusedVersion       = markRefusedTargetStands + 1
 	markRefusedQuorum        = markRefusedVersion + 1
 	markRefusedNoTarget      = markRefusedQuorum + 1
-	numMarks                 = markRefusedNoTarget + 1
+	markRefusedByHand        = markRefusedNoTarget + 1
+	numMarks                 = markRefusedByHand + 1
 )
 
 var markNames = func() (names [numMarks]string) {
@@ -133,6 +135,7 @@ var markNames = func() (names [numMarks]string) {
 		"a target was given up: a server did not answer",
 		"a target was given up: a server was too slow",
 		"a target was cancelled",
+		"a target was given up: its voters were silent",
 		"a target was superseded",
 		"a leader that a target is without handed over first",
 		"a leader that a target is without found nobody to hand over to",
@@ -145,6 +148,7 @@ var markNames = func() (names [numMarks]string) {
 		"a target was refused: another configuration was expected",
 		"a target was refused: its voters were silent",
 		"an outcome was refused: no such target stands",
+		"a step or outcome was refused: it is the leader's own",
 	})
 	names[markTold] = "a node was told that it was removed"
 	names[markHeard] = "a node heard that its proposal was refused elsewhere"
@@ -223,4 +227,5 @@ var refusals = []struct {
 	{confchange.ErrUnexpectedVersion, markRefusedVersion},
 	{confchange.ErrWouldLoseQuorum, markRefusedQuorum},
 	{confchange.ErrStaleStep, markRefusedNoTarget},
+	{confchange.ErrLeadersOwn, markRefusedByHand},
 }

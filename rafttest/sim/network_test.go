@@ -147,7 +147,7 @@ func TestEachFaultIsUndone(t *testing.T) {
 			s.set.faults = faults[i].of // all that it needs
 			set := s.set
 			advance(s, 2000)
-			if n := s.byID(1); seed%2 == 0 && s.canLose(n) { // some need somebody to be gone
+			if n := s.byID(1); seed%2 == 0 && s.canLose(n, newRandom(seed, 0)) { // some need somebody to be gone
 				n.disk.wiped = true
 				s.crash(n, true, "")
 				advance(s, 1000)

@@ -237,8 +237,10 @@ func (s *simulation) holdsChange(n *node) bool {
 	return slices.ContainsFunc(ents, func(e pb.Entry) bool { return e.Type != pb.EntryNormal })
 }
 
-// canLose reports whether the group can do without a node's disk.
-func (s *simulation) canLose(n *node) bool {
+// canLose reports whether the group can do without a node's disk. A target that the
+// rest could not bear is no reason, unless it is forced, but seldom: if the change of
+// voters is made just now, the group is lost.
+func (s *simulation) canLose(n *node, r *random) bool {
 	cfg, ok := s.settledConf()
 	if !ok || cfg.Joint() {
 		return false
@@ -250,7 +252,7 @@ func (s *simulation) canLose(n *node) bool {
 		}
 	}
 	voters := len(cfg.Voters[0])
-	return voters-lost > voters/2 && s.targetLives(cfg, true, n)
+	return voters-lost > voters/2 && (s.targetLives(cfg, true, n) || !cfg.Target.Force && r.oneIn(3))
 }
 
 // leftWell reports whether a node led until it was removed, and said that a

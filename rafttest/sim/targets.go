@@ -57,10 +57,10 @@ func (s *simulation) askForTarget(r *random, leaderGoes bool) string {
 		return "" // it joins
 	}
 	p.draw(leaderGoes)
+	p.conditions(n.BasicStatus().ConfigIndex)
 	if !p.bearable() {
 		return ""
 	}
-	p.conditions(n.BasicStatus().ConfigIndex)
 	what := p.propose(n)
 	switch r.below(8) {
 	case 0:
@@ -85,6 +85,9 @@ func (s *simulation) cancelTarget(r *random) string {
 	if cfg.Target == nil && !r.oneIn(8) {
 		return ""
 	}
+	if cfg.Target != nil && r.oneIn(6) {
+		return s.proposeByHand(n, cfg, r)
+	}
 	version := uint64(1 + r.below(100))
 	switch {
 	case cfg.Target != nil && !r.oneIn(3):
@@ -94,6 +97,32 @@ func (s *simulation) cancelTarget(r *random) string {
 	}
 	err := s.proposeOf(n, confchange.CancelChange(version), func() error { return n.raw.CancelMembership(version) })
 	return asked(fmt.Sprintf("%d is asked to give up the target of version %d", n.id, version), err)
+}
+
+// proposeByHand proposes what only the leader may do for the target that stands: it
+// would be taken for the leader's.
+func (s *simulation) proposeByHand(n *node, cfg confchange.Config, r *random) string {
+	t := cfg.Target
+	ccs := []pb.ConfChangeV2{
+		confchange.OutcomeChange(pb.MembershipOutcome{Version: t.Version, Result: pb.MembershipAborted, Reason: pb.MembershipTooSlow}),
+	}
+	if cfg.Reached(*t) {
+		ccs = append(ccs, confchange.OutcomeChange(pb.MembershipOutcome{Version: t.Version, Result: pb.MembershipReached}))
+	}
+	for _, id := range cfg.Learners {
+		if slices.Contains(t.Voters, id) {
+			ccs = append(ccs, pb.ConfChangeV2{
+				Changes:    []pb.ConfChangeSingle{{Type: pb.ConfChangeAddNode, NodeID: id}},
+				Membership: &pb.MembershipChange{Version: t.Version},
+			})
+		}
+	}
+	cc := ccs[r.below(len(ccs))]
+	err := s.proposeOf(n, cc, func() error { return n.raw.ProposeConfChange(cc) })
+	if err == nil {
+		s.fail("S11c", n.id, fmt.Sprintf("leads and took what only it may propose: %v", cc))
+	}
+	return asked(fmt.Sprintf("%d is asked for what is its own to propose", n.id), err)
 }
 
 // proposeOf hands a proposal, which becomes the change cc, to a node by f.
@@ -225,13 +254,16 @@ func (p *targetPlan) add(to *[]pb.Member) {
 	*to = append(*to, member)
 }
 
-// bearable is bearable for a target: nobody asks for voters whose majority has lost
-// its disks.
+// bearable is bearable for a target: nobody forces voters on a group whose majority
+// has lost its disks. Unforced, they are not to become its voters.
 func (p *targetPlan) bearable() bool {
 	target := p.m.Target()
 	cfg := p.cfg
 	cfg.Target = &target
-	return len(target.Voters) > 0 && len(target.Voters) <= maxVoters && p.s.targetLives(cfg, false, nil)
+	if len(target.Voters) == 0 || len(target.Voters) > maxVoters {
+		return false
+	}
+	return p.s.targetLives(cfg, false, nil) || !target.Force && p.r.oneIn(3)
 }
 
 // conditions says what the target expects, and that it is to be forced.
@@ -289,6 +321,12 @@ func (s *simulation) targetLives(cfg confchange.Config, learners bool, beside *n
 		}
 	}
 	return len(t.Voters)-gone > len(t.Voters)/2
+}
+
+// targetGoesOn reports whether the target that stands in cfg leaves the group able to
+// decide: it is not forced, so that its voters are awaited, or enough of them live.
+func (s *simulation) targetGoesOn(cfg confchange.Config, learners bool) bool {
+	return cfg.Target == nil || !cfg.Target.Force || s.targetLives(cfg, learners, nil)
 }
 
 // driving reports what the leader does for the target that stands, and whether there
@@ -433,6 +471,8 @@ func (s *simulation) noteOutcome(o *pb.MembershipOutcome) {
 			s.mark(markTargetNoAnswer)
 		case pb.MembershipTooSlow:
 			s.mark(markTargetTooSlow)
+		case pb.MembershipNoQuorum:
+			s.mark(markTargetNoQuorum)
 		case pb.MembershipCancelled:
 			s.mark(markTargetCancelled)
 		}
@@ -473,8 +513,8 @@ func (s *simulation) askLeaderToGo(leader *node, cfg confchange.Config) bool {
 
 // watchTarget is L9: a target that stands, and that nobody touches any more, ends, also
 // if the leader has to hand over on the way. Each of two leaders may have to see a
-// server through all the rounds that it gets, as long as each may be; the rest is a
-// matter of elections and commits.
+// server through all the rounds that it gets, as long as each may be, and then to await
+// the voters to be; the rest is a matter of elections and commits.
 func (s *simulation) watchTarget() {
 	h := &s.healing
 	cfg, _ := s.check.Newest()
@@ -485,7 +525,8 @@ func (s *simulation) watchTarget() {
 	if version != h.target {
 		h.target, h.targetSince = version, s.now
 	}
-	bound := s.timeouts(recoverWithin+moveWithin) + 2*int64(max(s.set.catchUpRounds, 1)*s.set.snapshotTicks)*tickLength
+	rounds := int64(max(s.set.catchUpRounds, 1))
+	bound := s.timeouts(recoverWithin+moveWithin) + 2*rounds*(int64(s.set.snapshotTicks)*tickLength+s.timeouts(1))
 	if version != 0 && s.now > h.targetSince+bound {
 		s.fail("L9", 0, fmt.Sprintf("the target of version %d has not ended for %d election timeouts: %s",
 			version, bound/s.timeouts(1), s.describe()))

@@ -44,6 +44,7 @@ var reasons = map[pb.MembershipReason]string{
 	pb.MembershipNoAnswer:   "did not answer while it caught up",
 	pb.MembershipRefused:    "does not know of targets",
 	pb.MembershipImpossible: "no change leads there",
+	pb.MembershipNoQuorum:   "too many of those who were to vote did not answer",
 }
 
 func outcomeOf(o pb.MembershipOutcome) api.Outcome {

@@ -66,6 +66,7 @@ func (c *Checker) elected(n *node, was *raft.BasicStatus) *Violation {
 		term: term, start: was.LastIndex + 1,
 		matched: n.lead.matched[:0], before: n.lead.before[:0], acked: n.lead.acked[:0],
 		catchUp: catchUp{ends: n.lead.catchUp.ends[:0], held: n.lead.catchUp.held[:0]},
+		silence: silence{beats: n.lead.silence.beats[:0]},
 	}
 	return nil
 }

@@ -11,6 +11,7 @@ type leading struct {
 	acked           []peer // heartbeat rounds that were answered
 	round           uint64 // the last that was made
 	catchUp         catchUp
+	silence         silence
 }
 
 // peer is a value of one peer.

@@ -47,6 +47,7 @@ func (c *Checker) Tick(id uint64, electionTick int) {
 		return
 	}
 	c.watchCatchUp(n, electionTick)
+	n.lead.silence.tick(n.lead.round, k.ticks, electionTick)
 	k.transfer++
 	switch {
 	case n.st.Durable == n.st.LastIndex:

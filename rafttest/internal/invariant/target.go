@@ -149,7 +149,7 @@ func inTarget(t *pb.MembershipTarget, id uint64) bool {
 }
 
 func sameTarget(a, b *pb.MembershipTarget) bool {
-	return sameSet(a.Voters, b.Voters) && sameSet(a.Learners, b.Learners) && len(a.Members) == len(b.Members) &&
+	return a.Force == b.Force && sameSet(a.Voters, b.Voters) && sameSet(a.Learners, b.Learners) && len(a.Members) == len(b.Members) &&
 		!slices.ContainsFunc(a.Members, func(m pb.Member) bool { return !slices.ContainsFunc(b.Members, m.Equal) })
 }
 
@@ -218,10 +218,62 @@ func (c *Checker) measuredFrom(n *node, version, id uint64) uint64 {
 	return end
 }
 
+// silence is what is kept to tell who has not answered a leader of late.
+type silence struct {
+	beats []beat // of an election timeout before the last
+	stale uint64 // the last round before these
+}
+
+// beat is a round of heartbeats and when it was made, in ticks.
+type beat struct{ round, tick uint64 }
+
+// tick is called before each tick of a leader, with its last round.
+func (s *silence) tick(round, now uint64, electionTick int) {
+	if round == 0 || len(s.beats) > 0 && s.beats[len(s.beats)-1].round == round {
+		return
+	}
+	s.beats = append(s.beats, beat{round, now})
+	for s.beats[0].tick+uint64(electionTick) <= now {
+		s.stale = s.beats[0].round
+		s.beats = slices.Delete(s.beats, 0, 1)
+	}
+}
+
+// deciding is the rule for a change towards a target that decides who votes: unless it
+// is forced, a leader makes it only if a majority of those who are to vote, itself
+// among them, have answered heartbeats of the last election timeout. Else the group
+// might stop: a joint configuration needs both majorities (dissertation §4.3).
+func (c *Checker) deciding(n *node, e *pb.Entry, t *pb.MembershipTarget, cc *pb.ConfChangeV2) *Violation {
+	was, _ := c.Newest()
+	was.Target = t // it may just have been committed
+	now, err := confchange.ApplyAt(was, *cc, e.Index)
+	if err != nil || t.Force || slices.Equal(was.Voters[0], now.Voters[0]) {
+		return nil
+	}
+	var silent []uint64
+	for _, id := range t.Voters {
+		if n.isSilent(id) {
+			silent = append(silent, id)
+		}
+	}
+	if len(t.Voters)-len(silent) <= len(t.Voters)/2 {
+		return n.violates("S11c", "leads term %d and makes %v the voters by entry %d; %v have not answered heartbeats of the last %d ticks",
+			n.st.Term, t.Voters, e.Index, silent, n.clock.timeout)
+	}
+	return nil
+}
+
+// isSilent reports whether another has not answered heartbeats of the last election
+// timeout of a leader.
+func (n *node) isSilent(id uint64) bool {
+	return id != n.id && valueOf(n.lead.acked, id) <= n.lead.silence.stale
+}
+
 // promoted is the rule of dissertation §4.2.1 for a change towards a target that a
 // leader appended: who is to vote by it had, at one of the leader's ticks of this
 // term, what the leader's log held less than an election timeout before, and had
-// answered. The leader judges by rounds; each that ends in time makes this true.
+// answered. The leader judges by rounds; each that ends in time makes this true. And it
+// has heard from enough of them.
 func (c *Checker) promoted(n *node, e *pb.Entry) *Violation {
 	if n.st.RaftState != raft.StateLeader || n.st.Term != e.Term || n.foreign {
 		return nil
@@ -236,10 +288,20 @@ func (c *Checker) promoted(n *node, e *pb.Entry) *Violation {
 	}
 	for i := range change.Changes {
 		single := &change.Changes[i]
-		if single.Type == pb.ConfChangeAddNode && !slices.Contains(n.lead.catchUp.held, single.NodeID) {
+		if single.Type != pb.ConfChangeAddNode {
+			continue
+		}
+		if n.isSilent(single.NodeID) {
+			return n.violates("S11c", "leads term %d and makes %d a voter by entry %d, which has not answered heartbeats of the last %d ticks",
+				n.st.Term, single.NodeID, e.Index, n.clock.timeout)
+		}
+		if !slices.Contains(n.lead.catchUp.held, single.NodeID) {
 			return n.violates("S11c", "leads term %d and makes %d a voter by entry %d, which never held the log of less than %d ticks before; its match is %d",
 				n.st.Term, single.NodeID, e.Index, n.clock.timeout, valueOf(n.lead.matched, single.NodeID))
 		}
+	}
+	if t := n.conf.cfg.Target; t != nil && t.Version == change.Membership.Version {
+		return c.deciding(n, e, t, &change)
 	}
 	return nil
 }
