@@ -2,7 +2,7 @@
 
 FUZZTIME ?= 100000x
 
-.PHONY: generate figures lint test race fuzz simulate bugs hunt browser cover nightly ci
+.PHONY: generate figures lint test race fuzz simulate bugs hunt bench gates browser cover nightly ci
 
 # generate writes raftpb/raft.pb.go from raftpb/raft.proto; no protoc is needed.
 generate:
@@ -33,6 +33,15 @@ simulate:
 # bugs shows that the simulator catches known bugs, by recorded seeds; hunt searches for them, HUNTTIME each.
 bugs hunt:
 	.ci/run $@
+
+# bench compares with the peers and writes bench/results and docs/performance.md; in two minutes and without writing
+# anything: go -C bench run . -short
+bench:
+	GOWORK=off go -C bench run .
+
+# gates compares instructions and allocations of an operation with bench/gates.txt; needs valgrind.
+gates:
+	.ci/run gates
 
 # browser tests the space-time diagram, and the page of raftkv demo, in a Chromium that is installed.
 browser:

@@ -1,0 +1,137 @@
+package main
+
+import (
+	"bufio"
+	"encoding/json"
+	"fmt"
+	"math"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"time"
+
+	"github.com/quorate-raft/raft/bench/core"
+	"github.com/quorate-raft/raft/bench/report"
+)
+
+// Where results go, from the directory of this module.
+const (
+	resultsDir = "results"
+	page       = "../docs/performance.md"
+)
+
+// record is what a run found: all that the tables and the chart are made from.
+type record struct {
+	// About says how, where and when the samples were taken.
+	About string
+	// Samples are those of each row and library, in the order in which they were taken.
+	Samples      map[string]map[string][]core.Sample
+	Instructions report.Instructions
+}
+
+func newRecord(results []report.Result, counts report.Instructions, o options) record {
+	r := record{
+		About: fmt.Sprintf("Medians of %d samples of %v of processor time, the libraries in turn, GOMAXPROCS=1: %s, %s, %s.",
+			o.samples, o.length, machine(), runtime.Version(), time.Now().Format(time.DateOnly)),
+		Samples:      make(map[string]map[string][]core.Sample),
+		Instructions: counts,
+	}
+	for _, result := range results {
+		r.Samples[result.Key] = make(map[string][]core.Sample)
+		for lib, samples := range result.Samples {
+			for _, s := range samples {
+				r.Samples[result.Key][lib] = append(r.Samples[result.Key][lib], rounded(s))
+			}
+		}
+	}
+	return r
+}
+
+// rounded keeps of a sample what it is exact to.
+func rounded(s core.Sample) core.Sample {
+	for _, v := range []*float64{&s.Value, &s.Allocs, &s.Bytes, &s.Messages} {
+		*v = math.Round(*v*1000) / 1000
+	}
+	return s
+}
+
+// results are the rows that there are samples of, in the order of the table.
+func (r record) results() []report.Result {
+	var all []report.Result
+	for _, row := range core.Rows() {
+		if samples, ok := r.Samples[row.Key]; ok {
+			all = append(all, report.Result{Row: row, Samples: samples})
+		}
+	}
+	return all
+}
+
+// write writes the samples, and what is made from them.
+func (r record) write() error {
+	b, err := json.MarshalIndent(r, "", "")
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(resultsDir, 0o755); err != nil {
+		return err
+	}
+	if err := os.WriteFile(filepath.Join(resultsDir, "core.json"), append(b, '\n'), 0o644); err != nil {
+		return err
+	}
+	return r.render()
+}
+
+// render makes the tables and the chart from the samples that are there.
+func render() error {
+	b, err := os.ReadFile(filepath.Join(resultsDir, "core.json"))
+	if err != nil {
+		return err
+	}
+	var r record
+	if err := json.Unmarshal(b, &r); err != nil {
+		return err
+	}
+	return r.render()
+}
+
+// render writes the tables, also into docs/performance.md, and the chart.
+func (r record) render() error {
+	tables := r.About + " " + report.Summary(r.results()) + "\n\n" + report.Table(r.results())
+	if len(r.Instructions) > 0 {
+		tables += "\nInstructions, counted by valgrind with the garbage collector off:\n\n" + report.InstructionTable(r.Instructions)
+	}
+	text, err := os.ReadFile(page)
+	if err != nil {
+		return err
+	}
+	spliced, err := report.Splice(string(text), "core", tables)
+	if err != nil {
+		return err
+	}
+	for name, content := range map[string]string{
+		filepath.Join(resultsDir, "core.md"):  "# Cores in memory\n\nWritten by `go -C bench run .`; docs/performance.md explains it.\n\n" + tables,
+		filepath.Join(resultsDir, "core.svg"): string(report.Chart("What a consensus core takes, against etcd's raft 3.6", r.results())),
+		page:                                  spliced,
+	} {
+		if err := os.WriteFile(name, []byte(content), 0o644); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// machine describes the processor, as far as it can be known.
+func machine() string {
+	model := runtime.GOARCH
+	if f, err := os.Open("/proc/cpuinfo"); err == nil {
+		defer func() { _ = f.Close() }()
+		for scan := bufio.NewScanner(f); scan.Scan(); {
+			if name, value, ok := strings.Cut(scan.Text(), ":"); ok && strings.TrimSpace(name) == "model name" {
+				model = strings.TrimSpace(value)
+				break
+			}
+		}
+	}
+	return fmt.Sprintf("%s with %d processors, %s/%s", model, runtime.NumCPU(), runtime.GOOS, runtime.GOARCH)
+}
