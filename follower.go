@@ -100,6 +100,10 @@ func (r *raft) followerHeartbeat(m *pb.Message) error {
 	r.heardFromLeader(m.From)
 	r.conf.advertised(m.From, m.Features)
 	r.log.commitTo(m.Commit)
+	if m.Round > r.heardRound {
+		r.heardRound = m.Round
+		r.sleepIfAsked(m)
+	}
 	respond := r.message
 	if r.mayForgetChange(m.Commit) {
 		respond = r.promise
@@ -107,6 +111,7 @@ func (r *raft) followerHeartbeat(m *pb.Message) error {
 	resp := respond(pb.MsgHeartbeatResp, m.From)
 	resp.Round, resp.Context, resp.Session = m.Round, m.Context, m.Session
 	resp.LeaseTicks, resp.Features = r.promisedTicks(), r.features()
+	resp.Sleep = m.Sleep && r.asleep
 	return nil
 }
 

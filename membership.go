@@ -426,6 +426,7 @@ func (r *raft) leaderConfChanged(oldIDs []uint64) error {
 	l.self = r.conf.pos(r.id)
 	r.updateSelf()
 	l.sendDue = true
+	l.work()
 	if l.transfer.target != None && !r.conf.isVoter(l.transfer.target) {
 		r.abortTransfer("the target was removed")
 	}

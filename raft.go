@@ -82,8 +82,12 @@ type raft struct {
 	takeOver uint64
 	// stalled forbids to campaign: the node stepped down because its disk
 	// does not answer, and it has not answered since.
-	stalled  bool
-	stepDown StepDownReason
+	stalled bool
+	// asleep says that the node waits to be woken, see sleep.go; heardRound is the last
+	// round of heartbeats that it heard of in this term.
+	asleep     bool
+	stepDown   StepDownReason
+	heardRound uint64
 
 	leader    *leaderState    // while leader
 	candidate *candidateState // while (pre-)candidate
@@ -230,7 +234,9 @@ func (r *raft) hardState() pb.HardState {
 	return pb.HardState{Term: r.term, Vote: r.vote, Commit: r.log.committed}
 }
 
-func (r *raft) softState() SoftState { return SoftState{Lead: r.lead, RaftState: r.role} }
+func (r *raft) softState() SoftState {
+	return SoftState{Lead: r.lead, RaftState: r.role, Asleep: r.asleep}
+}
 
 // fail makes err, if it is a fault of Storage, the node's last word.
 func (r *raft) fail(err error) error {
@@ -268,6 +274,9 @@ func (r *raft) withdrawPromises() {
 
 // tick advances the node's clock by one.
 func (r *raft) tick() error {
+	if r.asleep {
+		return nil
+	}
 	if r.promised > 0 {
 		r.promised--
 	}
@@ -276,7 +285,7 @@ func (r *raft) tick() error {
 	}
 	r.elapsed++
 	if len(r.asked.waiting) > 0 {
-		r.asked.tick(r.cfg.ElectionTick)
+		r.asked.tick(1, r.cfg.ElectionTick)
 	}
 	if r.elapsed < r.timeout {
 		return nil
@@ -286,6 +295,7 @@ func (r *raft) tick() error {
 		// Explain tells why. It votes for others all the same: a leader that
 		// is silent for so long is none (dissertation §4.2.3).
 		r.setLead(None)
+		r.callLeader()
 		return nil
 	}
 	return r.campaign(r.firstBallot())

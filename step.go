@@ -15,6 +15,9 @@ func (r *raft) step(m *pb.Message) error {
 		return r.err
 	}
 	err := r.checkMessage(m)
+	if err == nil && !r.arrives(m) {
+		return nil
+	}
 	if err == nil {
 		err = r.learnCommit(m)
 	}

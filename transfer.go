@@ -17,6 +17,7 @@ type transfer struct {
 
 // transferLeader moves leadership to target, or asks the leader to.
 func (r *raft) transferLeader(target uint64) error {
+	r.wake()
 	if r.role != StateLeader {
 		if r.lead == None {
 			return ErrNoLeader
@@ -47,6 +48,7 @@ func (r *raft) startTransfer(target uint64) error {
 		return nil
 	}
 	*t = transfer{target: target}
+	r.leader.work()
 	r.logger.Info("transferring leadership", zap.Uint64("id", r.id), zap.Uint64("term", r.term), zap.Uint64("target", target))
 	p := &r.leader.peers[i]
 	if p.Match != r.log.last.index && p.State != progress.Snapshot {
