@@ -46,6 +46,10 @@ func keyOf(reg uint8, gen uint64) uint64 { return uint64(reg)<<56 | gen }
 func (s *simulation) act(c *client) {
 	c.turn++
 	if !c.busy {
+		if s.now < s.sleep.quietUntil {
+			s.waitClient(c, s.sleep.quietUntil-s.now+c.random.spread(1, s.set.think))
+			return
+		}
 		if s.clientsPaused {
 			s.waitClient(c, tickLength)
 			return
@@ -148,7 +152,11 @@ func (s *simulation) request(c *client, n *node) error {
 	s.reads++
 	key := s.reads
 	if n.role == raft.StateLeader && s.set.lease && c.random.oneIn(2) {
+		s.before(n, nil)
 		index, err := n.LeaseRead()
+		if s.after(n, nil, nil); s.stopped() || !n.up {
+			return err
+		}
 		if err == nil {
 			s.stats.LeaseReads++
 			s.mark(markLeaseRead)
@@ -165,8 +173,10 @@ func (s *simulation) request(c *client, n *node) error {
 	c.read = key
 	s.check.ReadAsked(n.id, key)
 	s.before(n, nil)
+	slept := n.asleep
 	err := n.ReadIndex(readContext(key))
 	s.after(n, nil, err)
+	s.markWokeByRequest(n, slept)
 	return err
 }
 
@@ -179,12 +189,14 @@ func (s *simulation) propose(n *node, data []byte) error {
 func (s *simulation) proposeEntry(n *node, typ pb.EntryType, data []byte, f func() error) error {
 	s.proposals.proposed(n.id, typ, data)
 	s.before(n, nil)
+	slept := n.asleep
 	err := f()
 	s.markRefusal(err)
 	if !s.ok(s.check.Proposed(n.id, err)) {
 		return err
 	}
 	s.after(n, nil, err)
+	s.markWokeByRequest(n, slept)
 	return err
 }
 
