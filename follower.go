@@ -190,6 +190,7 @@ func (r *raft) forwardProp(m *pb.Message) error {
 	case r.cfg.DisableProposalForwarding:
 		return ErrForwardingDisabled
 	}
+	r.wake()
 	r.forward(m).Features = m.Features
 	return nil
 }
@@ -198,6 +199,9 @@ func (r *raft) forwardProp(m *pb.Message) error {
 func (r *raft) followerTransferLeader(m *pb.Message) error {
 	if r.lead == None {
 		return ErrNoLeader
+	}
+	if r.conf.pos(m.From) >= 0 {
+		r.wake()
 	}
 	r.forward(m)
 	return nil

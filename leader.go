@@ -99,6 +99,7 @@ func (r *raft) propose(ents []pb.Entry) error {
 	if err := r.checkProposal(ents); err != nil {
 		return err
 	}
+	r.wake()
 	if len(ents) == 1 {
 		return r.appendOne(ents[0])
 	}

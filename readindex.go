@@ -54,13 +54,14 @@ func (r *raft) leaderReadIndex(m *pb.Message) error {
 	if len(m.Entries) != 1 {
 		return corrupt("read request with %d entries", len(m.Entries))
 	}
-	if m.From == r.id {
+	if m.From == r.id || r.strangersRead(m) {
 		return nil // asked when another led, and forgotten since
 	}
 	return r.leaderRead(m.From, m.Entries[0].Data)
 }
 
 func (r *raft) leaderRead(from uint64, ctx []byte) error {
+	r.wake()
 	l := r.leader
 	l.work()
 	if l.committedInTerm(r.log) && (r.conf.soleVoter(r.id) || (r.cfg.ReadOnlyOption == ReadOnlyLeaseBased && r.leaseReason() == reasonNone)) {
@@ -293,6 +294,10 @@ func (r *raft) followerReadIndex(m *pb.Message) error {
 	if r.lead == None || r.lead == m.From {
 		return ErrNoLeader
 	}
+	if r.strangersRead(m) {
+		return nil
+	}
+	r.wake()
 	r.forward(m)
 	return nil
 }

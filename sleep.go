@@ -110,43 +110,40 @@ func (r *raft) fallAsleep() {
 	}
 }
 
-// wakes reports whether the sleeping node wakes by m. What a stranger sends must not keep
-// a group awake, unless it is work; nor what says nothing new, as late answers, or belongs
-// to falling asleep.
+// wakes reports whether the sleeping node wakes because m came. What a stranger sends must
+// not keep a group awake, nor what says nothing new, as late answers, nor what belongs to
+// falling asleep. What is forwarded wakes where it is taken.
 func (r *raft) wakes(m *pb.Message) bool {
-	switch {
-	case m.Type == pb.MsgProp:
-		return true
-	case r.conf.pos(m.From) < 0 && m.From != r.lead:
-		return false
-	case kindOf(m.Type) == kindForwarded:
-		return true
-	case m.Term < r.term:
+	if m.Term < r.term || r.conf.pos(m.From) < 0 && m.From != r.lead {
 		return false
 	}
 	switch m.Type {
-	case pb.MsgHeartbeat:
-		return false // sleepIfAsked decides
+	case pb.MsgHeartbeat, pb.MsgReadIndexResp:
+		return false // sleepIfAsked decides; no read waits
 	case pb.MsgHeartbeatResp:
-		return r.role == StateLeader && !m.Sleep && m.Round >= r.leader.sleepFrom
+		return r.role == StateLeader && !m.Sleep && m.Round >= r.leader.sleepFrom && m.Round <= r.leader.round
 	case pb.MsgAppResp:
 		return r.role == StateLeader && m.Reject
 	}
-	return kindOf(m.Type) != kindResponse && kindOf(m.Type) != kindNotice
+	kind := kindOf(m.Type)
+	return kind == kindRequest || kind == kindLead || kind == kindWord
 }
 
-// arrives wakes a sleeping node if m does, and reports whether m is to be handled.
-func (r *raft) arrives(m *pb.Message) bool {
+// arrives wakes a sleeping node if m does. At a leader that wants to sleep a request for
+// votes says that its sender is awake.
+func (r *raft) arrives(m *pb.Message) {
 	if r.asleep {
-		if !r.wakes(m) {
-			return kindOf(m.Type) != kindForwarded // a stranger's read would need the group
+		if r.wakes(m) {
+			r.wake()
 		}
-		r.wake()
 	} else if r.role == StateLeader && kindOf(m.Type) == kindRequest && r.conf.pos(m.From) >= 0 {
-		r.leader.work() // it is awake, and misses its leader
+		r.leader.work()
 	}
-	return true
 }
+
+// strangersRead reports whether a read comes to a sleeping group from who is no member: it is
+// dropped, like one that gets lost on its way.
+func (r *raft) strangersRead(m *pb.Message) bool { return r.asleep && r.conf.pos(m.From) < 0 }
 
 // wake ends sleep. A follower waits for its leader from now on. A leader calls the others;
 // what it knows of them is of before, so its clock goes past any lease that this could

@@ -372,6 +372,7 @@ func TestWhatWakesAFollower(t *testing.T) {
 		"a stranger's read":     {Type: pb.MsgReadIndex, From: 77, Entries: []pb.Entry{{Data: make([]byte, 16)}}},
 		"an old term's vote":    {Type: pb.MsgVote, From: 3, Term: 1, Index: 2, LogTerm: 1},
 		"a late answer":         {Type: pb.MsgAppResp, From: 3, Term: 2, Index: 2},
+		"a read's late answer":  {Type: pb.MsgReadIndexResp, From: 2, Term: 2, Index: 2, Entries: []pb.Entry{{Data: make([]byte, 16)}}},
 		"a word of removal":     {Type: pb.MsgRemoved, From: 3, Index: 9, Session: 9},
 	} {
 		s := askedToSleep(t, sleepy, 7)
@@ -414,6 +415,17 @@ func TestWhatWakesALeader(t *testing.T) {
 	s.recv(pb.Message{Type: pb.MsgPreVote, From: 77, Term: 3, Index: 2, LogTerm: 2})
 	s.recv(pb.Message{Type: pb.MsgReadIndex, From: 77, Entries: []pb.Entry{{Data: make([]byte, 16)}}})
 	require.True(t, s.BasicStatus().Asleep, "strangers")
+	for _, m := range []pb.Message{
+		{Type: pb.MsgProp, From: 3},
+		{Type: pb.MsgProp, From: 3, Entries: []pb.Entry{{Type: 9}}},
+		{Type: pb.MsgReadIndex, From: 3},
+		{Type: pb.MsgTransferLeader, From: 1},
+		{Type: pb.MsgTransferLeader, From: 77},
+		{Type: pb.MsgHeartbeatResp, From: 3, Term: 2, Round: 1 << 60},
+	} {
+		require.Error(t, s.Step(m), "%v", m)
+		require.True(t, s.BasicStatus().Asleep, "what is refused: %v", m)
+	}
 	require.Empty(t, s.sent())
 	_ = s.ReportSnapshot(2, raft.SnapshotFinish)
 	require.Empty(t, s.sent())

@@ -15,10 +15,8 @@ func (r *raft) step(m *pb.Message) error {
 		return r.err
 	}
 	err := r.checkMessage(m)
-	if err == nil && !r.arrives(m) {
-		return nil
-	}
 	if err == nil {
+		r.arrives(m)
 		err = r.learnCommit(m)
 	}
 	if err == nil {

@@ -17,11 +17,11 @@ type transfer struct {
 
 // transferLeader moves leadership to target, or asks the leader to.
 func (r *raft) transferLeader(target uint64) error {
-	r.wake()
 	if r.role != StateLeader {
 		if r.lead == None {
 			return ErrNoLeader
 		}
+		r.wake()
 		m := r.message(pb.MsgTransferLeader, r.lead)
 		m.Term = 0
 		m.From = target
@@ -43,6 +43,7 @@ func (r *raft) startTransfer(target uint64) error {
 	case r.conf.roles[i]&roleVoter == 0:
 		return &TransferError{target, "it is a learner"}
 	}
+	r.wake()
 	t := &r.leader.transfer
 	if t.target == target {
 		return nil
