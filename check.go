@@ -226,7 +226,7 @@ func (r *raft) checkHeld(id entryID) error {
 		return err
 	}
 	if term != id.term {
-		return corrupt("entry %d has term %d, but the one here has term %d", id.index, id.term, term)
+		return corrupt("entry %d has term %d, but the one committed here has term %d", id.index, id.term, term)
 	}
 	return nil
 }
