@@ -1,11 +1,9 @@
 package sim
 
 import (
-	"fmt"
 	"math"
 
 	"github.com/quorate-raft/raft"
-	"github.com/quorate-raft/raft/rafttest/trace"
 )
 
 // Sleep (profile Sleep): groups sleep where clients have nothing to do for a while, and hosts
@@ -28,8 +26,8 @@ type sleepPlan struct {
 // drawSleep decides whether the run has sleep.
 func (s *settings) drawSleep(o *Options) {
 	r := newRandom(o.Seed, streamSleep)
-	drawn := r.chance(300) || o.Faults&All != All
-	if !o.Faults.has(Sleep) || !drawn || o.NewForeign != nil {
+	drawn := r.chance(300) // a group that rests is tried less in other ways
+	if !o.Faults.has(Sleep) || (!drawn && o.Faults != Sleep) || o.NewForeign != nil {
 		return
 	}
 	s.faults |= Sleep
@@ -59,41 +57,30 @@ func (s *simulation) disturbSleep() {
 	if r.oneIn(3) {
 		p.quietUntil = s.now + int64(s.set.sleepAfter)*tickLength + r.spread(tickLength, s.timeouts(12))
 	}
-	what := ""
 	switch r.below(6) {
 	case 0:
 		if n := s.anyUp(r); n != nil && n.paused == 0 && n.asleep {
-			s.wakeUp(n)
-			what = fmt.Sprintf("%d is woken without a reason", n.id)
+			s.wakeUp(n) // without a reason
 		}
 	case 1:
 		if n := s.anyUp(r); n != nil {
 			n.misses = true
 			s.undoAfter(r.spread(s.timeouts(1), s.timeouts(20)), func() { n.misses = false })
-			what = fmt.Sprintf("the host of %d does not give the sign of life", n.id)
 		}
 	case 2, 3:
-		what = s.loseSleeper(r)
+		s.loseSleeper(r)
 	case 4:
 		if n := s.anyNode(r, func(n *node) bool { return n.up && n.asleep }); n != nil {
 			s.crash(n, r.oneIn(2), "crashed asleep")
-			what = fmt.Sprintf("crash %d, which sleeps", n.id)
 		}
-	}
-	if what == "" {
-		return
-	}
-	s.mix(p.random.Uint64())
-	if s.observe != nil {
-		s.emit(trace.Event{Kind: trace.Fault, Text: what})
 	}
 }
 
 // loseSleeper takes a sleeping leader down, or cuts it off.
-func (s *simulation) loseSleeper(r *random) string {
+func (s *simulation) loseSleeper(r *random) {
 	n := s.leader()
 	if n == nil || !n.asleep || n.paused > 0 {
-		return ""
+		return
 	}
 	s.mark(markSleeperLost)
 	time := r.spread(s.timeouts(1), s.timeouts(20))
@@ -101,11 +88,10 @@ func (s *simulation) loseSleeper(r *random) string {
 		n.stayDown++
 		s.undoAfter(time, func() { n.stayDown-- })
 		s.crash(n, r.oneIn(2), "taken down asleep")
-		return fmt.Sprintf("take %d down, which leads and sleeps", n.id)
+		return
 	}
 	slot := int(n.slot)
 	s.cutFor(time, func(from, to int) bool { return from == slot || to == slot })
-	return fmt.Sprintf("cut %d off, which leads and sleeps", n.id)
 }
 
 // noteSleep takes notice of a node that falls asleep or wakes up.
