@@ -152,17 +152,11 @@ func (s *simulation) request(c *client, n *node) error {
 	s.reads++
 	key := s.reads
 	if n.role == raft.StateLeader && s.set.lease && c.random.oneIn(2) {
-		s.before(n, nil)
-		index, err := n.LeaseRead()
-		if s.after(n, nil, nil); s.stopped() || !n.up {
+		index, err := s.leaseRead(n)
+		if s.stopped() || !n.up {
 			return err
 		}
 		if err == nil {
-			s.stats.LeaseReads++
-			s.mark(markLeaseRead)
-			if !s.ok(s.check.LeaseRead(n.id, index)) {
-				return nil
-			}
 			c.read = key
 			n.reads = append(n.reads, raft.ReadState{Index: index, RequestCtx: readContext(key)})
 			s.serveReads(n)
@@ -178,6 +172,21 @@ func (s *simulation) request(c *client, n *node) error {
 	s.after(n, nil, err)
 	s.markWokeByRequest(n, slept)
 	return err
+}
+
+// leaseRead asks a node for a lease read.
+func (s *simulation) leaseRead(n *node) (uint64, error) {
+	s.before(n, nil)
+	slept := n.asleep
+	index, err := n.LeaseRead()
+	s.after(n, nil, nil)
+	s.markWokeByRequest(n, slept)
+	if err == nil && !s.stopped() {
+		s.stats.LeaseReads++
+		s.mark(markLeaseRead)
+		s.ok(s.check.LeaseRead(n.id, index))
+	}
+	return index, err
 }
 
 // propose hands a command to a node.

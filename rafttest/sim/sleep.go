@@ -100,6 +100,23 @@ func (s *simulation) noteSleep(n *node, st *raft.BasicStatus) {
 	s.mix(n.id<<8 | 0x51)
 	if n.asleep && st.RaftState == raft.StateLeader && len(n.Status().Config.IDs()) > 1 {
 		s.mark(markSlept)
+		if s.set.lease && s.healing.phase == notHealing && s.sleep.random.oneIn(2) {
+			s.askForLeases(n)
+		}
+	}
+}
+
+// askForLeases asks a leader that has just fallen asleep for its lease, again and again, while
+// answers to what it sent before may still be under way.
+func (s *simulation) askForLeases(n *node) {
+	r, at := &s.sleep.random, int64(0)
+	for range 8 {
+		at += r.spread(1, tickLength)
+		s.undoAfter(at, func() {
+			if s.healing.phase == notHealing && n.idle() && n.role == raft.StateLeader && !s.stopped() {
+				_, _ = s.leaseRead(n)
+			}
+		})
 	}
 }
 
