@@ -98,9 +98,15 @@ func (r *raft) count(n int) {
 		r.leaderCount(n)
 		return
 	}
-	// Without a deadline the timer runs, over and over, for nothing.
-	r.elapsed = (r.elapsed + n%r.timeout) % r.timeout
-	r.asked.tick(n, r.cfg.ElectionTick)
+	if n < r.timeout-r.elapsed {
+		r.elapsed += n
+	} else {
+		// Without a deadline the timer runs, over and over, for nothing.
+		r.elapsed = (r.elapsed + n%r.timeout) % r.timeout
+	}
+	if len(r.asked.waiting) > 0 {
+		r.asked.tick(n, r.cfg.ElectionTick)
+	}
 }
 
 func (r *raft) leaderCount(n int) {

@@ -163,10 +163,11 @@ func (r *raft) restoreSnapshot(snap *pb.Snapshot) error {
 		return err
 	}
 	if r.log.snapshot == nil {
-		r.conf.beforeSnapshot = r.appliedConf()
+		before := r.appliedConf()
 		if r.onAppend() {
-			r.conf.beforeSnapshot = r.conf.atOrOldest(min(r.log.committed, r.log.durable))
+			before = r.conf.atOrOldest(min(r.log.committed, r.log.durable))
 		}
+		r.conf.beforeSnapshot = &before
 	}
 	r.log.restore(snap)
 	r.withdrawPromises() // as after a truncation

@@ -36,7 +36,7 @@ type membership struct {
 	history []confAt
 	// beforeSnapshot is what was active before the received snapshot that is
 	// not durable yet.
-	beforeSnapshot confAt
+	beforeSnapshot *confAt
 }
 
 // confAt is a configuration and the first index that it is known to hold at.

@@ -63,9 +63,19 @@ type raft struct {
 	log  *raftLog
 	conf membership
 
-	// Volatile state of all roles. Only transitions.go writes role.
+	// Volatile state of all roles. Only transitions.go writes role. The small fields are
+	// together, since a host may have many nodes.
 	role StateType
-	lead uint64
+	// remembers says that a term is durable, so that a restart knows that this
+	// node may have promised something.
+	remembers bool
+	// stalled forbids to campaign: the node stepped down because its disk
+	// does not answer, and it has not answered since.
+	stalled bool
+	// asleep says that the node waits to be woken, see sleep.go.
+	asleep   bool
+	stepDown StepDownReason
+	lead     uint64
 	// elapsed counts ticks since the node last heard from a leader, granted a
 	// vote or campaigned; at timeout it campaigns.
 	elapsed int
@@ -74,19 +84,10 @@ type raft struct {
 	// a leader that it refuses votes, whatever term it has moved to since; a
 	// restarted node may have promised before (dissertation §6.4.1).
 	promised int
-	// remembers says that a term is durable, so that a restart knows that this
-	// node may have promised something.
-	remembers bool
 	// takeOver is the term in which the leader told this node to campaign while
 	// a committed change was not applied yet, or 0.
 	takeOver uint64
-	// stalled forbids to campaign: the node stepped down because its disk
-	// does not answer, and it has not answered since.
-	stalled bool
-	// asleep says that the node waits to be woken, see sleep.go; heardRound is the last
-	// round of heartbeats that it heard of in this term.
-	asleep     bool
-	stepDown   StepDownReason
+	// heardRound is the last round of heartbeats that it heard of in this term.
 	heardRound uint64
 
 	leader    *leaderState    // while leader

@@ -371,6 +371,9 @@ func (rn *RawNode) ackAppend(token AppendToken) error {
 		rn.reclaim(w.buf)
 	}
 	rn.ackedSeq = token.seq
+	if r.asleep {
+		rn.release()
+	}
 	r.remembers = r.remembers || token.term > 0
 	if err := r.voteDurable(token.term, token.vote); err != nil {
 		return r.fail(err)

@@ -110,6 +110,28 @@ func (r *raft) fallAsleep() {
 	}
 }
 
+// release lets go of the memory that a node keeps so as not to allocate at work: of those that
+// sleep there may be many.
+func (rn *RawNode) release() {
+	r, l := rn.raft, rn.raft.log
+	rn.spare = nil
+	if r.out.empty() {
+		*r.out = readyBuffers{}
+	}
+	if len(l.writes) == 0 {
+		l.writes, l.finishing = nil, nil
+	}
+	if len(l.entries) == 0 {
+		l.restart(l.last.index)
+		l.chunk = 0
+	}
+	if r.role == StateLeader {
+		for i := range r.leader.peers {
+			r.leader.peers[i].Window = progress.NewWindow(r.cfg.MaxInflightMsgs, r.cfg.MaxInflightBytes)
+		}
+	}
+}
+
 // wakes reports whether the sleeping node wakes because m came. What a stranger sends must
 // not keep a group awake, nor what says nothing new, as late answers, nor what belongs to
 // falling asleep. What is forwarded wakes where it is taken.
