@@ -82,7 +82,9 @@ func (o Obstacle) String() string {
 // new voters have the log, changes the voters in one step, hands leadership over first
 // if it is to go itself, and removes who is left over. That survives changes of leader
 // and restarts. It ends with an outcome in the configuration (ConfState.LastOutcome),
-// whose Version is the index of the entry that this proposal becomes.
+// whose Version is the index of the entry that this proposal becomes. Unless it is
+// forced, the voters change only while a majority of the new ones answer; see
+// Config.MaxCatchUpRounds.
 //
 // A target that stands is superseded. A follower passes the proposal on, and a network
 // that delivers messages late and more than once can set it anew, also after another: with

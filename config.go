@@ -120,7 +120,9 @@ type Config struct {
 
 	// MaxCatchUpRounds is how many rounds of an election timeout or longer a server
 	// gets that a membership target makes a voter, before the target is given up
-	// (dissertation §4.2.1). A single round may last SnapshotTicks. Default 10.
+	// (dissertation §4.2.1). A single round may last SnapshotTicks. It is also for how
+	// many election timeouts the change of voters waits for a majority of the new ones to
+	// answer. Default 10.
 	MaxCatchUpRounds int
 
 	// DisablePreVote turns off the round of pre-votes before an election

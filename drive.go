@@ -122,11 +122,16 @@ func (r *raft) nextStep(t *pb.MembershipTarget) confchange.Step {
 	return confchange.Plan(r.conf.cfg, *t, r.caughtUp, leader)
 }
 
-// caughtUp reports whether the learner id can vote: it has the log, and it knows of
-// targets, which a member has to while one stands.
+// caughtUp reports whether the learner id can vote: it has the log, it answers (the next
+// tick would find that it does not, and a change may be planned before that; where no
+// voter stays it is the one that the others then need), and it knows of targets, which a
+// member has to while one stands.
 func (r *raft) caughtUp(id uint64) bool {
 	i := r.conf.pos(id)
-	return i >= 0 && r.leader.peers[i].CatchUp != nil && r.leader.peers[i].CatchUp.CaughtUp && r.knowsTargets(id)
+	if i < 0 || r.leader.peers[i].CatchUp == nil || !r.leader.peers[i].CatchUp.CaughtUp {
+		return false
+	}
+	return r.answers(i) && r.knowsTargets(id)
 }
 
 // awaitsVoters reports whether the next step has to wait because it decides who votes, as
@@ -155,8 +160,7 @@ func (r *raft) awaitVoters(t *pb.MembershipTarget, inTouch int) (wait, gaveUp bo
 	return true, d.waited >= r.votersAwaited()
 }
 
-// votersAwaited is for how many ticks such a step waits: as long as a server gets to
-// catch up.
+// votersAwaited is for how many ticks such a step waits.
 func (r *raft) votersAwaited() uint64 {
 	return uint64(r.cfg.MaxCatchUpRounds) * uint64(r.cfg.ElectionTick)
 }
@@ -286,10 +290,12 @@ func (r *raft) heard(i int) bool {
 	return i == l.self || l.round>>roundBits-max(p.AckedRound, p.Since, l.woke)>>roundBits < uint64(r.cfg.ElectionTick)
 }
 
-// answers reports whether member i was heard from, and has answered this leader at all
-// since it leads or woke up.
+// answers reports whether member i was heard from, has answered this leader at all since it
+// leads or woke up, and was asked lately: a leader that was held up and gets all its ticks at
+// once knows nothing of anybody.
 func (r *raft) answers(i int) bool {
-	return i == r.leader.self || r.leader.peers[i].AckedRound > r.leader.woke && r.heard(i)
+	l := r.leader
+	return i == l.self || l.peers[i].AckedRound > l.woke && r.heard(i) && l.ticks-l.round>>roundBits < uint64(r.cfg.ElectionTick)
 }
 
 // silent returns for how many ticks the leader has not heard from member i, or for how

@@ -327,7 +327,7 @@ func (r *raft) explainProposals(add func(Explanation)) {
 			add(Explanation{Reason: ReasonCatchingUp, Peer: id, Index: p.CatchUp.Target, Count: int(missing)})
 		}
 	}
-	if t := r.conf.cfg.Target; t != nil && l.drive.version == t.Version && r.awaitsVoters(t) {
+	if t := r.conf.cfg.Target; t != nil && l.drive.version == t.Version && l.drive.asked && r.awaitsVoters(t) {
 		add(Explanation{Reason: ReasonVotersSilent, Ticks: int(r.votersAwaited() - min(r.votersAwaited(), l.drive.waited))})
 	}
 	if l.leaving != nil {

@@ -403,8 +403,7 @@ const (
 	MembershipRefused MembershipReason = 4
 	// MembershipImpossible: no change leads to the target from the configuration.
 	MembershipImpossible MembershipReason = 5
-	// MembershipNoQuorum: too many of those who were to vote were not heard from for the rest to decide, for as long as a server
-	// gets to catch up.
+	// MembershipNoQuorum: too many of those who were to vote were not heard from for the rest to decide, and that for long.
 	MembershipNoQuorum MembershipReason = 6
 )
 

@@ -32,8 +32,8 @@ type SetMembership struct {
 	Learners []MemberSpec `json:"learners,omitempty"`
 	// ExpectVersion refuses it unless the configuration in force has this Index.
 	ExpectVersion *uint64 `json:"expect_version,omitempty"`
-	// Force sets it although so many of its voters are not heard from that they could
-	// not go on.
+	// Force sets it, and makes its voters the cluster's, although so many of them are not
+	// heard from that the rest could not go on.
 	Force bool `json:"force,omitempty"`
 }
 

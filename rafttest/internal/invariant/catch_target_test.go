@@ -110,6 +110,51 @@ func TestCatchS11c(t *testing.T) {
 	}
 }
 
+// S11c: the voters change towards a target only while a majority of the new ones, and
+// each that is made one, have answered heartbeats of the last election timeout.
+func TestCatchVotersThatAreSilent(t *testing.T) {
+	const timeout = 3
+	for name, test := range map[string]struct {
+		cc    pb.ConfChangeV2
+		acked []peer
+		force bool
+		text  string
+	}{
+		"all answer":                   {cc: step(10, pb.ConfChangeAddNode, 4), acked: []peer{{2, 6}, {4, 6}}},
+		"enough answer":                {cc: step(10, pb.ConfChangeAddNode, 4), acked: []peer{{2, 3}, {4, 4}}},
+		"too few answer":               {cc: step(10, pb.ConfChangeRemoveNode, 3), acked: []peer{{2, 3}, {4, 2}}, text: "makes [1 2 4] the voters"},
+		"nobody ever did":              {cc: step(10, pb.ConfChangeRemoveNode, 3), text: "makes [1 2 4] the voters"},
+		"too few, and it is forced":    {cc: step(10, pb.ConfChangeRemoveNode, 3), force: true},
+		"no voter changes":             {cc: step(10, pb.ConfChangeRemoveNode, 5)},
+		"who is made one does not":     {cc: step(10, pb.ConfChangeAddNode, 4), acked: []peer{{2, 6}, {4, 3}}, text: "makes 4 a voter"},
+		"who is made one, also forced": {cc: step(10, pb.ConfChangeAddNode, 4), force: true, text: "makes 4 a voter"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c, n := targets(t)
+			n.conf = c.history[len(c.history)-1]
+			target := *n.conf.cfg.Target
+			target.Force = test.force
+			n.conf.cfg.Target = &target
+			n.st.RaftState, n.st.Term, n.clock.timeout = raft.StateLeader, 4, timeout
+			for round := uint64(1); round <= 6; round++ { // one in each tick; 4 to 6 are of the last timeout
+				n.lead.silence.tick(round, round, timeout)
+			}
+			n.lead.acked = test.acked
+			n.lead.catchUp.held = []uint64{4}
+			kind, data, err := pb.MarshalConfChange(test.cc)
+			require.NoError(t, err)
+			v := c.promoted(n, &pb.Entry{Index: 37, Term: 4, Type: kind, Data: data})
+			if test.text == "" {
+				require.Nil(t, v)
+				return
+			}
+			require.NotNil(t, v)
+			require.Equal(t, "S11c", v.Rule)
+			require.Contains(t, v.Detail, test.text)
+		})
+	}
+}
+
 // S11c: a learner becomes a voter by a target when it held, at one of the leader's
 // ticks, what the log held less than an election timeout before, and answered since
 // (dissertation §4.2.1).

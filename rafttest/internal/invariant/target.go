@@ -245,13 +245,14 @@ func (s *silence) tick(round, now uint64, electionTick int) {
 // might stop: a joint configuration needs both majorities (dissertation §4.3).
 func (c *Checker) deciding(n *node, e *pb.Entry, t *pb.MembershipTarget, cc *pb.ConfChangeV2) *Violation {
 	was, _ := c.Newest()
+	was.Target = t // it may just have been committed
 	now, err := confchange.ApplyAt(was, *cc, e.Index)
 	if err != nil || t.Force || slices.Equal(was.Voters[0], now.Voters[0]) {
 		return nil
 	}
 	var silent []uint64
 	for _, id := range t.Voters {
-		if id != n.id && valueOf(n.lead.acked, id) <= n.lead.silence.stale {
+		if n.isSilent(id) {
 			silent = append(silent, id)
 		}
 	}
@@ -260,6 +261,12 @@ func (c *Checker) deciding(n *node, e *pb.Entry, t *pb.MembershipTarget, cc *pb.
 			n.st.Term, t.Voters, e.Index, silent, n.clock.timeout)
 	}
 	return nil
+}
+
+// isSilent reports whether another has not answered heartbeats of the last election
+// timeout of a leader.
+func (n *node) isSilent(id uint64) bool {
+	return id != n.id && valueOf(n.lead.acked, id) <= n.lead.silence.stale
 }
 
 // promoted is the rule of dissertation §4.2.1 for a change towards a target that a
@@ -281,7 +288,14 @@ func (c *Checker) promoted(n *node, e *pb.Entry) *Violation {
 	}
 	for i := range change.Changes {
 		single := &change.Changes[i]
-		if single.Type == pb.ConfChangeAddNode && !slices.Contains(n.lead.catchUp.held, single.NodeID) {
+		if single.Type != pb.ConfChangeAddNode {
+			continue
+		}
+		if n.isSilent(single.NodeID) {
+			return n.violates("S11c", "leads term %d and makes %d a voter by entry %d, which has not answered heartbeats of the last %d ticks",
+				n.st.Term, single.NodeID, e.Index, n.clock.timeout)
+		}
+		if !slices.Contains(n.lead.catchUp.held, single.NodeID) {
 			return n.violates("S11c", "leads term %d and makes %d a voter by entry %d, which never held the log of less than %d ticks before; its match is %d",
 				n.st.Term, single.NodeID, e.Index, n.clock.timeout, valueOf(n.lead.matched, single.NodeID))
 		}
