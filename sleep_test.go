@@ -128,6 +128,48 @@ func TestWhatKeepsAGroupAwake(t *testing.T) {
 	require.Empty(t, asleep(c), "a member did not agree to sleep")
 }
 
+// The leader itself has to be done too: what it has not applied or written keeps it awake, as its
+// host has to acknowledge it.
+func TestLeaderNotDoneStaysAwake(t *testing.T) {
+	s := newLeader(t, sleepy)
+	require.NoError(t, s.Propose([]byte("x")))
+	rd := s.ready() // neither written nor applied yet
+	s.c.Send(rd.Messages...)
+	answers := func() {
+		for _, m := range s.c.Take(nil) {
+			resp := s.answer(m)
+			resp.Sleep = m.Sleep
+			s.recv(resp)
+		}
+	}
+	idle := func(done func(rd raft.Ready)) {
+		for range sleepAfter + 3 {
+			answers()
+			s.Tick()
+			for s.HasReady() {
+				rd := s.Ready()
+				s.c.Send(rd.Messages...)
+				done(rd)
+			}
+		}
+		answers()
+	}
+	var later []raft.Ready
+	idle(func(rd raft.Ready) { later = append(later, rd) })
+	require.EqualValues(t, 3, s.BasicStatus().Commit, "the others hold it")
+	require.False(t, s.BasicStatus().Asleep, "its own write is not done")
+	later = append([]raft.Ready{rd}, later...)
+	for _, rd := range later {
+		s.persist(rd)
+	}
+	later = nil
+	idle(func(rd raft.Ready) { later = append(later, rd); s.persist(rd) })
+	require.False(t, s.BasicStatus().Asleep, "it has not applied it")
+	require.NoError(t, s.AckApply(3))
+	idle(func(rd raft.Ready) { s.persist(rd) })
+	require.True(t, s.BasicStatus().Asleep)
+}
+
 // sleepRound returns a leader of three that has just asked its peers, which the test
 // plays, to sleep, and what it sent them.
 func sleepRound(t *testing.T, conf configure) (*solo, []pb.Message) {
