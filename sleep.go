@@ -31,7 +31,7 @@ func (r *raft) maySleep() bool {
 func (r *raft) atRest() bool {
 	l, log, last := r.leader, r.log, r.log.last.index
 	switch {
-	case l.self < 0, log.committed != last, log.applied != last, log.durable != last:
+	case log.applied != last: // and so committed in the term, and durable
 		return false
 	case r.conf.cfg.Joint(), r.conf.cfg.Target != nil, l.transfer.target != None, l.leaving != nil, len(l.reads.pending) > 0:
 		return false
