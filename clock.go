@@ -8,8 +8,8 @@ import "github.com/quorate-raft/raft/progress"
 
 // NextDeadline returns in how many ticks, at least 1, Tick will do something that the
 // host can see if nothing else happens before; false if it never will, as of a group
-// that sleeps. A leader's may be early, by less than HeartbeatTick. Ask again after
-// every input and every Ready.
+// that sleeps. A leader's may be early, by less than HeartbeatTick, and is every tick while
+// a membership target stands. Ask again after every input and every Ready.
 func (rn *RawNode) NextDeadline() (ticks int, ok bool) {
 	if rn.raft.err != nil {
 		return 0, false
