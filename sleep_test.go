@@ -102,7 +102,7 @@ func TestWhatKeepsAGroupAwake(t *testing.T) {
 			_ = l.TransferLeader(2)
 			return func() { c.Drop = nil; _ = l.AbortTransfer() }
 		},
-		"a read nobody answers": func(c *rafttest.Cluster, l *rafttest.Member) func() {
+		"a member that does not answer": func(c *rafttest.Cluster, l *rafttest.Member) func() {
 			c.Drop = func(m pb.Message) bool { return m.Type == pb.MsgHeartbeatResp && m.From == 3 }
 			return func() { c.Drop = nil }
 		},
@@ -168,6 +168,48 @@ func TestLeaderNotDoneStaysAwake(t *testing.T) {
 	require.NoError(t, s.AckApply(3))
 	idle(func(rd raft.Ready) { s.persist(rd) })
 	require.True(t, s.BasicStatus().Asleep)
+}
+
+// asksNobody ticks the leader, to whom nobody answers, for as long as it would take to
+// be idle.
+func (s *solo) asksNobody() {
+	s.t.Helper()
+	for range sleepAfter + 2 {
+		s.Tick()
+		for _, m := range s.sent() {
+			require.False(s.t, m.Sleep)
+		}
+	}
+}
+
+// A read that waits is work (dissertation §6.4), however long ago it was asked.
+func TestWaitingReadKeepsAwake(t *testing.T) {
+	s := newLeader(t, sleepy)
+	s.read("a")
+	s.asksNobody()
+	s.Tick()
+	s.serve()
+	require.Len(t, s.Reads, 1)
+}
+
+// Who is about to be sent something is not asked to sleep beside it: that would wake it.
+func TestNobodyIsAskedToSleepBesideAnAppend(t *testing.T) {
+	s := newLeader(t, sleepy)
+	require.NoError(t, s.Propose([]byte("x")))
+	for range sleepAfter + 2 {
+		s.serve(2)
+		s.Tick()
+	}
+	s.sent()
+	s.recv(pb.Message{Type: pb.MsgAppResp, From: 3, Term: 2, Index: 3})
+	s.Tick()
+	msgs := s.sent()
+	require.Len(t, to(ofType(msgs, pb.MsgApp), 3), 1, "of the commit")
+	for _, m := range msgs {
+		require.False(t, m.Sleep)
+	}
+	s.Tick()
+	require.True(t, ofType(s.sent(), pb.MsgHeartbeat)[0].Sleep)
 }
 
 // sleepRound returns a leader of three that has just asked its peers, which the test
@@ -542,6 +584,8 @@ func TestNobodyWasHeardAsleep(t *testing.T) {
 	s.Tick()
 	s.sent()
 	require.Zero(t, s.Status().PendingConfIndex, "2 has not answered a heartbeat since")
+	s.recv(pb.Message{Type: pb.MsgAppResp, From: 3, Term: 2, Index: s.BasicStatus().LastIndex})
+	s.asksNobody() // all have the log, and the target stands
 	for range 3 {
 		s.Tick()
 		s.serve(2)
