@@ -185,6 +185,8 @@ func (s *solo) asksNobody() {
 // A read that waits is work (dissertation §6.4), however long ago it was asked.
 func TestWaitingReadKeepsAwake(t *testing.T) {
 	s := newLeader(t, sleepy)
+	s.Tick()
+	s.serve()
 	s.read("a")
 	s.asksNobody()
 	s.Tick()
@@ -195,6 +197,8 @@ func TestWaitingReadKeepsAwake(t *testing.T) {
 // Who is about to be sent something is not asked to sleep beside it: that would wake it.
 func TestNobodyIsAskedToSleepBesideAnAppend(t *testing.T) {
 	s := newLeader(t, sleepy)
+	s.Tick()
+	s.serve()
 	require.NoError(t, s.Propose([]byte("x")))
 	for range sleepAfter + 2 {
 		s.serve(2)
@@ -210,6 +214,34 @@ func TestNobodyIsAskedToSleepBesideAnAppend(t *testing.T) {
 	}
 	s.Tick()
 	require.True(t, ofType(s.sent(), pb.MsgHeartbeat)[0].Sleep)
+}
+
+// Nor who is being asked where its log ends.
+func TestProbedPeerKeepsAwake(t *testing.T) {
+	s := newLeader(t, sleepy)
+	s.Tick()
+	s.serve()
+	require.NoError(t, s.ReportUnreachable(2))
+	s.asksNobody()
+}
+
+// An answer to an attempt of before that comes late is none to this one.
+func TestLateAnswerToAnAttemptOfBefore(t *testing.T) {
+	s, _ := sleepRound(t, sleepy)
+	s.Tick()
+	late := ofType(s.sent(), pb.MsgHeartbeat)
+	require.True(t, late[0].Sleep)
+	s.read("a")
+	for range sleepAfter {
+		s.recv(s.answer(ofType(s.sent(), pb.MsgHeartbeat)[1]))
+		s.Tick()
+	}
+	fresh := ofType(s.sent(), pb.MsgHeartbeat)
+	require.True(t, fresh[0].Sleep)
+	s.recv(s.sleeps(fresh[1]), s.sleeps(late[0]))
+	require.False(t, s.BasicStatus().Asleep)
+	s.recv(s.sleeps(fresh[0]))
+	require.True(t, s.BasicStatus().Asleep)
 }
 
 // sleepRound returns a leader of three that has just asked its peers, which the test
