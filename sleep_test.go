@@ -344,6 +344,12 @@ func TestLateAnswersDoNotWake(t *testing.T) {
 	s.recv(s.answer(second[1])) // 3 was asked in vain
 	require.False(t, s.BasicStatus().Asleep)
 	require.Len(t, ofType(s.sent(), pb.MsgHeartbeat), 2, "it calls at once")
+
+	s, beats = sleepRound(t, sleepy)
+	s.Tick() // the next round is due, and not sent yet
+	s.recv(s.sleeps(beats[0]), s.sleeps(beats[1]))
+	require.True(t, s.BasicStatus().Asleep)
+	require.Empty(t, s.sent())
 }
 
 // asked is a follower of three, of leader 2, that was asked to sleep in the given round.
