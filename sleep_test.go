@@ -531,7 +531,9 @@ func TestWhatWakesALeader(t *testing.T) {
 		s := fallen()
 		f(s)
 		require.False(t, s.BasicStatus().Asleep, name)
-		require.Len(t, ofType(s.sent(), pb.MsgHeartbeat), 2, name)
+		beats := ofType(s.sent(), pb.MsgHeartbeat)
+		require.Len(t, beats, 2, name)
+		require.False(t, beats[0].Sleep, "%s: not to sleep at once", name)
 	}
 	s := fallen()
 	s.recv(pb.Message{Type: pb.MsgPreVote, From: 77, Term: 3, Index: 2, LogTerm: 2})
