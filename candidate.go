@@ -231,6 +231,7 @@ func (r *raft) learnCommit(m *pb.Message) error {
 
 // hup is a request of the host to campaign now.
 func (r *raft) hup() error {
+	r.wake()
 	switch why := r.campaignObstacle(); {
 	case why == ReasonIsLeader:
 		return nil

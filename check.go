@@ -95,6 +95,10 @@ func checkContent(m *pb.Message) error {
 	switch m.Type {
 	case pb.MsgApp:
 		return checkEntries(m)
+	case pb.MsgHeartbeat:
+		if m.Sleep && m.Commit != m.Index {
+			return corrupt("asked to sleep with the last entry %d and the commit %d", m.Index, m.Commit)
+		}
 	case pb.MsgSnap:
 		return checkSnapshot(m)
 	case pb.MsgRemoved:
@@ -175,6 +179,9 @@ func (r *raft) checkFromLeader(m *pb.Message) error {
 		if m.Commit > r.log.last.index {
 			return corrupt("commit %d is past the last index %d: did this node lose its log?", m.Commit, r.log.last.index)
 		}
+		if m.Sleep {
+			return r.checkHeld(entryID{m.LogTerm, m.Index})
+		}
 	case pb.MsgSnap:
 		if m.Snapshot.Metadata.ConfState.ConfChangeEffect == OnAppend && !r.onAppend() {
 			return fmt.Errorf("%w: %d sends a snapshot of a group with %v", ErrConfChangeEffect, m.From, OnAppend)
@@ -205,6 +212,12 @@ func (r *raft) checkCommitted(id entryID) error {
 	if id.index > r.log.committed {
 		return nil
 	}
+	return r.checkHeld(id)
+}
+
+// checkHeld checks that id, which is not past the log's end, is the entry there, as who
+// says that it is committed and held here claims.
+func (r *raft) checkHeld(id entryID) error {
 	term, err := r.log.term(id.index)
 	if errors.Is(err, ErrCompacted) {
 		return nil

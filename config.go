@@ -74,6 +74,12 @@ type Config struct {
 	// HeartbeatTick is the number of ticks between heartbeats. Default 1.
 	HeartbeatTick int
 
+	// SleepAfter is for how many ticks nothing must be asked of a leader before it puts
+	// the group to sleep: without ticks, heartbeats and timers, until the first message or
+	// request. It takes all members, learners too, to have it set, whatever the number;
+	// see docs/host-contract.md for what their hosts owe a group that sleeps. Default 0: never.
+	SleepAfter int
+
 	// Storage holds what the node has persisted. Required.
 	Storage Storage
 	// Applied is the last index that the state machine holds after a
@@ -225,6 +231,7 @@ func (c *Config) Validate() error {
 	fault(d.HeartbeatTick < 1, "HeartbeatTick (%d) must be at least 1", d.HeartbeatTick)
 	fault(d.ElectionTick <= d.HeartbeatTick, "ElectionTick (%d) must exceed HeartbeatTick (%d)", d.ElectionTick, d.HeartbeatTick)
 	fault(d.ElectionTick > maxTicks, "ElectionTick (%d) must be at most %d", d.ElectionTick, maxTicks)
+	fault(d.SleepAfter < 0 || d.SleepAfter > maxTicks, "SleepAfter (%d) must be between 0 and %d", d.SleepAfter, maxTicks)
 	fault(d.MaxInflightMsgs < 1, "MaxInflightMsgs (%d) must be at least 1", d.MaxInflightMsgs)
 	fault(d.MaxInflightBytes != 0 && d.MaxInflightBytes < d.MaxSizePerMsg,
 		"MaxInflightBytes (%d) must be at least MaxSizePerMsg (%d)", d.MaxInflightBytes, d.MaxSizePerMsg)

@@ -43,6 +43,8 @@ func TestConfigFaults(t *testing.T) {
 		{"inflight bytes", func(c *raft.Config) { c.MaxSizePerMsg, c.MaxInflightBytes = 100, 99 }, []string{"MaxInflightBytes (99)", "MaxSizePerMsg (100)"}},
 		{"inflight bytes below the default size", func(c *raft.Config) { c.MaxInflightBytes = 99 }, []string{"MaxInflightBytes (99)", "MaxSizePerMsg (1048576)"}},
 		{"pending reads", func(c *raft.Config) { c.MaxPendingReads = -1 }, []string{"MaxPendingReads (-1)"}},
+		{"sleep", func(c *raft.Config) { c.SleepAfter = -1 }, []string{"SleepAfter (-1)"}},
+		{"sleep too late", func(c *raft.Config) { c.SleepAfter = 1<<30 + 1 }, []string{"SleepAfter (1073741825)"}},
 		{"snapshot ticks", func(c *raft.Config) { c.SnapshotTicks = -1 }, []string{"SnapshotTicks (-1)"}},
 		{"snapshot ticks too many", func(c *raft.Config) { c.SnapshotTicks = 1<<30 + 1 }, []string{"SnapshotTicks (1073741825)"}},
 		{"drift", func(c *raft.Config) { c.MaxClockDrift = -1 }, []string{"MaxClockDrift (-1)"}},

@@ -58,3 +58,6 @@ func dumpValue(b *strings.Builder, v reflect.Value) {
 		fmt.Fprint(b, v)
 	}
 }
+
+// Dump is dump for the tests from outside of the package.
+var Dump = dump

@@ -287,23 +287,23 @@ func (r *raft) handOverTo(ids []uint64) error {
 func (r *raft) heard(i int) bool {
 	l := r.leader
 	p := &l.peers[i]
-	return i == l.self || l.round>>roundBits-max(p.AckedRound, p.Since)>>roundBits < uint64(r.cfg.ElectionTick)
+	return i == l.self || l.round>>roundBits-max(p.AckedRound, p.Since, l.woke)>>roundBits < uint64(r.cfg.ElectionTick)
 }
 
-// answers reports whether member i was heard from, has answered this leader at all, and
-// was asked lately: a leader that was held up and gets all its ticks at once knows
-// nothing of anybody.
+// answers reports whether member i was heard from, has answered this leader at all since it
+// leads or woke up, and was asked lately: a leader that was held up and gets all its ticks at
+// once knows nothing of anybody.
 func (r *raft) answers(i int) bool {
 	l := r.leader
-	return i == l.self || l.peers[i].AckedRound > 0 && r.heard(i) && l.ticks-l.round>>roundBits < uint64(r.cfg.ElectionTick)
+	return i == l.self || l.peers[i].AckedRound > l.woke && r.heard(i) && l.ticks-l.round>>roundBits < uint64(r.cfg.ElectionTick)
 }
 
 // silent returns for how many ticks the leader has not heard from member i, or for how
-// many it leads if it never has.
+// many it leads, or is awake, if it has not since.
 func (r *raft) silent(i int) uint64 {
 	l := r.leader
 	if i == l.self {
 		return 0
 	}
-	return l.ticks - l.peers[i].AckedRound>>roundBits
+	return l.ticks - max(l.peers[i].AckedRound, l.woke)>>roundBits
 }

@@ -18,6 +18,9 @@ const (
 
 	// ReasonStorageFailed: Storage returned an error, see RawNode.Err.
 	ReasonStorageFailed
+	// ReasonAsleep: the group sleeps, until something is asked of it (Config.SleepAfter). There is
+	// no lease asleep.
+	ReasonAsleep
 
 	// Why there is no leader.
 
@@ -113,6 +116,7 @@ const (
 var reasons = [...]struct{ name, sentence string }{
 	reasonNone:                    {"None", "nothing stands against it"},
 	ReasonStorageFailed:           {"StorageFailed", "the storage failed, so the node has stopped"},
+	ReasonAsleep:                  {"Asleep", "the group sleeps until something is asked of it"},
 	ReasonEmptyConfiguration:      {"EmptyConfiguration", "the node knows no members yet and waits for a leader to contact it"},
 	ReasonNotVoter:                {"NotVoter", "the node is not a voter and waits for the voters to elect a leader"},
 	ReasonSnapshotPending:         {"SnapshotPending", "a received snapshot is not yet persisted and restored"},
@@ -212,6 +216,10 @@ func (rn *RawNode) Explain() []Explanation {
 	add := func(e Explanation) { out = append(out, e) }
 	if r.err != nil {
 		add(Explanation{Reason: ReasonStorageFailed})
+		return out
+	}
+	if r.asleep {
+		add(Explanation{Reason: ReasonAsleep})
 		return out
 	}
 	if r.role == StateLeader {

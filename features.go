@@ -13,7 +13,13 @@ import (
 // heartbeats and their answers; what remembers it is membership.features.
 
 // features is what this node says of itself.
-func (r *raft) features() uint64 { return pb.FeatureMembership | r.effectFeature() }
+func (r *raft) features() uint64 {
+	f := pb.FeatureMembership | r.effectFeature()
+	if r.cfg.SleepAfter > 0 {
+		f |= pb.FeatureSleep
+	}
+	return f
+}
 
 // effectFeature is the part of it that appends and snapshots have too: it costs a
 // group whose changes take effect when they are applied nothing.

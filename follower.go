@@ -100,6 +100,10 @@ func (r *raft) followerHeartbeat(m *pb.Message) error {
 	r.heardFromLeader(m.From)
 	r.conf.advertised(m.From, m.Features)
 	r.log.commitTo(m.Commit)
+	if m.Round > r.heardRound {
+		r.heardRound = m.Round
+		r.sleepIfAsked(m)
+	}
 	respond := r.message
 	if r.mayForgetChange(m.Commit) {
 		respond = r.promise
@@ -107,6 +111,7 @@ func (r *raft) followerHeartbeat(m *pb.Message) error {
 	resp := respond(pb.MsgHeartbeatResp, m.From)
 	resp.Round, resp.Context, resp.Session = m.Round, m.Context, m.Session
 	resp.LeaseTicks, resp.Features = r.promisedTicks(), r.features()
+	resp.Sleep = m.Sleep && r.asleep
 	return nil
 }
 
@@ -158,10 +163,11 @@ func (r *raft) restoreSnapshot(snap *pb.Snapshot) error {
 		return err
 	}
 	if r.log.snapshot == nil {
-		r.conf.beforeSnapshot = r.appliedConf()
+		before := r.appliedConf()
 		if r.onAppend() {
-			r.conf.beforeSnapshot = r.conf.atOrOldest(min(r.log.committed, r.log.durable))
+			before = r.conf.atOrOldest(min(r.log.committed, r.log.durable))
 		}
+		r.conf.beforeSnapshot = &before
 	}
 	r.log.restore(snap)
 	r.withdrawPromises() // as after a truncation
@@ -185,6 +191,7 @@ func (r *raft) forwardProp(m *pb.Message) error {
 	case r.cfg.DisableProposalForwarding:
 		return ErrForwardingDisabled
 	}
+	r.wake()
 	r.forward(m).Features = m.Features
 	return nil
 }
@@ -193,6 +200,9 @@ func (r *raft) forwardProp(m *pb.Message) error {
 func (r *raft) followerTransferLeader(m *pb.Message) error {
 	if r.lead == None {
 		return ErrNoLeader
+	}
+	if r.conf.pos(m.From) >= 0 {
+		r.wake()
 	}
 	r.forward(m)
 	return nil

@@ -41,6 +41,14 @@ type leaderState struct {
 	// sessions counts the sessions given to peers.
 	sessions uint64
 	reads    readQueue
+	// busy is the tick in which something was last asked of the leader. sleepFrom is the first
+	// round that asked the members to sleep as they now do, or may; 0 if none did. woke is the
+	// last round of before the leader woke up: no answer to it, and no acknowledgement of what is
+	// before news, says what is since.
+	busy      uint64
+	sleepFrom uint64
+	woke      uint64
+	news      uint64
 	// leaseOver is set by a TimeoutNow: from then on voters may elect another
 	// at any time.
 	leaseOver bool
@@ -91,6 +99,7 @@ func (r *raft) propose(ents []pb.Entry) error {
 	if err := r.checkProposal(ents); err != nil {
 		return err
 	}
+	r.wake()
 	if len(ents) == 1 {
 		return r.appendOne(ents[0])
 	}
@@ -142,6 +151,7 @@ func (r *raft) appendOwn(ents []pb.Entry) error {
 		r.leader.uncommitted += uint64(len(ents[i].Data))
 	}
 	r.leader.sendDue = true
+	r.leader.work()
 	return r.appendLog(ents)
 }
 
@@ -184,7 +194,7 @@ func (r *raft) leaderAppendResp(m *pb.Message) error {
 	l := r.leader
 	i := r.conf.pos(m.From)
 	p := &l.peers[i]
-	p.Active = true
+	p.Active = p.Active || m.Index >= l.news
 	if p.AckedRound == 0 {
 		p.LeaseTicks = m.LeaseTicks // later, only with the heartbeat it is for
 	}
@@ -248,7 +258,7 @@ func (r *raft) leaderHeartbeatResp(m *pb.Message) error {
 	r.conf.advertised(m.From, m.Features)
 	p := &l.peers[r.conf.pos(m.From)]
 	p.EchoesRound = m.Round != 0 // it may restart as one that does not
-	p.Active = true
+	p.Active = p.Active || round > l.woke || l.woke == 0
 	p.Answered(r.log.last.index)
 	l.sendDue = true
 	if round > p.AckedRound {
@@ -257,7 +267,9 @@ func (r *raft) leaderHeartbeatResp(m *pb.Message) error {
 		// restart perhaps, does not renew it.
 		p.LeaseTicks = m.LeaseTicks
 		r.releaseReads()
-		r.checkLeaving()
+		if !r.checkLeaving() {
+			r.sleepAnswered(p, m, round)
+		}
 	}
 	return nil
 }
@@ -286,6 +298,9 @@ func (r *raft) leaderTick() error {
 			r.resign(StepDownQuorumLost)
 			return nil
 		}
+	}
+	if r.alone() {
+		r.sleepIfAll()
 	}
 	return r.driveTarget(true)
 }
@@ -376,6 +391,7 @@ func (r *raft) unreachable(id uint64) error {
 	if p == nil {
 		return err
 	}
+	r.wake() // if it sleeps, it did not ask for an answer since; one may be wanted now
 	p.Unreachable()
 	r.leader.sendDue = true
 	return nil

@@ -36,7 +36,7 @@ type membership struct {
 	history []confAt
 	// beforeSnapshot is what was active before the received snapshot that is
 	// not durable yet.
-	beforeSnapshot confAt
+	beforeSnapshot *confAt
 }
 
 // confAt is a configuration and the first index that it is known to hold at.
@@ -426,6 +426,7 @@ func (r *raft) leaderConfChanged(oldIDs []uint64) error {
 	l.self = r.conf.pos(r.id)
 	r.updateSelf()
 	l.sendDue = true
+	l.work()
 	if l.transfer.target != None && !r.conf.isVoter(l.transfer.target) {
 		r.abortTransfer("the target was removed")
 	}

@@ -191,6 +191,22 @@ func (n *Node) Tick() {
 	_ = n.do(func(rn *RawNode) error { rn.Tick(); return nil }) // a stopped node has no time
 }
 
+// TickBy is RawNode.TickBy.
+func (n *Node) TickBy(ticks int) {
+	_ = n.do(func(rn *RawNode) error { rn.TickBy(ticks); return nil })
+}
+
+// NextDeadline is RawNode.NextDeadline; false on a stopped node.
+func (n *Node) NextDeadline() (ticks int, ok bool) {
+	_ = n.do(func(rn *RawNode) error { ticks, ok = rn.NextDeadline(); return nil })
+	return ticks, ok
+}
+
+// Wake is RawNode.Wake.
+func (n *Node) Wake() {
+	_ = n.do(func(rn *RawNode) error { rn.Wake(); return nil })
+}
+
 // Campaign is RawNode.Campaign.
 func (n *Node) Campaign(ctx context.Context) error {
 	return n.doCtx(ctx, (*RawNode).Campaign)

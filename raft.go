@@ -63,9 +63,19 @@ type raft struct {
 	log  *raftLog
 	conf membership
 
-	// Volatile state of all roles. Only transitions.go writes role.
+	// Volatile state of all roles. Only transitions.go writes role. The small fields are
+	// together, since a host may have many nodes.
 	role StateType
-	lead uint64
+	// remembers says that a term is durable, so that a restart knows that this
+	// node may have promised something.
+	remembers bool
+	// stalled forbids to campaign: the node stepped down because its disk
+	// does not answer, and it has not answered since.
+	stalled bool
+	// asleep says that the node waits to be woken, see sleep.go.
+	asleep   bool
+	stepDown StepDownReason
+	lead     uint64
 	// elapsed counts ticks since the node last heard from a leader, granted a
 	// vote or campaigned; at timeout it campaigns.
 	elapsed int
@@ -74,16 +84,11 @@ type raft struct {
 	// a leader that it refuses votes, whatever term it has moved to since; a
 	// restarted node may have promised before (dissertation §6.4.1).
 	promised int
-	// remembers says that a term is durable, so that a restart knows that this
-	// node may have promised something.
-	remembers bool
 	// takeOver is the term in which the leader told this node to campaign while
 	// a committed change was not applied yet, or 0.
 	takeOver uint64
-	// stalled forbids to campaign: the node stepped down because its disk
-	// does not answer, and it has not answered since.
-	stalled  bool
-	stepDown StepDownReason
+	// heardRound is the last round of heartbeats that it heard of in this term.
+	heardRound uint64
 
 	leader    *leaderState    // while leader
 	candidate *candidateState // while (pre-)candidate
@@ -230,7 +235,9 @@ func (r *raft) hardState() pb.HardState {
 	return pb.HardState{Term: r.term, Vote: r.vote, Commit: r.log.committed}
 }
 
-func (r *raft) softState() SoftState { return SoftState{Lead: r.lead, RaftState: r.role} }
+func (r *raft) softState() SoftState {
+	return SoftState{Lead: r.lead, RaftState: r.role, Asleep: r.asleep}
+}
 
 // fail makes err, if it is a fault of Storage, the node's last word.
 func (r *raft) fail(err error) error {
@@ -268,6 +275,9 @@ func (r *raft) withdrawPromises() {
 
 // tick advances the node's clock by one.
 func (r *raft) tick() error {
+	if r.asleep {
+		return nil
+	}
 	if r.promised > 0 {
 		r.promised--
 	}
@@ -276,7 +286,7 @@ func (r *raft) tick() error {
 	}
 	r.elapsed++
 	if len(r.asked.waiting) > 0 {
-		r.asked.tick(r.cfg.ElectionTick)
+		r.asked.tick(1, r.cfg.ElectionTick)
 	}
 	if r.elapsed < r.timeout {
 		return nil
@@ -286,6 +296,7 @@ func (r *raft) tick() error {
 		// Explain tells why. It votes for others all the same: a leader that
 		// is silent for so long is none (dissertation §4.2.3).
 		r.setLead(None)
+		r.callLeader()
 		return nil
 	}
 	return r.campaign(r.firstBallot())

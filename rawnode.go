@@ -106,6 +106,7 @@ func (rn *RawNode) propose(e pb.Entry) error {
 	if r.err != nil {
 		return r.err
 	}
+	r.wake()
 	if r.role == StateLeader {
 		r.one[0] = e
 		err := r.propose(r.one[:])
@@ -177,6 +178,16 @@ func (rn *RawNode) LeaseRead() (uint64, error) {
 		return 0, rn.raft.err
 	}
 	return rn.raft.leaseRead()
+}
+
+// Wake wakes the node if it sleeps (SoftState.Asleep): a follower waits for its leader
+// from now on, and campaigns if it stays silent; a leader calls the others. It is for the
+// host's sign of life: a host calls it for the groups whose leader is on a host that does not
+// answer, or has started anew. It does nothing on a node that is awake.
+func (rn *RawNode) Wake() {
+	if rn.raft.err == nil {
+		rn.raft.wake()
+	}
 }
 
 // ReportUnreachable tells the leader that messages to id got lost, so that it
@@ -360,6 +371,9 @@ func (rn *RawNode) ackAppend(token AppendToken) error {
 		rn.reclaim(w.buf)
 	}
 	rn.ackedSeq = token.seq
+	if r.asleep {
+		rn.release()
+	}
 	r.remembers = r.remembers || token.term > 0
 	if err := r.voteDurable(token.term, token.vote); err != nil {
 		return r.fail(err)

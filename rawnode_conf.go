@@ -36,10 +36,10 @@ func (rn *RawNode) ApplyConfChange(cc pb.ConfChangeI) *pb.ConfState {
 // while a received snapshot is not durable the one before it, which the log still
 // leads to after a crash.
 func (r *raft) confState() *pb.ConfState {
-	at := r.conf.beforeSnapshot
-	if r.log.snapshot == nil {
-		at = r.appliedConf()
+	if r.log.snapshot != nil {
+		return r.conf.beforeSnapshot.state()
 	}
+	at := r.appliedConf()
 	return at.state()
 }
 

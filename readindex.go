@@ -36,6 +36,7 @@ type readQueue struct {
 // readIndex asks for an index to read at. Any number of reads until the next
 // Ready share a round of heartbeats.
 func (r *raft) readIndex(ctx []byte) error {
+	r.wake()
 	switch {
 	case r.role == StateLeader:
 		return r.leaderRead(None, ctx)
@@ -53,14 +54,16 @@ func (r *raft) leaderReadIndex(m *pb.Message) error {
 	if len(m.Entries) != 1 {
 		return corrupt("read request with %d entries", len(m.Entries))
 	}
-	if m.From == r.id {
+	if m.From == r.id || r.strangersRead(m) {
 		return nil // asked when another led, and forgotten since
 	}
 	return r.leaderRead(m.From, m.Entries[0].Data)
 }
 
 func (r *raft) leaderRead(from uint64, ctx []byte) error {
+	r.wake()
 	l := r.leader
+	l.work()
 	if l.committedInTerm(r.log) && (r.conf.soleVoter(r.id) || (r.cfg.ReadOnlyOption == ReadOnlyLeaseBased && r.leaseReason() == reasonNone)) {
 		r.answerRead(pendingRead{from: from, index: r.log.committed, ctx: ctx})
 		return nil
@@ -146,10 +149,12 @@ func (r *raft) answerRead(read pendingRead) {
 
 // leaseRead returns the index to read at under a lease.
 func (r *raft) leaseRead() (uint64, error) {
-	switch {
-	case r.role != StateLeader:
+	r.wake()
+	if r.role != StateLeader {
 		return 0, ErrNotLeader
-	case r.leaseReason() != reasonNone:
+	}
+	r.leader.work()
+	if r.leaseReason() != reasonNone {
 		return 0, ErrNoLease
 	}
 	return r.log.committed, nil
@@ -166,6 +171,8 @@ func (r *raft) leaseReason() Reason {
 	switch {
 	case !r.leasesOn():
 		return ReasonLeasesOff
+	case r.asleep:
+		return ReasonAsleep
 	case !l.committedInTerm(r.log):
 		return ReasonNoCommitInTerm
 	case r.conf.soleVoter(r.id):
@@ -248,16 +255,16 @@ func (f *forwardedReads) due(lead uint64) bool { return len(f.queued) > 0 && lea
 // drop forgets all reads: the leader they were asked of is gone.
 func (f *forwardedReads) drop() { f.queued, f.waiting = nil, nil }
 
-// tick forgets reads that were not answered within timeout ticks.
-func (f *forwardedReads) tick(timeout int) {
-	n := 0
+// tick forgets reads that were not answered within timeout ticks, of which n have passed.
+func (f *forwardedReads) tick(n, timeout int) {
+	over := 0
 	for i := range f.waiting {
-		f.waiting[i].ticks++
+		f.waiting[i].ticks += min(n, timeout)
 		if f.waiting[i].ticks >= timeout {
-			n = i + 1
+			over = i + 1
 		}
 	}
-	f.waiting = append(f.waiting[:0], f.waiting[n:]...)
+	f.waiting = append(f.waiting[:0], f.waiting[over:]...)
 }
 
 // flushForwardedReads sends the queued reads to the leader.
@@ -269,12 +276,16 @@ func (r *raft) flushForwardedReads() {
 	f.seq++
 	f.waiting = append(f.waiting, forwardedRead{seq: f.seq, ctxs: f.queued})
 	f.queued = nil
-	token := make([]byte, 0, 16)
-	token = binary.BigEndian.AppendUint64(token, f.nonce)
-	token = binary.BigEndian.AppendUint64(token, f.seq)
 	m := r.message(pb.MsgReadIndex, r.lead)
 	m.Term = 0
-	m.Entries = []pb.Entry{{Data: token}}
+	m.Entries = []pb.Entry{{Data: f.token(f.seq)}}
+}
+
+// token names reads to the leader; those of number 0 wait for no answer.
+func (f *forwardedReads) token(seq uint64) []byte {
+	b := make([]byte, 0, 16)
+	b = binary.BigEndian.AppendUint64(b, f.nonce)
+	return binary.BigEndian.AppendUint64(b, seq)
 }
 
 // followerReadIndex passes on a read that another member took this one for the
@@ -283,6 +294,10 @@ func (r *raft) followerReadIndex(m *pb.Message) error {
 	if r.lead == None || r.lead == m.From {
 		return ErrNoLeader
 	}
+	if r.strangersRead(m) {
+		return nil
+	}
+	r.wake()
 	r.forward(m)
 	return nil
 }

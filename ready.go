@@ -11,6 +11,9 @@ type SoftState struct {
 	Lead uint64
 	// RaftState is the node's role.
 	RaftState StateType
+	// Asleep says that the node waits to be woken (Config.SleepAfter): it needs no ticks, and
+	// notices by itself neither that its leader is gone nor that its followers are.
+	Asleep bool
 }
 
 // Ready is what the host has to do: persist, send, apply. A simple host does it

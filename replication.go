@@ -193,6 +193,7 @@ func (r *raft) sendHeartbeats() {
 	}
 	l.beatDue = false
 	r.startReads()
+	sleep := r.asksToSleep()
 	var context []byte
 	for i, id := range r.conf.ids {
 		if i == l.self {
@@ -204,6 +205,9 @@ func (r *raft) sendHeartbeats() {
 		// No further than the peer is known to hold.
 		m.Commit = min(p.Match, r.log.committed)
 		m.Round, m.Session, m.Features = l.round, p.Session, r.features()
+		if sleep {
+			m.Sleep, m.Index, m.LogTerm = true, r.log.last.index, r.log.last.term
+		}
 		if !p.EchoesRound {
 			if context == nil {
 				context = contextOfRound(r.term, l.round)

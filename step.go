@@ -16,6 +16,7 @@ func (r *raft) step(m *pb.Message) error {
 	}
 	err := r.checkMessage(m)
 	if err == nil {
+		r.arrives(m)
 		err = r.learnCommit(m)
 	}
 	if err == nil {

@@ -21,6 +21,7 @@ func (r *raft) transferLeader(target uint64) error {
 		if r.lead == None {
 			return ErrNoLeader
 		}
+		r.wake()
 		m := r.message(pb.MsgTransferLeader, r.lead)
 		m.Term = 0
 		m.From = target
@@ -42,11 +43,13 @@ func (r *raft) startTransfer(target uint64) error {
 	case r.conf.roles[i]&roleVoter == 0:
 		return &TransferError{target, "it is a learner"}
 	}
+	r.wake()
 	t := &r.leader.transfer
 	if t.target == target {
 		return nil
 	}
 	*t = transfer{target: target}
+	r.leader.work()
 	r.logger.Info("transferring leadership", zap.Uint64("id", r.id), zap.Uint64("term", r.term), zap.Uint64("target", target))
 	p := &r.leader.peers[i]
 	if p.Match != r.log.last.index && p.State != progress.Snapshot {

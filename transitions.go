@@ -26,6 +26,7 @@ func (r *raft) becomeFollower(term, lead uint64) {
 		r.startTimer()
 	}
 	r.enterTerm(term)
+	r.asleep = false
 	r.leader, r.candidate = nil, nil
 	r.role = StateFollower
 	r.setLead(lead)
@@ -40,6 +41,7 @@ func (r *raft) becomePreCandidate() {
 	if r.role == StateLeader {
 		panic("raft: leader becomes pre-candidate")
 	}
+	r.asleep = false
 	r.role = StatePreCandidate
 	r.candidate = &candidateState{votes: make([]ballot, len(r.conf.ids))}
 	r.setLead(None)
@@ -54,6 +56,7 @@ func (r *raft) becomeCandidate() {
 	}
 	r.enterTerm(r.term + 1)
 	r.vote = r.id
+	r.asleep = false
 	r.role = StateCandidate
 	r.candidate = &candidateState{votes: make([]ballot, len(r.conf.ids))}
 	r.setLead(None)
@@ -95,6 +98,7 @@ func (r *raft) enterTerm(term uint64) {
 	}
 	r.term = term
 	r.vote = None
+	r.heardRound = 0
 	r.withdrawPromises()
 }
 

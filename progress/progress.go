@@ -84,6 +84,8 @@ type Progress struct {
 	// EchoesRound says that the peer's last answer to a heartbeat had its round
 	// number, so that it needs no copy of it in the message's context.
 	EchoesRound bool
+	// Asleep says that the peer's last answer said that it sleeps, as the leader asks it to.
+	Asleep bool
 	// Session is what the peer's answers echo, so that those of a former life,
 	// before it was removed and added again, are told apart.
 	Session uint64

@@ -8,4 +8,6 @@ const (
 	FeatureOnAppend
 	// FeatureRefusals: the sender of a MsgProp wants to hear if it is refused.
 	FeatureRefusals
+	// FeatureSleep: the sender sleeps when its leader asks it to, see Message.Sleep.
+	FeatureSleep
 )

@@ -100,6 +100,9 @@ var vectorMessages = map[string]record{
 	"heartbeat-answer-own-fields": &Message{
 		Type: MsgHeartbeatResp, To: 1, From: 2, Term: 4, Round: 300, LeaseTicks: 10, Session: 5,
 	},
+	"heartbeat-to-sleep": &Message{
+		Type: MsgHeartbeat, To: 2, From: 1, Term: 4, LogTerm: 4, Index: 7, Commit: 7, Round: 300, Features: 9, Sleep: true,
+	},
 	"removed": &Message{Type: MsgRemoved, To: 3, From: 1, Index: 7, Session: 300},
 	"refused": &Message{
 		Type: MsgPropRefused, To: 3, From: 1, Index: 7, RejectHint: uint64(RefusalConfPending), Context: []byte("no"),
@@ -192,7 +195,8 @@ func TestFieldNumbers(t *testing.T) {
 		&SnapshotConf{}:     "1 SnapshotIndex, 2 Index, 3 Members, 4 ConfChangeEffect, 5 Target, 6 LastOutcome",
 		&Snapshot{}:         "1 Data, 2 Metadata",
 		&Message{}: "1 Type, 2 To, 3 From, 4 Term, 5 LogTerm, 6 Index, 7 Entries, 8 Commit, 9 Snapshot, " +
-			"10 Reject, 11 RejectHint, 12 Context, 13 Vote, 100 NoAnswer, 101 Round, 102 LeaseTicks, 103 Session, 104 Features",
+			"10 Reject, 11 RejectHint, 12 Context, 13 Vote, 100 NoAnswer, 101 Round, 102 LeaseTicks, 103 Session, 104 Features, " +
+			"105 Sleep",
 		&HardState{}: "1 Term, 2 Vote, 3 Commit",
 		&ConfState{}: "1 Voters, 2 Learners, 3 VotersOutgoing, 4 LearnersNext, 5 AutoLeave, 100 Index, 101 Members, " +
 			"102 ConfChangeEffect, 103 Target, 104 LastOutcome",

@@ -49,6 +49,8 @@ var commands = map[string]func(t *transcript, a *args) error{
 	"lease-read":          leaseRead,
 	"transfer-leader":     func(t *transcript, a *args) error { return a.node(t).TransferLeader(a.number("to", 0)) },
 	"abort-transfer":      func(t *transcript, a *args) error { return a.node(t).AbortTransfer() },
+	"wake":                func(t *transcript, a *args) error { a.node(t).Wake(); return nil },
+	"deadline":            deadline,
 	"forget-leader":       func(t *transcript, a *args) error { return a.node(t).ForgetLeader() },
 	"report-unreachable":  func(t *transcript, a *args) error { return a.node(t).ReportUnreachable(a.id()) },
 	"report-snapshot":     reportSnapshot,
@@ -163,6 +165,15 @@ func leaseRead(t *transcript, a *args) error {
 		t.print("read at %d", index)
 	}
 	return err
+}
+
+func deadline(t *transcript, a *args) error {
+	if ticks, ok := a.node(t).NextDeadline(); ok {
+		t.print("in %d ticks", ticks)
+	} else {
+		t.print("none")
+	}
+	return nil
 }
 
 func reportSnapshot(t *transcript, a *args) error {

@@ -179,7 +179,11 @@ func describeSoftState(s raft.SoftState) string {
 	if s.Lead == raft.None {
 		return s.RaftState.String()
 	}
-	return fmt.Sprintf("%v lead=%d", s.RaftState, s.Lead)
+	text := fmt.Sprintf("%v lead=%d", s.RaftState, s.Lead)
+	if s.Asleep {
+		text += " asleep"
+	}
+	return text
 }
 
 // next returns the oldest Ready of this life for which pending is true.

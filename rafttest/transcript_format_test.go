@@ -145,6 +145,9 @@ func describeMessage(m pb.Message) string {
 	if m.LeaseTicks != 0 {
 		add("lease=%d", m.LeaseTicks)
 	}
+	if m.Sleep {
+		add("sleep")
+	}
 	return b.String()
 }
 
@@ -211,6 +214,8 @@ func parseField(m *pb.Message, word string) (err error) {
 		m.Reject = true
 	case "no-answer":
 		m.NoAnswer = true
+	case "sleep":
+		m.Sleep = true
 	case "context":
 		var s string
 		s, err = strconv.Unquote(value)

@@ -68,7 +68,7 @@ func config(a *args) raft.Config {
 		MaxUncommittedSize:       a.number("max-uncommitted", 0),
 		MaxInflightMsgs:          a.int("inflight", 0), MaxInflightBytes: a.number("inflight-bytes", 0),
 		MaxPendingReads: a.int("max-reads", 0), SnapshotTicks: a.int("snapshot-ticks", 0),
-		MaxClockDrift:  a.int("drift", 0),
+		MaxClockDrift: a.int("drift", 0), SleepAfter: a.int("sleep", 0),
 		DisablePreVote: off("pre-vote"), DisableCheckQuorum: off("check-quorum"),
 		DisableStallCheck: off("stall-check"), DisableProposalForwarding: off("forwarding"),
 		StayAfterRemoval: a.value("step-down") == "off",

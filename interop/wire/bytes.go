@@ -134,7 +134,7 @@ func testMessageTypes(t *testing.T, p Peer) {
 func testOwnFields(t *testing.T, p Peer) {
 	target := &pb.MembershipTarget{Version: 9, Voters: []uint64{1}, Members: []pb.Member{{ID: 1, Context: []byte("a:1")}}}
 	for _, r := range []Record{
-		&pb.Message{Type: pb.MsgHeartbeatResp, To: 1, NoAnswer: true, Round: 7, LeaseTicks: 10, Session: 5, Features: 3},
+		&pb.Message{Type: pb.MsgHeartbeatResp, To: 1, NoAnswer: true, Round: 7, LeaseTicks: 10, Session: 5, Features: 3, Sleep: true},
 		&pb.ConfState{Voters: []uint64{1}, Index: 9, Members: []pb.Member{{ID: 1, Context: []byte("a:1")}}},
 		&pb.SnapshotMetadata{Index: 20, ConfState: pb.ConfState{Index: 9, Members: []pb.Member{{ID: 1, Context: []byte("a:1")}}}},
 		&pb.ConfState{

@@ -54,7 +54,7 @@ type Bug struct {
 	// Safety says that it can lose or contradict what was committed, promised or
 	// read. The others break liveness, or a rule that protects against worse.
 	Safety bool
-	// Invariants name what may catch it, the most likely first: "S1" to "S20" as
+	// Invariants name what may catch it, the most likely first: "S1" to "S21" as
 	// in docs/testing.md, or "liveness".
 	Invariants []string
 	// Nodes is the number of members of the smallest group that shows it.

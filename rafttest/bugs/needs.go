@@ -38,6 +38,7 @@ const (
 	Learners       Need = "learners"   // members that are learners, and their promotion
 	Append         Need = "append"     // changes take effect when they are appended
 	Targets        Need = "targets"    // memberships are proposed whole
+	Sleep          Need = "sleep"      // idle groups sleep, and wake
 
 	// Settings.
 	Leases        Need = "leases"         // ReadOnlyLeaseBased
@@ -54,6 +55,6 @@ const (
 var allNeeds = []Need{
 	Loss, Delay, Reorder, Duplicate, Partition, Crash, Down, Unsynced,
 	Pipeline, Batch, SlowApply, Compact, Reports, StaleAcks, Campaign, Vanish,
-	Reads, ForwardedReads, LeaseReads, Transfer, Membership, Joint, Learners, Append, Targets,
+	Reads, ForwardedReads, LeaseReads, Transfer, Membership, Joint, Learners, Append, Targets, Sleep,
 	Leases, NoPreVote, SmallMessages, SmallPages, SmallWindow, WindowBytes, Forged,
 }

@@ -155,11 +155,11 @@ func (b *Bug) check() error {
 	return nil
 }
 
-// isInvariant reports whether name is one of S1 to S20, S11a, S11b, S11c or liveness.
+// isInvariant reports whether name is one of S1 to S21, S11a, S11b, S11c or liveness.
 func isInvariant(name string) bool {
 	if name == "liveness" || name == "S11a" || name == "S11b" || name == "S11c" {
 		return true
 	}
 	n, err := strconv.Atoi(strings.TrimPrefix(name, "S"))
-	return err == nil && n >= 1 && n <= 20 && name == fmt.Sprintf("S%d", n)
+	return err == nil && n >= 1 && n <= 21 && name == fmt.Sprintf("S%d", n)
 }

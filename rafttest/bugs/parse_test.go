@@ -63,7 +63,7 @@ func TestParseFaults(t *testing.T) {
 		{"nodes: 3", "nodes: 3\ncolour: red", `unknown keys ["colour"]`},
 		{"number: 7", "  number: 7", "continues nothing"},
 		{"safety: yes", "safety: maybe", "neither yes nor no"},
-		{"invariants: S6", "invariants: S21", `invariant "S21"`},
+		{"invariants: S6", "invariants: S22", `invariant "S22"`},
 		{"invariants: S6", "invariants: S06", `invariant "S06"`},
 		{"invariants: S6", "invariants: S6 S6", `invariant "S6"`},
 		{"needs: crash", "needs: crush", `unknown need "crush"`},

@@ -160,6 +160,7 @@ func (s *simulation) applyConf(n *node, e *pb.Entry) bool {
 	}
 	s.before(n, nil)
 	n.conf.known = false
+	s.catchUpClock(n)
 	cs := n.ApplyConfChange(cc)
 	if n.Err() == nil && !s.ok(s.check.ConfApplied(n.id, e.Index, cs)) {
 		return false

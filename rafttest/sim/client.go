@@ -46,6 +46,10 @@ func keyOf(reg uint8, gen uint64) uint64 { return uint64(reg)<<56 | gen }
 func (s *simulation) act(c *client) {
 	c.turn++
 	if !c.busy {
+		if s.now < s.sleep.quietUntil {
+			s.waitClient(c, s.sleep.quietUntil-s.now+c.random.spread(1, s.set.think))
+			return
+		}
 		if s.clientsPaused {
 			s.waitClient(c, tickLength)
 			return
@@ -148,13 +152,11 @@ func (s *simulation) request(c *client, n *node) error {
 	s.reads++
 	key := s.reads
 	if n.role == raft.StateLeader && s.set.lease && c.random.oneIn(2) {
-		index, err := n.LeaseRead()
+		index, err := s.leaseRead(n)
+		if s.stopped() || !n.up {
+			return err
+		}
 		if err == nil {
-			s.stats.LeaseReads++
-			s.mark(markLeaseRead)
-			if !s.ok(s.check.LeaseRead(n.id, index)) {
-				return nil
-			}
 			c.read = key
 			n.reads = append(n.reads, raft.ReadState{Index: index, RequestCtx: readContext(key)})
 			s.serveReads(n)
@@ -165,9 +167,26 @@ func (s *simulation) request(c *client, n *node) error {
 	c.read = key
 	s.check.ReadAsked(n.id, key)
 	s.before(n, nil)
+	slept := n.asleep
 	err := n.ReadIndex(readContext(key))
 	s.after(n, nil, err)
+	s.markWokeByRequest(n, slept)
 	return err
+}
+
+// leaseRead asks a node for a lease read.
+func (s *simulation) leaseRead(n *node) (uint64, error) {
+	s.before(n, nil)
+	slept := n.asleep
+	index, err := n.LeaseRead()
+	s.after(n, nil, nil)
+	s.markWokeByRequest(n, slept)
+	if err == nil && !s.stopped() {
+		s.stats.LeaseReads++
+		s.mark(markLeaseRead)
+		s.ok(s.check.LeaseRead(n.id, index))
+	}
+	return index, err
 }
 
 // propose hands a command to a node.
@@ -179,12 +198,14 @@ func (s *simulation) propose(n *node, data []byte) error {
 func (s *simulation) proposeEntry(n *node, typ pb.EntryType, data []byte, f func() error) error {
 	s.proposals.proposed(n.id, typ, data)
 	s.before(n, nil)
+	slept := n.asleep
 	err := f()
 	s.markRefusal(err)
 	if !s.ok(s.check.Proposed(n.id, err)) {
 		return err
 	}
 	s.after(n, nil, err)
+	s.markWokeByRequest(n, slept)
 	return err
 }
 

@@ -44,6 +44,9 @@ const (
 	// Targets: memberships are proposed whole, for the leader to work towards, and are
 	// cancelled, superseded and disturbed, with servers among them that never answer.
 	Targets
+	// Sleep: idle groups sleep, clients have nothing to do for a while, sleeping leaders are
+	// lost, and hosts give the sign of life late, or without a reason.
+	Sleep
 
 	endOfFaults
 
@@ -54,7 +57,7 @@ const (
 )
 
 var faultNames = [...]string{
-	"network", "crash", "disk", "clock", "drift", "host", "snapshot", "transfer", "membership", "lease", "hostile", "targets",
+	"network", "crash", "disk", "clock", "drift", "host", "snapshot", "transfer", "membership", "lease", "hostile", "targets", "sleep",
 }
 
 // String lists the names, as ParseFaults reads them.

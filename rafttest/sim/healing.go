@@ -21,7 +21,7 @@ import (
 //	L6  a node that was cut off and returns does not move the term, with
 //	    PreVote and CheckQuorum
 //	L7  a leader that hears nobody steps down within two election timeouts,
-//	    with CheckQuorum
+//	    with CheckQuorum; one that sleeps serves nothing and need not
 //	L8  reads are answered, at the leader and at a follower
 //	L9  a target that stands ends: within 100 election timeouts, and twice the time
 //	    that a server gets at most to catch up
@@ -451,7 +451,7 @@ func (s *simulation) watchStepDown() {
 	if s.now <= h.since+s.timeouts(2)+2*tickLength {
 		return
 	}
-	if h.who.role == raft.StateLeader && s.protected() {
+	if h.who.role == raft.StateLeader && s.protected() && !h.who.asleep {
 		s.fail("L7", h.who.id, "it leads although it heard nobody for two election timeouts")
 		return
 	}

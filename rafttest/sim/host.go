@@ -13,7 +13,10 @@ import (
 // Ready demands, with a place to crash between any two things.
 
 // before and after surround every input to a node.
-func (s *simulation) before(n *node, in *pb.Message) { s.check.Before(n.id, in) }
+func (s *simulation) before(n *node, in *pb.Message) {
+	s.catchUpClock(n)
+	s.check.Before(n.id, in)
+}
 
 func (s *simulation) after(n *node, in *pb.Message, err error) {
 	if !s.ok(s.check.After(n.id, in, err)) {
@@ -31,6 +34,9 @@ func (s *simulation) after(n *node, in *pb.Message, err error) {
 // noted takes notice of what an input changed.
 func (s *simulation) noted(n *node) {
 	st := n.BasicStatus()
+	if st.Asleep != n.asleep {
+		s.noteSleep(n, &st)
+	}
 	if s.o.ConfChangeEffect == raft.OnAppend {
 		n.conf.known = false
 	}
@@ -107,9 +113,15 @@ func (s *simulation) tick(n *node) {
 	if n.noTicks == 0 {
 		s.tickOnce(n)
 	}
+	if n.asleep && n.up && !s.stopped() {
+		s.signOfLife(n)
+	}
 }
 
 func (s *simulation) tickOnce(n *node) {
+	if s.isCounted(n) {
+		return
+	}
 	s.before(n, nil)
 	s.check.Tick(n.id, n.electionTick)
 	n.Tick()
@@ -122,6 +134,7 @@ func (s *simulation) tickOnce(n *node) {
 // step hands a message to the node.
 func (s *simulation) step(n *node, m *pb.Message, id uint64) {
 	s.before(n, m)
+	slept := n.asleep
 	if m.Type == pb.MsgSnap {
 		n.conf.known = false
 	}
@@ -145,6 +158,9 @@ func (s *simulation) step(n *node, m *pb.Message, id uint64) {
 		return
 	}
 	s.after(n, m, err)
+	if slept && n.up && !n.asleep {
+		s.mark(markWokeByMessage)
+	}
 }
 
 // pump takes the next Ready and begins what it asks for.

@@ -79,7 +79,15 @@ const (
 	markRefusedQuorum        = markRefusedVersion + 1
 	markRefusedNoTarget      = markRefusedQuorum + 1
 	markRefusedByHand        = markRefusedNoTarget + 1
-	numMarks                 = markRefusedByHand + 1
+	// Of sleep.
+	markSlept         = markRefusedByHand + 1
+	markWokeByMessage = markSlept + 1
+	markWokeByRequest = markWokeByMessage + 1
+	markWokeBySignal  = markWokeByRequest + 1
+	markSleeperLost   = markWokeBySignal + 1
+	markSignalMissed  = markSleeperLost + 1
+	markLazyClock     = markSignalMissed + 1
+	numMarks          = markLazyClock + 1
 )
 
 var markNames = func() (names [numMarks]string) {
@@ -150,6 +158,15 @@ var markNames = func() (names [numMarks]string) {
 		"an outcome was refused: no such target stands",
 		"a step or outcome was refused: it is the leader's own",
 	})
+	copy(names[markSlept:], []string{
+		"a group fell asleep",
+		"a message woke a node",
+		"a request woke a node",
+		"the sign of life woke a node",
+		"the leader of a sleeping group was lost",
+		"a host that did not give the sign of life",
+		"a clock was brought up to date by several ticks at once",
+	})
 	names[markTold] = "a node was told that it was removed"
 	names[markHeard] = "a node heard that its proposal was refused elsewhere"
 	names[markConfAhead] = "a node started from a configuration ahead of its commit index"
@@ -182,6 +199,9 @@ func (m Mark) Expected(o Options) bool {
 		return f&All == All && o.ConfChangeEffect == raft.OnAppend
 	case markReadInTheEnd:
 		return f&All == All
+	}
+	if m >= markSlept {
+		return f.has(Sleep) && o.NewForeign == nil
 	}
 	if m >= markTargetReached {
 		return f&All == All

@@ -51,7 +51,10 @@ type node struct {
 	slowApply    int64
 	holdApply    uint64 // the entry that the host takes long to apply, or 0
 	paused       int
-	missed       int     // ticks that were due while paused
+	missed       int // ticks that were due while paused
+	clock        lazyClock
+	deaf         int     // ticks for which it sleeps, and its leader's host did not answer
+	misses       bool    // its host does not give the sign of life
 	deferred     []event // what happened while paused
 	pumpDue      bool
 	ackDue       bool
@@ -79,6 +82,7 @@ type node struct {
 
 	wasJoint, wasVoter, wasLearner bool // by the last change applied
 
+	asleep bool           // as last seen, like the rest
 	role   raft.StateType // as last seen
 	lead   uint64
 	term   uint64
@@ -249,6 +253,7 @@ func (s *simulation) end(n *node, keep int) {
 	n.applying, n.reads, n.reports, n.deferred = nil, nil, nil, nil
 	n.pumpDue, n.ackDue, n.applyDue = false, false, false
 	n.missed, n.holdApply = 0, 0
+	n.clock, n.deaf, n.asleep = lazyClock{}, 0, false
 	s.check.Down(n.id)
 	s.mix(n.id<<8 | 0xdd)
 	down := s.crashes.spread(millisecond, 40*tickLength)
@@ -345,6 +350,7 @@ func (s *simulation) start(n *node) {
 	if !s.ok(begin(n.id, uint64(n.life), n, n.disk, n.sm.applied)) {
 		return
 	}
+	s.drawClock(n)
 	s.stats.Starts++
 	if st := n.Status(); st.PendingConfIndex != 0 && st.PendingConfIndex <= st.Commit {
 		s.mark(markStartUnapplied)

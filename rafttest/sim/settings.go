@@ -27,6 +27,8 @@ type settings struct {
 	disableCheckQuorum          bool
 	disableForwarding           bool
 	lease                       bool
+	sleepAfter                  int // 0 for never
+	lazyClocks                  bool
 	mixed                       bool // nodes differ, and change when they restart
 
 	faults Faults
@@ -174,6 +176,7 @@ func (s *settings) drawFaults(r *random, o *Options) {
 		}
 	}
 	s.drawTargets(o)
+	s.drawSleep(o)
 	if quiet {
 		s.planMin, s.planMax = 100*tickLength, 300*tickLength
 	}
@@ -188,6 +191,7 @@ func (s *settings) config(r *random) raft.Config {
 		SnapshotTicks: s.snapshotTicks, MaxCatchUpRounds: s.catchUpRounds,
 		DisablePreVote: s.disablePreVote, DisableCheckQuorum: s.disableCheckQuorum,
 		DisableProposalForwarding: s.disableForwarding,
+		SleepAfter:                s.sleepAfter,
 		Rand:                      newRandom(r.Uint64(), streamNode),
 	}
 	if s.lease {

@@ -55,6 +55,7 @@ type simulation struct {
 	leaderSince int64
 	healing     healing
 	hostility   hostility
+	sleep       sleepPlan
 	proposals   proposals
 }
 
@@ -104,6 +105,7 @@ func newSimulation(o Options) *simulation {
 	}
 	s.planNext()
 	s.beginHostility()
+	s.beginSleep()
 	return s
 }
 
@@ -178,6 +180,9 @@ func (s *simulation) next() {
 		s.harass()
 	}
 	s.handle(e)
+	if s.sleep.every > 0 && s.now >= s.sleep.next {
+		s.disturbSleep()
+	}
 	if len(s.steered) > 0 {
 		s.steerOn()
 	}

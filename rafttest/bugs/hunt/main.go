@@ -247,8 +247,11 @@ func (h *hunt) find(b bugs.Bug, program string) (string, error) {
 // kindsFor returns the kinds of runs in which a bug can show.
 func (h *hunt) kindsFor(b bugs.Bug) []string {
 	kinds := kinds
-	if slices.Contains(b.Needs, bugs.Targets) {
+	switch {
+	case slices.Contains(b.Needs, bugs.Targets):
 		kinds = kindsOfTargets
+	case slices.Contains(b.Needs, bugs.Sleep):
+		kinds = kindsOfSleep
 	}
 	if !h.append && !slices.Contains(b.Needs, bugs.Append) {
 		return kinds
@@ -276,6 +279,14 @@ var kinds = []string{
 	"-faults membership,network,host -nodes 2",
 	"-faults lease,crash,transfer -nodes 2",
 	"-faults all -nodes 3 -storage memory",
+}
+
+// kindsOfSleep are those of bugs that need sleep.
+var kindsOfSleep = []string{
+	"-faults sleep",
+	"-faults sleep,network,lease -nodes 3",
+	"-faults sleep,network,crash -nodes 3",
+	"-faults all",
 }
 
 // kindsOfTargets are those of bugs that need targets.

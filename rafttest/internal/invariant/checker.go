@@ -83,6 +83,7 @@ type node struct {
 
 	votes  []vote // by term
 	lead   leading
+	slept  slept
 	clock  clock
 	growth []growth
 }
@@ -159,6 +160,7 @@ func (c *Checker) observe(n *node, in *pb.Message, err error) *Violation {
 		case pb.MsgHeartbeat:
 			if in.Term == now.Term {
 				n.hears(in)
+				n.toldToSleep(in)
 			}
 		case pb.MsgApp, pb.MsgSnap:
 			n.followInner(&was, in)
@@ -208,6 +210,11 @@ func (c *Checker) moved(n *node, was *raft.BasicStatus, in *pb.Message) *Violati
 	}
 	if now.Commit != was.Commit {
 		if v := c.commitMoved(n, was, in); v != nil {
+			return v
+		}
+	}
+	if now.Asleep || was.Asleep {
+		if v := c.sleepMoved(n, was); v != nil {
 			return v
 		}
 	}

@@ -10,6 +10,9 @@ type leading struct {
 	matched, before []peer
 	acked           []peer // heartbeat rounds that were answered
 	round           uint64 // the last that was made
+	// sleepFrom is the first round of the attempt to sleep under way, woke the last round of
+	// before it woke up; 0 if there is none.
+	sleepFrom, woke uint64
 	catchUp         catchUp
 	silence         silence
 }

@@ -28,8 +28,10 @@ func (c *Checker) ReadAsked(id, key uint64) {
 	r := readAsked{node: id, life: n.life, committed: c.committed, prunes: c.prunes}
 	if n.st.RaftState == raft.StateLeader {
 		r.term, r.round = n.st.Term, n.lead.round
-		_, err := n.rn.LeaseRead()
-		r.leased = err == nil
+		if !n.st.Asleep { // to ask would wake it
+			_, err := n.rn.LeaseRead()
+			r.leased = err == nil
+		}
 	}
 	c.reads[key] = r
 }
@@ -114,6 +116,9 @@ func (n *node) heartbeatAnswered(was *raft.BasicStatus, m *pb.Message) {
 func (c *Checker) LeaseRead(id, index uint64) *Violation {
 	n := c.node(id)
 	c.stats.LeaseReads++
+	if v := n.checkWoken(); v != nil {
+		return v
+	}
 	if index >= c.committed {
 		return nil
 	}

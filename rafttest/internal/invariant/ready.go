@@ -269,6 +269,7 @@ func (n *node) messagesReady(msgs []pb.Message) *Violation {
 			// Made when it led before, or when that was a member.
 		case m.Type == pb.MsgHeartbeat:
 			n.lead.round = max(n.lead.round, m.Round)
+			n.lead.asksToSleep(m)
 			if match := valueOf(n.lead.matched, m.To); m.Commit > match {
 				return n.violates("S10", "leads term %d and tells %d with match %d of the commit %d",
 					m.Term, m.To, match, m.Commit)
