@@ -1,0 +1,87 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"os"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/quorate-raft/raft/bench/child"
+	"github.com/quorate-raft/raft/bench/core"
+	"github.com/quorate-raft/raft/bench/gate"
+	"github.com/quorate-raft/raft/bench/report"
+)
+
+// Libraries are sampled in turn, again and again, and not one after the other.
+func TestSamplesAreTakenInTurn(t *testing.T) {
+	var order []string
+	r, err := sampleRow(core.Row{Key: "k"}, 2, func(lib string) (core.Sample, error) {
+		order = append(order, lib)
+		return core.Sample{Value: float64(len(order))}, nil
+	}, func(lib string) bool { return lib != report.Floor })
+	require.NoError(t, err)
+	round := []string{report.Ours, report.Etcd36, report.Etcd37}
+	require.Equal(t, append(round, round...), order)
+	require.Len(t, r.Samples[report.Ours], 2)
+	require.Empty(t, r.Samples[report.Floor])
+
+	failed := errors.New("failed")
+	_, err = sampleRow(core.Row{}, 1, func(string) (core.Sample, error) { return core.Sample{}, failed }, func(string) bool { return true })
+	require.ErrorIs(t, err, failed)
+}
+
+func TestOptions(t *testing.T) {
+	o, err := parseOptions(nil)
+	require.NoError(t, err)
+	require.Equal(t, 6, o.samples)
+	require.False(t, o.partial())
+	o, err = parseOptions([]string{"-short"})
+	require.NoError(t, err)
+	require.Equal(t, 25*time.Millisecond, o.length)
+	require.True(t, o.partial(), "results are those of a whole run")
+	o, err = parseOptions([]string{"-rows", "^propose", "-samples", "2"})
+	require.NoError(t, err)
+	require.True(t, o.partial())
+	for _, bad := range [][]string{{"-samples", "0"}, {"-rows", "("}, {"gates"}} {
+		_, err := parseOptions(bad)
+		require.Error(t, err, "%v", bad)
+	}
+}
+
+// A child writes one sample as JSON, and fails for what a library does not do.
+func TestChild(t *testing.T) {
+	var out bytes.Buffer
+	require.NoError(t, child.Main(&out, []string{"-lib", report.Ours, "-row", "lease/3", "-n", "10"}, libraries()...))
+	var s core.Sample
+	require.NoError(t, json.Unmarshal(out.Bytes(), &s))
+	require.Equal(t, 10, s.Ops)
+	for _, bad := range [][]string{
+		{"-lib", "other", "-row", "lease/3"}, {"-lib", report.Floor, "-row", "lease/3"}, {"-lib", report.Ours, "-row", "lease"},
+	} {
+		require.Error(t, child.Main(&out, bad, libraries()...), "%v", bad)
+	}
+}
+
+// gates.txt has the rows that there are.
+func TestGatesAreOfTheRows(t *testing.T) {
+	f, err := os.Open(gatesFile)
+	require.NoError(t, err)
+	defer func() { require.NoError(t, f.Close()) }()
+	recorded, err := gate.Parse(f)
+	require.NoError(t, err)
+	var keys []string
+	for _, c := range recorded.Costs {
+		keys = append(keys, c.Key)
+	}
+	var want []string
+	for _, r := range core.Rows() {
+		if r.Unit == core.Time {
+			want = append(want, r.Key)
+		}
+	}
+	require.Equal(t, want, keys)
+}

@@ -1,0 +1,121 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+
+	"github.com/quorate-raft/raft/bench/core"
+	"github.com/quorate-raft/raft/bench/report"
+)
+
+// programs are the command lines that take samples, by library.
+type programs map[string][]string
+
+// newPrograms builds what is not this program itself, in dir.
+func newPrograms(ctx context.Context, dir string) (programs, error) {
+	self, err := os.Executable()
+	if err != nil {
+		return nil, err
+	}
+	p := programs{}
+	for _, lib := range libraries() {
+		p[lib.Name] = []string{self, "sample"}
+	}
+	v37 := filepath.Join(dir, "v37")
+	cmd := exec.CommandContext(ctx, "go", "build", "-o", v37, ".")
+	cmd.Dir = "v37"
+	cmd.Env = append(os.Environ(), "GOWORK=off")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return nil, fmt.Errorf("build etcd 3.7's program (run this in bench, or by go -C bench run .): %w\n%s", err, out)
+	}
+	p[report.Etcd37] = []string{v37}
+	return p, nil
+}
+
+// does reports whether there is a sample of the row for the library.
+func (p programs) does(lib, key string) bool {
+	for _, l := range libraries() {
+		if l.Name == lib {
+			return l.Does(key)
+		}
+	}
+	return true
+}
+
+// sample runs the program of lib for one sample.
+func (p programs) sample(ctx context.Context, lib, key string, args ...string) (core.Sample, error) {
+	line := append(append([]string{}, p[lib]...), "-lib", lib, "-row", key)
+	line = append(line, args...)
+	var s core.Sample
+	out, err := runChild(ctx, line)
+	if err != nil {
+		return s, err
+	}
+	err = json.Unmarshal(out, &s)
+	return s, err
+}
+
+// runChild runs a program on one processor, and returns what it writes.
+func runChild(ctx context.Context, line []string, env ...string) ([]byte, error) {
+	cmd := exec.CommandContext(ctx, line[0], line[1:]...)
+	cmd.Env = append(append(os.Environ(), "GOMAXPROCS=1"), env...)
+	var stderr strings.Builder
+	cmd.Stderr = &stderr
+	out, err := cmd.Output()
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w\n%s", strings.Join(line, " "), err, stderr.String())
+	}
+	return out, nil
+}
+
+// countedOps is how many operations instructions are counted for, and twice that, so that the difference is theirs.
+func countedOps(key string) int {
+	if key == "propose64/3" {
+		return 250
+	}
+	return 2000
+}
+
+// instructions counts those of an operation under valgrind, with the garbage collector off.
+func (p programs) instructions(ctx context.Context, lib, key string) (float64, error) {
+	n := countedOps(key)
+	first, err := p.collected(ctx, lib, key, n)
+	if err != nil {
+		return 0, err
+	}
+	second, err := p.collected(ctx, lib, key, 2*n)
+	return (second - first) / float64(n), err
+}
+
+var collected = regexp.MustCompile(`Collected : (\d+)`)
+
+// collected is what a process that does n operations executes in all.
+func (p programs) collected(ctx context.Context, lib, key string, n int) (float64, error) {
+	log, err := os.CreateTemp("", "callgrind")
+	if err != nil {
+		return 0, err
+	}
+	defer func() { _ = os.Remove(log.Name()) }()
+	_ = log.Close()
+	line := append([]string{"valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null", "--log-file=" + log.Name()}, p[lib]...)
+	line = append(line, "-lib", lib, "-row", key, "-n", strconv.Itoa(n))
+	if _, err := runChild(ctx, line, "GOGC=off", "GODEBUG=asyncpreemptoff=1"); err != nil {
+		return 0, err
+	}
+	text, err := os.ReadFile(log.Name())
+	if err != nil {
+		return 0, err
+	}
+	match := collected.FindSubmatch(text)
+	if match == nil {
+		return 0, fmt.Errorf("valgrind did not say what it collected:\n%s", text)
+	}
+	return strconv.ParseFloat(string(match[1]), 64)
+}

@@ -1,0 +1,119 @@
+package report
+
+import (
+	"encoding/xml"
+	"errors"
+	"io"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/quorate-raft/raft/bench/core"
+)
+
+func samples(values ...float64) []core.Sample {
+	var s []core.Sample
+	for _, v := range values {
+		s = append(s, core.Sample{Value: v, Allocs: v / 100})
+	}
+	return s
+}
+
+func zero() *float64 { return new(float64) }
+
+func TestMedian(t *testing.T) {
+	for want, values := range map[float64][]float64{0: nil, 3: {9, 1, 3}, 2.5: {4, 1, 2, 3}, 7: {7}} {
+		require.InDelta(t, want, Median(values), 0, "%v", values)
+	}
+}
+
+// A ratio is of samples that were taken together: a slow phase of the machine slows both.
+func TestRatioIsPaired(t *testing.T) {
+	r := Result{Samples: map[string][]core.Sample{Ours: samples(10, 100, 10), Etcd36: samples(20, 200, 40)}}
+	ratio, ok := r.Ratio(Ours, Etcd36)
+	require.True(t, ok)
+	require.InDelta(t, 0.5, ratio, 1e-9)
+	_, ok = r.Ratio(Ours, Etcd37)
+	require.False(t, ok)
+	require.InDelta(t, 0, r.Spread(Ours), 9.01)
+}
+
+// A goal is missed by the ratio, by allocations in whole ones, and by messages, each on its own.
+func TestVerdict(t *testing.T) {
+	result := func(ours, allocs, messages float64) Result {
+		return Result{
+			Row: core.Row{Goal: core.Goal{Value: 50, Peer: 100, Allocs: zero(), Messages: zero()}},
+			Samples: map[string][]core.Sample{
+				Ours: {{Value: ours, Allocs: allocs, Messages: messages}}, Etcd36: {{Value: 1000}},
+			},
+		}
+	}
+	require.Equal(t, "yes", result(500, 0.9, 0).Verdict())
+	require.Equal(t, "no: 2.00 times the goal", result(1000, 0, 0).Verdict())
+	require.Equal(t, "no: 1 allocations, not 0, 6 messages, not 0", result(100, 1.5, 6).Verdict())
+	require.Empty(t, Result{}.Verdict(), "a row without a goal")
+}
+
+func TestFormat(t *testing.T) {
+	for want, got := range map[string]string{
+		"4.57 ns": Format(core.Time, 4.567), "45.7 ns": Format(core.Time, 45.67), "457 ns": Format(core.Time, 456.7),
+		"1.20 µs": Format(core.Time, 1200), "17.0 ms": Format(core.Time, 17e6), "5.00 M/s": Format(core.Rate, 200),
+		"1.20 KB": Format(core.Heap, 1200), "0.00032": digits(0.00032), "1,094,000": thousands(1_094_000), "12": thousands(12),
+	} {
+		require.Equal(t, want, got)
+	}
+}
+
+// The table has a row for each result, with as many cells as the head has.
+func TestTable(t *testing.T) {
+	results := []Result{
+		{Row: core.Row{Title: "work", Goal: core.Goal{Value: 50, Peer: 100}}, Samples: map[string][]core.Sample{
+			Ours: samples(250), Etcd36: samples(1000), Etcd37: samples(2000), Floor: samples(100),
+		}},
+		{Row: core.Row{Title: "size", Unit: core.Heap}, Samples: map[string][]core.Sample{Ours: samples(1000), Etcd36: samples(2000)}},
+	}
+	lines := strings.Split(strings.TrimSpace(Table(results)), "\n")
+	require.Len(t, lines, 4)
+	for _, line := range lines {
+		require.Equal(t, strings.Count(lines[0], "|"), strings.Count(line, "|"), line)
+	}
+	require.Equal(t, "| work | 250 ns | 1.00 µs | 2.00 µs | 100 ns | 0.25 | 0.50 | 50.0 ns | 2, 10, 20 |  | yes |", lines[2])
+	require.Equal(t, "| size | 1.00 KB | 2.00 KB |  |  | 0.50 |  |  |  |  |  |", lines[3])
+
+	counts := Instructions{"propose/1": {Ours: 5206, Etcd36: 7064}}
+	require.Contains(t, InstructionTable(counts), "| 5,206 | 7,064 |  |  | 2,000 |")
+}
+
+// The chart is well-formed, and has a mark for each row that has both figures.
+func TestChart(t *testing.T) {
+	results := []Result{
+		{Row: core.Row{Title: "a < b", Goal: core.Goal{Value: 1, Peer: 1000}}, Samples: map[string][]core.Sample{
+			Ours: samples(10), Etcd36: samples(1000), Etcd37: samples(9000),
+		}},
+		{Row: core.Row{Title: "alone"}, Samples: map[string][]core.Sample{Ours: samples(10)}},
+	}
+	svg := string(Chart("A & B", results))
+	for decoder := xml.NewDecoder(strings.NewReader(svg)); ; {
+		_, err := decoder.Token()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		require.NoError(t, err)
+	}
+	require.Equal(t, 1, strings.Count(svg, "<circle class=\"ours\" cx=")-1, "one mark beside the legend's")
+	require.Contains(t, svg, "a &lt; b")
+	require.NotContains(t, svg, "alone")
+	c := &chart{low: -3, high: 1}
+	require.Less(t, c.x(0.001), c.x(0.01))
+	require.InDelta(t, c.x(0.1)-c.x(0.01), c.x(1)-c.x(0.1), 1e-9, "a decade is as wide as another")
+}
+
+func TestSplice(t *testing.T) {
+	page := "a\n<!-- begin x -->\nold\n<!-- end x -->\nb\n"
+	got, err := Splice(page, "x", "new\n")
+	require.NoError(t, err)
+	require.Equal(t, "a\n<!-- begin x -->\nnew\n<!-- end x -->\nb\n", got)
+	_, err = Splice(page, "y", "new\n")
+	require.Error(t, err)
+}
