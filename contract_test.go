@@ -20,7 +20,7 @@ func TestEmptyReady(t *testing.T) {
 	require.True(t, rd.IsEmpty())
 	require.Zero(t, rd.AppliedIndex())
 	require.NoError(t, h.rn.Advance(rd))
-	require.Zero(t, len(h.rn.raft.log.writes))
+	require.Zero(t, h.rn.raft.log.writes.len())
 }
 
 // Acknowledgements are cumulative, and to repeat one is harmless.

@@ -50,10 +50,8 @@ type raftLog struct {
 	beingApplied  []appliedPart
 	applyingBytes uint64
 
-	// writes are the Readys that are not acknowledged yet, oldest first.
-	writes []write
-	// finishing is where acknowledge returns its result.
-	finishing []write
+	// writes are of the Readys that are not acknowledged yet.
+	writes writeQueue
 }
 
 func newLog(storage Storage, hs pb.HardState, applied uint64) (*raftLog, error) {
@@ -264,16 +262,14 @@ func (l *raftLog) slice(lo, hi, maxSize uint64) ([]pb.Entry, error) {
 	}
 	hi = min(hi, l.offset)
 	ents, err := l.storage.Entries(lo, hi, maxSize)
-	if errors.Is(err, ErrCompacted) {
+	if err == nil {
+		if err = l.checkRead(ents, lo, hi); err == nil {
+			return ents, nil
+		}
+	} else if errors.Is(err, ErrCompacted) {
 		return nil, ErrCompacted
 	}
-	if err == nil {
-		err = l.checkRead(ents, lo, hi)
-	}
-	if err != nil {
-		return nil, &StorageError{fmt.Sprintf("entries [%d, %d)", lo, hi), err}
-	}
-	return ents, nil
+	return nil, &StorageError{fmt.Sprintf("entries [%d, %d)", lo, hi), err}
 }
 
 // append adds entries that continue the log.
@@ -390,7 +386,7 @@ func (l *raftLog) nextCommitted(maxSize uint64) ([]pb.Entry, error) {
 	}
 	hi := l.applicable()
 	ents, err := l.slice(l.applying+1, hi+1, min(maxSize, l.maxApplying-l.applyingBytes))
-	if errors.Is(err, ErrCompacted) {
+	if err != nil && errors.Is(err, ErrCompacted) {
 		err = &StorageError{fmt.Sprintf("entry %d", l.applying+1), errors.New("compacted before it was applied")}
 	}
 	return ents, err

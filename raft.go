@@ -235,8 +235,12 @@ func (r *raft) softState() SoftState { return SoftState{Lead: r.lead, RaftState:
 // fail makes err, if it is a fault of Storage, the node's last word.
 func (r *raft) fail(err error) error {
 	if err == nil {
-		return nil
+		return nil // inlined, as the rest is not
 	}
+	return r.failed(err)
+}
+
+func (r *raft) failed(err error) error {
 	if _, ok := err.(*StorageError); ok && r.err == nil {
 		r.err = err
 		r.logger.Error("storage failed, the node stops", zap.Uint64("id", r.id), zap.Error(err))

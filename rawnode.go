@@ -231,8 +231,7 @@ func (rn *RawNode) HasReady() bool {
 // returned again. It may be called before earlier ones are acknowledged.
 // HasReady says whether there is anything; else, and once Storage has failed,
 // the Ready is empty and needs no acknowledgement.
-func (rn *RawNode) Ready() Ready {
-	var rd Ready
+func (rn *RawNode) Ready() (rd Ready) {
 	if !rn.HasReady() {
 		return rd
 	}
@@ -274,7 +273,7 @@ func (rn *RawNode) fill(rd *Ready) error {
 		rd.MustSync = hs.Term != rn.hard.Term || hs.Vote != rn.hard.Vote || l.confIn(rn.hard.Commit, hs.Commit)
 		rn.hard = hs
 	}
-	rd.MustSync = rd.MustSync || len(rd.Entries) > 0 || !IsEmptySnap(rd.Snapshot)
+	rd.MustSync = rd.MustSync || len(rd.Entries) > 0 || rd.Snapshot.Metadata.Index != 0
 	if r.softState() != rn.soft {
 		rn.soft = r.softState()
 		soft := rn.soft // a copy that escapes, made only here
@@ -283,17 +282,20 @@ func (rn *RawNode) fill(rd *Ready) error {
 	if r.onAppend() {
 		rn.fillConf(rd)
 	}
-	rd.Removed, r.removed = r.removed, nil
+	if len(r.removed) > 0 {
+		rd.Removed, r.removed = r.removed, nil
+	}
 	rd.Messages, rd.MessagesAfterAppend, rd.ReadStates, rd.Refusals = r.out.msgs, r.out.promises, r.out.reads, r.out.refusals
 	if rd.IsEmpty() {
 		return nil // what was due could not be sent, such as a snapshot that is being made
 	}
 	rn.seq++
-	rd.token = AppendToken{instance: rn.instance, seq: rn.seq, last: l.last, term: r.term, vote: r.vote}
-	l.submit(write{
-		token: rd.token, buf: r.out,
-		writes: len(rd.Entries) > 0 || !IsEmptyHardState(rd.HardState) || !IsEmptySnap(rd.Snapshot),
-	})
+	w := l.writes.push()
+	w.token = AppendToken{instance: rn.instance, seq: rn.seq, last: l.last, term: r.term, vote: r.vote}
+	w.buf = r.out
+	w.writes = len(rd.Entries) > 0 || !IsEmptyHardState(rd.HardState) || rd.Snapshot.Metadata.Index != 0
+	rd.token = w.token
+	l.submit(w)
 	r.out = rn.buffers()
 	return nil
 }
@@ -310,7 +312,7 @@ func (rn *RawNode) buffers() *readyBuffers {
 // Advance says that all of rd, and of every Ready before it, is done: written
 // durably, sent and applied. It is AckAppend and AckApply.
 func (rn *RawNode) Advance(rd Ready) error {
-	if rd.token == (AppendToken{}) {
+	if rd.token.seq == 0 {
 		return rn.raft.err // an empty Ready
 	}
 	if w := rn.raft.cfg.watch; w != nil {
@@ -349,15 +351,18 @@ func (rn *RawNode) ackAppend(token AppendToken) error {
 	case token.seq <= rn.ackedSeq:
 		return nil
 	}
-	if want := l.writes[token.seq-rn.ackedSeq-1].token; want != token {
+	if want := &l.writes.at(int(token.seq - rn.ackedSeq - 1)).token; want.last != token.last || want.term != token.term || want.vote != token.vote {
 		return fmt.Errorf("%w: token %d does not match what was handed out", ErrForeignAck, token.seq)
 	}
 	durable := l.durable
-	for _, w := range l.acknowledge(int(token.seq - rn.ackedSeq)) {
+	for range token.seq - rn.ackedSeq {
+		w := l.acknowledge()
 		if w.writes {
 			r.stalled = false
 		}
-		rn.reclaim(w.buf)
+		buf := w.buf
+		w.buf = nil // the write stays in its array
+		rn.reclaim(buf)
 	}
 	rn.ackedSeq = token.seq
 	r.remembers = r.remembers || token.term > 0
@@ -406,6 +411,9 @@ func (rn *RawNode) ackApply(index uint64) error {
 	l.appliedTo(index)
 	if r.takeOver != 0 && r.takeOver == r.term && r.role == StateFollower && r.campaignObstacle() == reasonNone {
 		return r.fail(r.campaign(transferElection))
+	}
+	if r.role != StateLeader {
+		return nil
 	}
 	if err := r.maybeLeaveJoint(); err != nil {
 		return r.fail(err)

@@ -31,8 +31,10 @@ func (l *raftLog) checkRead(ents []pb.Entry, lo, hi uint64) error {
 		}
 		prev = e.Term
 	}
-	if err := l.checkOldTerms(ents[:known]); err != nil {
-		return err
+	if known > 0 {
+		if err := l.checkOldTerms(ents[:known]); err != nil {
+			return err
+		}
 	}
 	return l.checkKnownTerms(ents[known:])
 }

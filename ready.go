@@ -105,9 +105,9 @@ func (rd *Ready) AppliedIndex() uint64 {
 
 // IsEmpty reports whether there is nothing to do.
 func (rd *Ready) IsEmpty() bool {
-	return rd.SoftState == nil && IsEmptyHardState(rd.HardState) && IsEmptySnap(rd.Snapshot) &&
-		len(rd.Removed)+len(rd.Refusals)+len(rd.ReadStates)+len(rd.Entries)+len(rd.CommittedEntries)+
-			len(rd.Messages)+len(rd.MessagesAfterAppend) == 0
+	return len(rd.Removed)+len(rd.Refusals)+len(rd.ReadStates)+len(rd.Entries)+len(rd.CommittedEntries)+
+		len(rd.Messages)+len(rd.MessagesAfterAppend) == 0 &&
+		rd.SoftState == nil && IsEmptyHardState(rd.HardState) && rd.Snapshot.Metadata.Index == 0
 }
 
 // IsEmptyHardState reports whether st holds nothing.
@@ -142,6 +142,9 @@ func (b *readyBuffers) reset() {
 
 // emptied drops what s refers to and keeps its memory, within bounds.
 func emptied[T any](s []T) []T {
+	if len(s) == 0 {
+		return s
+	}
 	if cap(s) > maxReusedMessages {
 		return nil
 	}

@@ -96,7 +96,7 @@ func (r *raft) sendAppends(i int) error {
 func (r *raft) sendAppend(i int, p *progress.Progress, withEntries bool) error {
 	prev := p.ProbeIndex()
 	term, err := r.log.term(prev)
-	if errors.Is(err, ErrCompacted) && p.State == progress.Snapshot {
+	if err != nil && p.State == progress.Snapshot && errors.Is(err, ErrCompacted) {
 		p.ProbeDue = false // too old to be asked about
 		return nil
 	}
@@ -104,10 +104,10 @@ func (r *raft) sendAppend(i int, p *progress.Progress, withEntries bool) error {
 	if err == nil && withEntries {
 		ents, err = r.log.slice(p.Next, r.log.last.index+1, r.cfg.MaxSizePerMsg)
 	}
-	if errors.Is(err, ErrCompacted) {
-		return r.sendSnapshot(i, p)
-	}
 	if err != nil {
+		if errors.Is(err, ErrCompacted) {
+			return r.sendSnapshot(i, p)
+		}
 		return err
 	}
 	m := r.message(pb.MsgApp, r.conf.ids[i])
@@ -127,12 +127,12 @@ func (r *raft) sendAppend(i int, p *progress.Progress, withEntries bool) error {
 // an entry that it surely holds. If the message is lost, heartbeats repeat it.
 func (r *raft) sendCommit(i int, p *progress.Progress) error {
 	term, err := r.log.term(p.Match)
-	if errors.Is(err, ErrCompacted) {
-		// Too old to be named; heartbeats carry the commit.
-		p.SentCommit = min(p.Match, r.log.committed)
-		return nil
-	}
 	if err != nil {
+		if errors.Is(err, ErrCompacted) {
+			// Too old to be named; heartbeats carry the commit.
+			p.SentCommit = min(p.Match, r.log.committed)
+			return nil
+		}
 		return err
 	}
 	m := r.message(pb.MsgApp, r.conf.ids[i])

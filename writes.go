@@ -18,32 +18,25 @@ type write struct {
 	buf      *readyBuffers
 }
 
-// submit records that everything up to the log's end was handed out.
-func (l *raftLog) submit(w write) {
+// submit records that everything up to the log's end was handed out in the write w,
+// the newest of l.writes.
+func (l *raftLog) submit(w *write) {
 	w.end, w.commit = l.last.index, l.committed
 	if l.snapshot != nil && !l.snapshotHandedOut {
 		l.snapshotHandedOut = true
 		w.snapshot = l.snapshot.Metadata.Index
 	}
 	l.submitted = l.last.index
-	l.writes = append(l.writes, w)
 	l.check()
 }
 
-// acknowledge records that the host finished the oldest n writes, and returns
-// them, valid until the next call.
-func (l *raftLog) acknowledge(n int) []write {
-	for i := range l.writes[:n] {
-		l.finished(&l.writes[i])
-	}
-	if n > 0 {
-		l.savedCommit = max(l.savedCommit, l.writes[n-1].commit)
-	}
-	l.finishing = append(l.finishing[:0], l.writes[:n]...)
-	left := copy(l.writes, l.writes[n:])
-	clear(l.writes[left:])
-	l.writes = l.writes[:left]
-	return l.finishing
+// acknowledge records that the host finished the oldest write, and returns it, valid
+// until the next is submitted.
+func (l *raftLog) acknowledge() *write {
+	w := l.writes.pop()
+	l.finished(w)
+	l.savedCommit = max(l.savedCommit, w.commit)
+	return w
 }
 
 func (l *raftLog) finished(w *write) {
@@ -106,18 +99,52 @@ func (l *raftLog) appliedTo(index uint64) {
 func (l *raftLog) lowerDurable(index uint64) {
 	l.durable = min(l.durable, index)
 	l.submitted = min(l.submitted, index)
-	for i := range l.writes {
-		l.writes[i].end = min(l.writes[i].end, index)
+	for i := range l.writes.len() {
+		w := l.writes.at(i)
+		w.end = min(w.end, index)
 	}
 }
 
+// check is small enough to be inlined.
 func (l *raftLog) check() {
-	if l.applied > l.applying || l.applying > l.committed || l.committed > l.last.index {
-		panic(fmt.Sprintf("raft: cursors out of order: applied %d, applying %d, committed %d, last %d",
-			l.applied, l.applying, l.committed, l.last.index))
+	if l.applied > l.applying || l.applying > l.committed || l.committed > l.last.index ||
+		l.durable > l.submitted || l.submitted > l.last.index || l.applying > l.durable {
+		l.outOfOrder()
 	}
-	if l.durable > l.submitted || l.submitted > l.last.index || l.applying > l.durable {
-		panic(fmt.Sprintf("raft: cursors out of order: applying %d, durable %d, submitted %d, last %d",
-			l.applying, l.durable, l.submitted, l.last.index))
+}
+
+func (l *raftLog) outOfOrder() {
+	panic(fmt.Sprintf("raft: cursors out of order: applied %d, applying %d, committed %d, durable %d, submitted %d, last %d",
+		l.applied, l.applying, l.committed, l.durable, l.submitted, l.last.index))
+}
+
+// writeQueue holds the writes that are not acknowledged yet, oldest first. What was
+// acknowledged stays in its array until that is needed: nothing is moved or cleared
+// while the host does one Ready after the other.
+type writeQueue struct {
+	all  []write
+	done int // how many of all are acknowledged
+}
+
+func (q *writeQueue) len() int { return len(q.all) - q.done }
+
+// at returns the write at i; 0 is the oldest.
+func (q *writeQueue) at(i int) *write { return &q.all[q.done+i] }
+
+// push adds an empty write, which the caller fills.
+func (q *writeQueue) push() *write {
+	switch {
+	case q.done == len(q.all):
+		q.all, q.done = q.all[:0], 0
+	case len(q.all) == cap(q.all) && q.done > 0:
+		q.all, q.done = q.all[:copy(q.all, q.all[q.done:])], 0
 	}
+	q.all = append(q.all, write{})
+	return &q.all[len(q.all)-1]
+}
+
+// pop returns the oldest write, valid until the next push.
+func (q *writeQueue) pop() *write {
+	q.done++
+	return &q.all[q.done-1]
 }
