@@ -38,9 +38,13 @@ func saysEffect(t pb.MessageType) bool {
 // at another time: its majorities are those of other configurations, which need not
 // meet those that this node knows (dissertation §4.1).
 func (r *raft) checkEffect(m *pb.Message) error {
-	if !saysEffect(m.Type) || (m.Features^r.effectFeature())&pb.FeatureOnAppend == 0 {
+	if (m.Features^r.effectFeature())&pb.FeatureOnAppend == 0 || !saysEffect(m.Type) {
 		return nil
 	}
+	return r.otherEffect(m)
+}
+
+func (r *raft) otherEffect(m *pb.Message) error {
 	theirs := OnApply
 	if m.Features&pb.FeatureOnAppend != 0 {
 		theirs = OnAppend

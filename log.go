@@ -50,8 +50,8 @@ type raftLog struct {
 	beingApplied  []appliedPart
 	applyingBytes uint64
 
-	// writes are of the Readys that are not acknowledged yet.
-	writes writeQueue
+	// writes are the Readys that are not acknowledged yet.
+	writes batchQueue
 }
 
 func newLog(storage Storage, hs pb.HardState, applied uint64) (*raftLog, error) {
@@ -153,6 +153,13 @@ func (l *raftLog) firstIndex() (uint64, error) {
 // term returns the term of entry i: ErrCompacted before the log's start,
 // ErrUnavailable past its end, a StorageError when Storage fails.
 func (l *raftLog) term(i uint64) (uint64, error) {
+	if i == l.last.index { // mostly
+		return l.last.term, nil
+	}
+	return l.earlierTerm(i)
+}
+
+func (l *raftLog) earlierTerm(i uint64) (uint64, error) {
 	switch {
 	case i > l.last.index:
 		return 0, ErrUnavailable
@@ -178,13 +185,13 @@ func (l *raftLog) term(i uint64) (uint64, error) {
 // and does not match.
 func (l *raftLog) matches(id entryID) (bool, error) {
 	t, err := l.term(id.index)
-	if err != nil {
-		if errors.Is(err, ErrStorage) {
-			return false, err
-		}
-		return false, nil
+	if err == nil {
+		return t == id.term, nil
 	}
-	return t == id.term, nil
+	if errors.Is(err, ErrStorage) {
+		return false, err
+	}
+	return false, nil
 }
 
 // isUpToDate reports whether a log that ends with id holds at least what this

@@ -114,7 +114,7 @@ func (m *logModel) submit() {
 		w.snap = l.snapshot
 		w.full = slices.Clone(m.truth[:l.snapshot.Metadata.Index+1])
 	}
-	l.submit(l.writes.push())
+	l.submit(&batch{})
 	m.writes = append(m.writes, w)
 }
 
@@ -338,10 +338,10 @@ func TestLateAcknowledgementOfAReplacedSuffix(t *testing.T) {
 	l, err := newLog(NewMemoryStorage(), pb.HardState{}, 0)
 	require.NoError(t, err)
 	l.append([]pb.Entry{{Term: 1, Index: 1}, {Term: 1, Index: 2}, {Term: 1, Index: 3}})
-	l.submit(l.writes.push())
+	l.submit(&batch{})
 	l.truncate(entryID{1, 1})
 	l.append([]pb.Entry{{Term: 2, Index: 2}, {Term: 2, Index: 3}})
-	l.submit(l.writes.push())
+	l.submit(&batch{})
 	l.acknowledge()
 	require.Equal(t, uint64(1), l.durable)
 	l.acknowledge()

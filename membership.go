@@ -184,22 +184,41 @@ func (m *membership) tallyHalf(half memberRole, votes []ballot) quorum.VoteResul
 	return quorum.Tally(voters, granted, rejected)
 }
 
-// held returns the highest value that a majority of each half holds, where
-// value reads a peer's; learners never count. scratch has room for all peers.
-func (m *membership) held(peers []progress.Progress, scratch []uint64, value func(*progress.Progress) uint64) uint64 {
-	in := m.heldByHalf(roleIncoming, peers, scratch, value)
+// held is what a majority may hold of each voter.
+type held uint8
+
+const (
+	heldMatch  held = iota // Progress.Match
+	heldRound              // Progress.AckedRound
+	heldActive             // 1 if Progress.Active
+)
+
+// held returns the highest value of the given sort that a majority of each half
+// holds; learners never count. scratch has room for all peers.
+func (m *membership) held(peers []progress.Progress, scratch []uint64, what held) uint64 {
+	in := m.heldByHalf(roleIncoming, peers, scratch, what)
 	if !m.cfg.Joint() {
 		return in
 	}
-	return min(in, m.heldByHalf(roleOutgoing, peers, scratch, value))
+	return min(in, m.heldByHalf(roleOutgoing, peers, scratch, what))
 }
 
-func (m *membership) heldByHalf(half memberRole, peers []progress.Progress, scratch []uint64, value func(*progress.Progress) uint64) uint64 {
+func (m *membership) heldByHalf(half memberRole, peers []progress.Progress, scratch []uint64, what held) uint64 {
 	scratch = scratch[:0]
 	for i, role := range m.roles {
-		if role&half != 0 {
-			scratch = append(scratch, value(&peers[i]))
+		if role&half == 0 {
+			continue
 		}
+		p, value := &peers[i], uint64(0)
+		switch {
+		case what == heldMatch:
+			value = p.Match
+		case what == heldRound:
+			value = p.AckedRound
+		case p.Active:
+			value = 1
+		}
+		scratch = append(scratch, value)
 	}
 	return quorum.CommittedIndex(scratch)
 }

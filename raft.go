@@ -94,7 +94,7 @@ type raft struct {
 	removed []Removal
 	warned  warned
 
-	out *readyBuffers
+	out *batch      // for the next Ready
 	one [1]pb.Entry // to append a single entry without allocating
 
 	// err is the first fault of Storage; the node does nothing after it.
@@ -122,7 +122,7 @@ func newRaft(c *Config) (*raft, error) {
 		cfg: &cfg, logger: cfg.Logger, id: cfg.ID,
 		// An empty hard state beside a snapshot is a group seeded by hand.
 		term: max(hs.Term, log.last.term), vote: hs.Vote,
-		log: log, out: &readyBuffers{},
+		log: log, out: &batch{},
 	}
 	if err := r.restoreConf(cs); err != nil {
 		return nil, err
@@ -251,16 +251,22 @@ func (r *raft) failed(err error) error {
 // message adds a message that may leave at any time, and returns it to be
 // filled. The pointer is valid until the next message.
 func (r *raft) message(t pb.MessageType, to uint64) *pb.Message {
-	r.out.msgs = append(r.out.msgs, pb.Message{Type: t, To: to, From: r.id, Term: r.term})
-	return &r.out.msgs[len(r.out.msgs)-1]
+	msgs := added(r.out.msgs)
+	r.out.msgs = msgs
+	m := &msgs[len(msgs)-1]
+	m.Type, m.To, m.From, m.Term = t, to, r.id, r.term
+	return m
 }
 
 // promise adds a message that rests on what this node wrote, and so may leave
 // only when all of it is durable: the one way for votes, requests for them and
 // append acknowledgements.
 func (r *raft) promise(t pb.MessageType, to uint64) *pb.Message {
-	r.out.promises = append(r.out.promises, pb.Message{Type: t, To: to, From: r.id, Term: r.term, LeaseTicks: r.promisedTicks()})
-	return &r.out.promises[len(r.out.promises)-1]
+	msgs := added(r.out.promises)
+	r.out.promises = msgs
+	m := &msgs[len(msgs)-1]
+	m.Type, m.To, m.From, m.Term, m.LeaseTicks = t, to, r.id, r.term, r.promisedTicks()
+	return m
 }
 
 // withdrawPromises forgets promises of an earlier term that have not left: the

@@ -27,7 +27,7 @@ type RawNode struct {
 	// newest committed one.
 	confUses      uint64
 	committedConf uint64
-	spare         []*readyBuffers
+	spare         []*batch
 }
 
 // NewRawNode returns a node that goes on from what c.Storage holds. For a new
@@ -108,7 +108,10 @@ func (rn *RawNode) propose(e pb.Entry) error {
 	}
 	if r.role == StateLeader {
 		r.one[0] = e
-		err := r.propose(r.one[:])
+		err := r.checkProposal(r.one[:])
+		if err == nil {
+			err = r.appendOwn(r.one[:])
+		}
 		r.one[0] = pb.Entry{}
 		return r.fail(err)
 	}
@@ -221,7 +224,7 @@ func (rn *RawNode) HasReady() bool {
 		return false
 	}
 	l := r.log
-	return !r.out.empty() || len(r.removed) > 0 || r.flushDue() ||
+	return !r.out.empty() || len(r.removed) > 0 || (r.noticed() && r.flushDue()) ||
 		l.submitted < l.last.index || (l.snapshot != nil && !l.snapshotHandedOut) ||
 		l.mayApply() ||
 		r.hardState() != rn.hard || r.softState() != rn.soft
@@ -232,81 +235,91 @@ func (rn *RawNode) HasReady() bool {
 // HasReady says whether there is anything; else, and once Storage has failed,
 // the Ready is empty and needs no acknowledgement.
 func (rn *RawNode) Ready() (rd Ready) {
-	if !rn.HasReady() {
+	r, l := rn.raft, rn.raft.log
+	if r.err != nil {
 		return rd
 	}
-	if err := rn.fill(&rd); err != nil {
-		_ = rn.raft.fail(err) // Err tells
-		return Ready{}
-	}
-	if w := rn.raft.cfg.watch; w != nil && !rd.IsEmpty() {
-		w.Ready(rn.instance, rd)
-	}
-	return rd
-}
-
-func (rn *RawNode) fill(rd *Ready) error {
-	r, l := rn.raft, rn.raft.log
-	if err := r.flush(); err != nil {
-		return err
-	}
-	committed, err := l.nextCommitted(r.cfg.MaxCommittedSizePerReady)
-	if err != nil {
-		return err
-	}
-	if len(committed) > 0 {
-		rd.CommittedEntries = committed
-		l.handOut(committed)
-		if r.role == StateLeader {
-			r.leader.handedOut(committed)
+	if r.noticed() {
+		if err := r.flush(); err != nil {
+			_ = r.fail(err) // Err tells
+			return rd
 		}
 	}
-	if l.submitted < l.last.index && l.last.index >= l.offset {
-		from := max(l.submitted+1, l.offset)
-		rd.Entries = l.unstable.slice(from, l.last.index+1, noLimit)
-	}
-	if l.snapshot != nil && !l.snapshotHandedOut {
-		rd.Snapshot = *l.snapshot
+	if l.mayApply() {
+		committed, err := r.handOut()
+		if err != nil {
+			_ = r.fail(err)
+			return rd
+		}
+		rd.CommittedEntries = committed
 	}
 	if hs := r.hardState(); hs != rn.hard {
 		rd.HardState = hs
 		rd.MustSync = hs.Term != rn.hard.Term || hs.Vote != rn.hard.Vote || l.confIn(rn.hard.Commit, hs.Commit)
 		rn.hard = hs
 	}
-	rd.MustSync = rd.MustSync || len(rd.Entries) > 0 || rd.Snapshot.Metadata.Index != 0
+	if l.submitted < l.last.index && l.last.index >= l.offset {
+		from := max(l.submitted+1, l.offset)
+		rd.Entries = l.unstable.slice(from, l.last.index+1, noLimit)
+		rd.MustSync = true
+	}
+	if l.snapshot != nil && !l.snapshotHandedOut {
+		rd.Snapshot = *l.snapshot
+		rd.MustSync = true
+	}
 	if r.softState() != rn.soft {
 		rn.soft = r.softState()
 		soft := rn.soft // a copy that escapes, made only here
 		rd.SoftState = &soft
 	}
-	if r.onAppend() {
-		rn.fillConf(rd)
-	}
 	if len(r.removed) > 0 {
 		rd.Removed, r.removed = r.removed, nil
 	}
-	rd.Messages, rd.MessagesAfterAppend, rd.ReadStates, rd.Refusals = r.out.msgs, r.out.promises, r.out.reads, r.out.refusals
+	b := r.out
+	// Capped: what a host appends must not end up in the node's arrays.
+	rd.Messages = b.msgs[:len(b.msgs):len(b.msgs)]
+	rd.MessagesAfterAppend = b.promises[:len(b.promises):len(b.promises)]
+	rd.ReadStates = b.reads[:len(b.reads):len(b.reads)]
+	rd.Refusals = b.refusals[:len(b.refusals):len(b.refusals)]
 	if rd.IsEmpty() {
-		return nil // what was due could not be sent, such as a snapshot that is being made
+		return rd // nothing is due, or it could not be sent, such as a snapshot that is being made
+	}
+	if r.onAppend() {
+		rn.fillConf(&rd)
 	}
 	rn.seq++
-	w := l.writes.push()
-	w.token = AppendToken{instance: rn.instance, seq: rn.seq, last: l.last, term: r.term, vote: r.vote}
-	w.buf = r.out
-	w.writes = len(rd.Entries) > 0 || !IsEmptyHardState(rd.HardState) || rd.Snapshot.Metadata.Index != 0
-	rd.token = w.token
-	l.submit(w)
-	r.out = rn.buffers()
-	return nil
+	rd.token = AppendToken{instance: rn.instance, seq: rn.seq}
+	b.term, b.vote = r.term, r.vote
+	b.writes = len(rd.Entries) > 0 || !IsEmptyHardState(rd.HardState) || rd.Snapshot.Metadata.Index != 0
+	l.submit(b)
+	r.out = rn.newBatch()
+	if w := r.cfg.watch; w != nil {
+		w.Ready(rn.instance, rd)
+	}
+	return rd
 }
 
-func (rn *RawNode) buffers() *readyBuffers {
-	if n := len(rn.spare); n > 0 {
-		b := rn.spare[n-1]
-		rn.spare = rn.spare[:n-1]
-		return b
+// handOut returns what is to be applied next.
+func (r *raft) handOut() ([]pb.Entry, error) {
+	committed, err := r.log.nextCommitted(r.cfg.MaxCommittedSizePerReady)
+	if err != nil || len(committed) == 0 {
+		return nil, err
 	}
-	return &readyBuffers{}
+	r.log.handOut(committed)
+	if r.role == StateLeader {
+		r.leader.handedOut(committed)
+	}
+	return committed, nil
+}
+
+func (rn *RawNode) newBatch() *batch {
+	n := len(rn.spare)
+	if n == 0 {
+		return &batch{}
+	}
+	b := rn.spare[n-1]
+	rn.spare = rn.spare[:n-1]
+	return b
 }
 
 // Advance says that all of rd, and of every Ready before it, is done: written
@@ -351,22 +364,19 @@ func (rn *RawNode) ackAppend(token AppendToken) error {
 	case token.seq <= rn.ackedSeq:
 		return nil
 	}
-	if want := &l.writes.at(int(token.seq - rn.ackedSeq - 1)).token; want.last != token.last || want.term != token.term || want.vote != token.vote {
-		return fmt.Errorf("%w: token %d does not match what was handed out", ErrForeignAck, token.seq)
-	}
 	durable := l.durable
-	for range token.seq - rn.ackedSeq {
-		w := l.acknowledge()
-		if w.writes {
+	var term, vote uint64
+	for rn.ackedSeq < token.seq {
+		rn.ackedSeq++
+		b := l.acknowledge()
+		term, vote = b.term, b.vote
+		if b.writes {
 			r.stalled = false
 		}
-		buf := w.buf
-		w.buf = nil // the write stays in its array
-		rn.reclaim(buf)
+		rn.reclaim(b)
 	}
-	rn.ackedSeq = token.seq
-	r.remembers = r.remembers || token.term > 0
-	if err := r.voteDurable(token.term, token.vote); err != nil {
+	r.remembers = r.remembers || term > 0
+	if err := r.voteDurable(term, vote); err != nil {
 		return r.fail(err)
 	}
 	if r.role == StateLeader && l.durable > durable {
@@ -377,14 +387,16 @@ func (rn *RawNode) ackAppend(token AppendToken) error {
 	return nil
 }
 
-// maxSpare is how many sets of buffers are kept for reuse.
+// maxSpare is how many batches are kept for reuse.
 const maxSpare = 2
 
-func (rn *RawNode) reclaim(b *readyBuffers) {
-	b.reset()
-	if len(rn.spare) < maxSpare {
-		rn.spare = append(rn.spare, b)
+func (rn *RawNode) reclaim(b *batch) {
+	if len(rn.spare) == maxSpare {
+		*b = batch{} // the queue may refer to it for long
+		return
 	}
+	b.reset()
+	rn.spare = append(rn.spare, b)
 }
 
 // AckApply says that the host has applied everything up to index: committed
@@ -415,8 +427,13 @@ func (rn *RawNode) ackApply(index uint64) error {
 	if r.role != StateLeader {
 		return nil
 	}
-	if err := r.maybeLeaveJoint(); err != nil {
-		return r.fail(err)
+	if r.conf.cfg.Joint() {
+		if err := r.maybeLeaveJoint(); err != nil {
+			return r.fail(err)
+		}
 	}
-	return r.fail(r.driveTarget(false))
+	if r.drives() {
+		return r.fail(r.driveTarget(false))
+	}
+	return nil
 }

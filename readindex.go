@@ -3,7 +3,6 @@ package raft
 import (
 	"encoding/binary"
 
-	"github.com/quorate-raft/raft/progress"
 	pb "github.com/quorate-raft/raft/raftpb"
 )
 
@@ -131,7 +130,7 @@ func (r *raft) releaseReads() {
 
 func (r *raft) confirmedRound() uint64 {
 	l := r.leader
-	return r.conf.held(l.peers, l.scratch, func(p *progress.Progress) uint64 { return p.AckedRound })
+	return r.conf.held(l.peers, l.scratch, heldRound)
 }
 
 func (r *raft) answerRead(read pendingRead) {

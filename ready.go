@@ -82,11 +82,8 @@ type Ready struct {
 // AppendToken names the writes of a Ready and of all before it. It is
 // comparable, and only of use for the RawNode or Node that made it.
 type AppendToken struct {
-	instance uint64
-	seq      uint64
-	last     entryID
-	term     uint64
-	vote     uint64
+	instance uint64 // the node, in this life
+	seq      uint64 // of the Ready, from 1
 }
 
 // AppendToken returns what AckAppend takes once the writes of this and of every
@@ -115,39 +112,3 @@ func IsEmptyHardState(st pb.HardState) bool { return st == pb.HardState{} }
 
 // IsEmptySnap reports whether s is no snapshot.
 func IsEmptySnap(s pb.Snapshot) bool { return s.Metadata.Index == 0 }
-
-// readyBuffers are the arrays of one Ready that the node owns and reuses.
-type readyBuffers struct {
-	msgs     []pb.Message
-	promises []pb.Message
-	reads    []ReadState
-	refusals []Refusal
-	refused  refusedSize
-}
-
-// maxReusedMessages bounds the memory that a burst leaves behind.
-const maxReusedMessages = 1024
-
-func (b *readyBuffers) empty() bool {
-	return len(b.msgs)+len(b.promises)+len(b.reads)+len(b.refusals) == 0
-}
-
-func (b *readyBuffers) reset() {
-	b.msgs = emptied(b.msgs)
-	b.promises = emptied(b.promises)
-	b.reads = emptied(b.reads)
-	b.refusals = emptied(b.refusals)
-	b.refused = refusedSize{}
-}
-
-// emptied drops what s refers to and keeps its memory, within bounds.
-func emptied[T any](s []T) []T {
-	if len(s) == 0 {
-		return s
-	}
-	if cap(s) > maxReusedMessages {
-		return nil
-	}
-	clear(s)
-	return s[:0]
-}

@@ -16,6 +16,14 @@ import (
 // heartbeat, and one append for all that is new (as far as it fits into
 // MaxSizePerMsg and the window).
 
+// noticed reports whether a handler noted that something is due.
+func (r *raft) noticed() bool {
+	if r.role == StateLeader {
+		return r.leader.sendDue || r.leader.beatDue
+	}
+	return r.asked.due(r.lead)
+}
+
 // flush turns what is due into messages.
 func (r *raft) flush() error {
 	if r.role != StateLeader {
@@ -23,7 +31,7 @@ func (r *raft) flush() error {
 		return nil
 	}
 	l := r.leader
-	if l.beatDue {
+	if l.beatDue && r.beatMatters() {
 		r.sendHeartbeats()
 	}
 	if !l.sendDue {
@@ -48,11 +56,8 @@ func (r *raft) flushDue() bool {
 		return r.asked.due(r.lead)
 	}
 	l := r.leader
-	if l.beatDue {
-		if len(l.peers) > 1 || l.self < 0 || (len(l.reads.pending) > 0 && l.committedInTerm(r.log)) {
-			return true
-		}
-		l.beatDue = false
+	if l.beatDue && r.beatMatters() {
+		return true
 	}
 	if !l.sendDue {
 		return false
@@ -64,6 +69,14 @@ func (r *raft) flushDue() bool {
 	}
 	l.sendDue = false
 	return false
+}
+
+// beatMatters reports whether the heartbeats that are due go to somebody or let a read
+// start. If not they are not due any more.
+func (r *raft) beatMatters() bool {
+	l := r.leader
+	l.beatDue = len(l.peers) > 1 || l.self < 0 || (len(l.reads.pending) > 0 && l.committedInTerm(r.log))
+	return l.beatDue
 }
 
 func (r *raft) plan(p *progress.Progress) progress.Send {

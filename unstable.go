@@ -31,6 +31,11 @@ func (u *unstable) push(ents []pb.Entry) {
 	if len(ents) > cap(u.entries)-len(u.entries) || u.chunkBytes > maxChunkBytes {
 		u.regrow(len(ents))
 	}
+	if len(ents) == 1 { // as mostly; to copy a stretch takes more
+		u.entries = append(u.entries, ents[0])
+		u.chunkBytes += len(ents[0].Data)
+		return
+	}
 	u.entries = append(u.entries, ents...)
 	for i := range ents {
 		u.chunkBytes += len(ents[i].Data)
