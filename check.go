@@ -20,8 +20,10 @@ func (r *raft) checkMessage(kind uint8, m *pb.Message) (from int, err error) {
 	if err := checkContent(m); err != nil {
 		return 0, err
 	}
-	if err := r.checkEffect(m); err != nil {
-		return 0, err
+	if !r.sameEffect(m) {
+		if err := r.checkEffect(m); err != nil {
+			return 0, err
+		}
 	}
 	if kind == kindResponse {
 		if from = r.conf.pos(m.From); from < 0 {
@@ -120,6 +122,10 @@ func checkEntries(m *pb.Message) error {
 	prev := entryID{m.LogTerm, m.Index}
 	for i := range m.Entries {
 		e := &m.Entries[i]
+		if e.Index == prev.index+1 && e.Term == prev.term && e.Term != 0 && e.Type == pb.EntryNormal {
+			prev.index++ // as mostly
+			continue
+		}
 		switch {
 		case e.Index != prev.index+1:
 			return corrupt("entry %d follows entry %d", e.Index, prev.index)

@@ -100,11 +100,12 @@ func (r *raft) followerHeartbeat(m *pb.Message) error {
 	r.heardFromLeader(m.From)
 	r.conf.advertised(m.From, m.Features)
 	r.log.commitTo(m.Commit)
-	respond := r.message
+	var resp *pb.Message
 	if r.mayForgetChange(m.Commit) {
-		respond = r.promise
+		resp = r.promise(pb.MsgHeartbeatResp, m.From)
+	} else {
+		resp = r.message(pb.MsgHeartbeatResp, m.From)
 	}
-	resp := respond(pb.MsgHeartbeatResp, m.From)
 	resp.Round, resp.Context, resp.Session = m.Round, m.Context, m.Session
 	resp.LeaseTicks, resp.Features = r.promisedTicks(), r.features()
 	return nil

@@ -446,7 +446,7 @@ func (f *fuzzRun) check() {
 		h.failf("storage: %v", r.err)
 	}
 	r.log.check()
-	if n := len(r.out.refusals); n > maxRefusals {
+	if n := len(r.collecting().refusals); n > maxRefusals {
 		h.failf("%d refusals are kept", n)
 	}
 	if r.term < f.term {

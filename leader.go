@@ -111,15 +111,19 @@ func (r *raft) checkProposal(ents []pb.Entry) error {
 	case r.log.last.index+uint64(len(ents)) > maxIndex-reservedIndexes:
 		return ErrIndexExhausted
 	}
-	size := uint64(0)
+	size, changes := uint64(0), false
 	for i := range ents {
 		if ents[i].Type > pb.EntryConfChangeV2 || ents[i].Type < 0 {
 			return corrupt("proposal of unknown entry type %d", ents[i].Type)
 		}
+		changes = changes || isConfEntry(ents[i].Type)
 		size += uint64(len(ents[i].Data))
 	}
 	if size > 0 && l.uncommitted > 0 && size > r.cfg.MaxUncommittedSize-min(l.uncommitted, r.cfg.MaxUncommittedSize) {
 		return ErrUncommittedFull
+	}
+	if !changes {
+		return nil
 	}
 	return r.checkConfProposal(ents)
 }

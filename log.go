@@ -287,16 +287,20 @@ func (l *raftLog) append(ents []pb.Entry) {
 	if ents[0].Index != l.last.index+1 {
 		panic(fmt.Sprintf("raft: append of entry %d to a log that ends at %d", ents[0].Index, l.last.index))
 	}
-	l.push(ents)
+	term, bytes := l.last.term, 0
 	for i := range ents {
 		e := &ents[i]
-		l.terms.push(entryID{e.Term, e.Index})
+		bytes += len(e.Data)
+		if e.Term != term {
+			term = e.Term
+			l.terms.push(entryID{e.Term, e.Index})
+		}
 		if isConfEntry(e.Type) {
 			l.confs = append(l.confs, e.Index)
 		}
 	}
-	end := &ents[len(ents)-1]
-	l.last = entryID{end.Term, end.Index}
+	l.push(ents, bytes)
+	l.last = entryID{term, ents[len(ents)-1].Index}
 }
 
 // conflict returns the first of ents, which continue an entry that matches,

@@ -94,8 +94,10 @@ type raft struct {
 	removed []Removal
 	warned  warned
 
-	out *batch      // for the next Ready
-	one [1]pb.Entry // to append a single entry without allocating
+	// out is what is collected for the next Ready, or nil. spare are batches for reuse.
+	out   *batch
+	spare []*batch
+	one   [1]pb.Entry // to append a single entry without allocating
 
 	// err is the first fault of Storage; the node does nothing after it.
 	err error
@@ -122,7 +124,7 @@ func newRaft(c *Config) (*raft, error) {
 		cfg: &cfg, logger: cfg.Logger, id: cfg.ID,
 		// An empty hard state beside a snapshot is a group seeded by hand.
 		term: max(hs.Term, log.last.term), vote: hs.Vote,
-		log: log, out: &batch{},
+		log: log,
 	}
 	if err := r.restoreConf(cs); err != nil {
 		return nil, err
@@ -248,11 +250,47 @@ func (r *raft) failed(err error) error {
 	return err
 }
 
+// collecting returns the batch for the next Ready.
+func (r *raft) collecting() *batch {
+	if r.out == nil {
+		r.out = r.newBatch()
+	}
+	return r.out
+}
+
+func (r *raft) newBatch() *batch {
+	n := len(r.spare)
+	if n == 0 {
+		return &batch{}
+	}
+	b := r.spare[n-1]
+	r.spare = r.spare[:n-1]
+	return b
+}
+
+// maxSpare is how many batches are kept for reuse.
+const maxSpare = 2
+
+// reclaim takes back the arrays of a Ready that the host is done with.
+func (r *raft) reclaim(b *batch) {
+	switch {
+	case r.out == nil:
+		b.reset()
+		r.out = b // the same again, for who does one Ready after the other
+	case len(r.spare) < maxSpare:
+		b.reset()
+		r.spare = append(r.spare, b)
+	default:
+		*b = batch{} // the queue may refer to it for long
+	}
+}
+
 // message adds a message that may leave at any time, and returns it to be
 // filled. The pointer is valid until the next message.
 func (r *raft) message(t pb.MessageType, to uint64) *pb.Message {
-	msgs := added(r.out.msgs)
-	r.out.msgs = msgs
+	b := r.collecting()
+	msgs := added(b.msgs)
+	b.msgs = msgs
 	m := &msgs[len(msgs)-1]
 	m.Type, m.To, m.From, m.Term = t, to, r.id, r.term
 	return m
@@ -262,8 +300,9 @@ func (r *raft) message(t pb.MessageType, to uint64) *pb.Message {
 // only when all of it is durable: the one way for votes, requests for them and
 // append acknowledgements.
 func (r *raft) promise(t pb.MessageType, to uint64) *pb.Message {
-	msgs := added(r.out.promises)
-	r.out.promises = msgs
+	b := r.collecting()
+	msgs := added(b.promises)
+	b.promises = msgs
 	m := &msgs[len(msgs)-1]
 	m.Type, m.To, m.From, m.Term, m.LeaseTicks = t, to, r.id, r.term, r.promisedTicks()
 	return m
@@ -272,8 +311,9 @@ func (r *raft) promise(t pb.MessageType, to uint64) *pb.Message {
 // withdrawPromises forgets promises of an earlier term that have not left: the
 // log that they speak of may be replaced before they do.
 func (r *raft) withdrawPromises() {
-	clear(r.out.promises)
-	r.out.promises = r.out.promises[:0]
+	if r.out != nil {
+		r.out.promises = emptied(r.out.promises)
+	}
 }
 
 // tick advances the node's clock by one.

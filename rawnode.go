@@ -27,7 +27,6 @@ type RawNode struct {
 	// newest committed one.
 	confUses      uint64
 	committedConf uint64
-	spare         []*batch
 }
 
 // NewRawNode returns a node that goes on from what c.Storage holds. For a new
@@ -83,7 +82,7 @@ func (rn *RawNode) Campaign() error {
 // says so. The node keeps data, which must not change any more. An error matches
 // ErrProposalDropped and says why.
 func (rn *RawNode) Propose(data []byte) error {
-	return rn.propose(pb.Entry{Data: data})
+	return rn.propose(pb.EntryNormal, data)
 }
 
 // ProposeConfChange asks for a change of membership (dissertation §4). It is
@@ -98,24 +97,25 @@ func (rn *RawNode) ProposeConfChange(cc pb.ConfChangeI) error {
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrProposalDropped, err)
 	}
-	return rn.propose(pb.Entry{Type: t, Data: data})
+	return rn.propose(t, data)
 }
 
-func (rn *RawNode) propose(e pb.Entry) error {
+func (rn *RawNode) propose(t pb.EntryType, data []byte) error {
 	r := rn.raft
 	if r.err != nil {
 		return r.err
 	}
 	if r.role == StateLeader {
-		r.one[0] = e
+		e := &r.one[0]
+		e.Type, e.Data = t, data
 		err := r.checkProposal(r.one[:])
 		if err == nil {
 			err = r.appendOwn(r.one[:])
 		}
-		r.one[0] = pb.Entry{}
+		e.Data = nil
 		return r.fail(err)
 	}
-	return r.fail(r.forwardProp(&pb.Message{Type: pb.MsgProp, From: r.id, Features: pb.FeatureRefusals, Entries: []pb.Entry{e}}))
+	return r.fail(r.forwardProp(&pb.Message{Type: pb.MsgProp, From: r.id, Features: pb.FeatureRefusals, Entries: []pb.Entry{{Type: t, Data: data}}}))
 }
 
 // Step takes a message of another node. Nothing that a peer sends can panic; a
@@ -259,8 +259,7 @@ func (rn *RawNode) Ready() (rd Ready) {
 		rn.hard = hs
 	}
 	if l.submitted < l.last.index && l.last.index >= l.offset {
-		from := max(l.submitted+1, l.offset)
-		rd.Entries = l.unstable.slice(from, l.last.index+1, noLimit)
+		rd.Entries = l.unstable.from(max(l.submitted+1, l.offset))
 		rd.MustSync = true
 	}
 	if l.snapshot != nil && !l.snapshotHandedOut {
@@ -275,7 +274,7 @@ func (rn *RawNode) Ready() (rd Ready) {
 	if len(r.removed) > 0 {
 		rd.Removed, r.removed = r.removed, nil
 	}
-	b := r.out
+	b := r.collecting()
 	// Capped: what a host appends must not end up in the node's arrays.
 	rd.Messages = b.msgs[:len(b.msgs):len(b.msgs)]
 	rd.MessagesAfterAppend = b.promises[:len(b.promises):len(b.promises)]
@@ -292,7 +291,7 @@ func (rn *RawNode) Ready() (rd Ready) {
 	b.term, b.vote = r.term, r.vote
 	b.writes = len(rd.Entries) > 0 || !IsEmptyHardState(rd.HardState) || rd.Snapshot.Metadata.Index != 0
 	l.submit(b)
-	r.out = rn.newBatch()
+	r.out = nil
 	if w := r.cfg.watch; w != nil {
 		w.Ready(rn.instance, rd)
 	}
@@ -312,32 +311,24 @@ func (r *raft) handOut() ([]pb.Entry, error) {
 	return committed, nil
 }
 
-func (rn *RawNode) newBatch() *batch {
-	n := len(rn.spare)
-	if n == 0 {
-		return &batch{}
-	}
-	b := rn.spare[n-1]
-	rn.spare = rn.spare[:n-1]
-	return b
-}
-
 // Advance says that all of rd, and of every Ready before it, is done: written
 // durably, sent and applied. It is AckAppend and AckApply.
 func (rn *RawNode) Advance(rd Ready) error {
 	if rd.token.seq == 0 {
 		return rn.raft.err // an empty Ready
 	}
+	index := rd.AppliedIndex()
 	if w := rn.raft.cfg.watch; w != nil {
 		w.Advance(rn.instance, rd.token)
-	}
-	if err := rn.AckAppend(rd.token); err != nil {
-		return err
-	}
-	if index := rd.AppliedIndex(); index != 0 {
+		if err := rn.AckAppend(rd.token); err != nil || index == 0 {
+			return err
+		}
 		return rn.AckApply(index)
 	}
-	return nil
+	if err := rn.ackAppend(rd.token); err != nil || index == 0 {
+		return err
+	}
+	return rn.ackApply(index)
 }
 
 // AckAppend says that the writes of the Ready that token is from, and of every
@@ -373,11 +364,13 @@ func (rn *RawNode) ackAppend(token AppendToken) error {
 		if b.writes {
 			r.stalled = false
 		}
-		rn.reclaim(b)
+		r.reclaim(b)
 	}
 	r.remembers = r.remembers || term > 0
-	if err := r.voteDurable(term, vote); err != nil {
-		return r.fail(err)
+	if r.role == StateCandidate {
+		if err := r.voteDurable(term, vote); err != nil {
+			return r.fail(err)
+		}
 	}
 	if r.role == StateLeader && l.durable > durable {
 		r.leader.sinceProgress = 0
@@ -385,18 +378,6 @@ func (rn *RawNode) ackAppend(token AppendToken) error {
 		return r.fail(r.maybeCommit())
 	}
 	return nil
-}
-
-// maxSpare is how many batches are kept for reuse.
-const maxSpare = 2
-
-func (rn *RawNode) reclaim(b *batch) {
-	if len(rn.spare) == maxSpare {
-		*b = batch{} // the queue may refer to it for long
-		return
-	}
-	b.reset()
-	rn.spare = append(rn.spare, b)
 }
 
 // AckApply says that the host has applied everything up to index: committed

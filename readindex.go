@@ -135,7 +135,8 @@ func (r *raft) confirmedRound() uint64 {
 
 func (r *raft) answerRead(read pendingRead) {
 	if read.from == None {
-		r.out.reads = append(r.out.reads, ReadState{Index: read.index, RequestCtx: read.ctx})
+		b := r.collecting()
+		b.reads = append(b.reads, ReadState{Index: read.index, RequestCtx: read.ctx})
 		return
 	}
 	m := r.message(pb.MsgReadIndexResp, read.from)
@@ -298,8 +299,9 @@ func (r *raft) followerReadIndexResp(m *pb.Message) error {
 		if f.waiting[i].seq != seq {
 			continue
 		}
+		b := r.collecting()
 		for _, ctx := range f.waiting[i].ctxs {
-			r.out.reads = append(r.out.reads, ReadState{Index: m.Index, RequestCtx: ctx})
+			b.reads = append(b.reads, ReadState{Index: m.Index, RequestCtx: ctx})
 		}
 		f.waiting = append(f.waiting[:i], f.waiting[i+1:]...)
 		break
