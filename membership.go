@@ -365,7 +365,9 @@ func (r *raft) changed(cfg confchange.Config, cc pb.ConfChangeV2, index uint64) 
 func (r *raft) truncateLog(before entryID) {
 	r.log.truncate(before)
 	if r.onAppend() && r.conf.truncate(before.index) {
-		r.logger.Info("configuration in effect again", zap.Uint64("id", r.id), zap.Uint64("index", r.conf.index), zap.Stringer("config", r.conf.cfg))
+		if ce := r.logger.Check(zap.InfoLevel, "configuration in effect again"); ce != nil {
+			ce.Write(zap.Uint64("id", r.id), zap.Uint64("index", r.conf.index), zap.Stringer("config", r.conf.cfg))
+		}
 	}
 }
 
@@ -415,7 +417,9 @@ func (r *raft) switchConf(next confchange.Config, index uint64) error {
 	}
 	r.conf.forget(first - 1)
 	r.conf.set(next, index, index)
-	r.logger.Info("configuration in effect", zap.Uint64("id", r.id), zap.Uint64("index", index), zap.Stringer("config", next))
+	if ce := r.logger.Check(zap.InfoLevel, "configuration in effect"); ce != nil {
+		ce.Write(zap.Uint64("id", r.id), zap.Uint64("index", index), zap.Stringer("config", next))
+	}
 	switch r.role {
 	case StateLeader:
 		return r.leaderConfChanged(oldIDs)
@@ -432,7 +436,7 @@ func (r *raft) leaderConfChanged(oldIDs []uint64) error {
 	l := r.leader
 	old := l.peers
 	l.peers = make([]progress.Progress, len(r.conf.ids))
-	l.scratch = make([]uint64, 0, len(r.conf.ids))
+	l.scratch = slices.Grow(l.scratch[:0], len(r.conf.ids))
 	for i, id := range r.conf.ids {
 		if j, ok := slices.BinarySearch(oldIDs, id); ok {
 			l.peers[i] = old[j]
@@ -473,6 +477,8 @@ func (r *raft) maybeLeaveJoint() error {
 	if _, pending := r.pendingConf(); pending || !r.leader.committedInTerm(r.log) {
 		return nil
 	}
-	r.logger.Info("leaving the joint configuration", zap.Uint64("id", r.id), zap.Uint64("term", r.term))
+	if ce := r.logger.Check(zap.InfoLevel, "leaving the joint configuration"); ce != nil {
+		ce.Write(zap.Uint64("id", r.id), zap.Uint64("term", r.term))
+	}
 	return r.appendOne(pb.Entry{Type: pb.EntryConfChangeV2})
 }
