@@ -47,17 +47,17 @@ func (u *unstable) push(ents []pb.Entry, bytes int) {
 	u.chunkBytes += bytes
 }
 
-// regrow moves to a new array with room for n more. Arrays double in size up
-// to a bound, so that an idle group stays small and a busy one allocates
-// seldom.
+// regrow moves to a new array with room for n more. Arrays double in size up to a
+// bound, so that an idle group stays small, and are larger where many entries come at
+// once, so that a busy one allocates seldom.
 func (u *unstable) regrow(n int) {
 	u.chunk = min(max(2*u.chunk, minChunk), maxChunk)
 	live := len(u.entries)
-	busy := min(busyFactor*(live+n), maxBusyChunk)
-	if live+n <= minChunk {
-		busy = 0
+	size := max(u.chunk, 2*live, live+n)
+	if live+n > minChunk {
+		size = max(size, min(busyFactor*(live+n), maxBusyChunk))
 	}
-	ents := make([]pb.Entry, live, max(u.chunk, 2*live, live+n, busy))
+	ents := make([]pb.Entry, live, size)
 	copy(ents, u.entries)
 	u.entries = ents
 	u.chunkBytes = 0
