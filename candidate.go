@@ -19,6 +19,17 @@ type candidateState struct {
 	ownVoteDurable bool
 }
 
+// openBallot begins to count votes. A pre-candidate that goes on as a candidate needs
+// its state no more.
+func (r *raft) openBallot() {
+	if c := r.candidate; c != nil && len(c.votes) == len(r.conf.ids) {
+		clear(c.votes)
+		c.ownVoteDurable = false
+		return
+	}
+	r.candidate = &candidateState{votes: make([]ballot, len(r.conf.ids))}
+}
+
 type ballot uint8
 
 const (

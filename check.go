@@ -11,35 +11,43 @@ import (
 // Everything that a message claims is checked here before anything moves: a
 // message that no correct peer sends is an error and leaves the node unchanged.
 
-func (r *raft) checkMessage(m *pb.Message) error {
-	if err := r.checkEnvelope(m); err != nil {
-		return err
+// checkMessage checks m, of the given kind. It returns the position of a response's
+// sender among the members.
+func (r *raft) checkMessage(kind uint8, m *pb.Message) (from int, err error) {
+	if err := r.checkEnvelope(kind, m); err != nil {
+		return 0, err
 	}
 	if err := checkContent(m); err != nil {
-		return err
+		return 0, err
 	}
-	if err := r.checkEffect(m); err != nil {
-		return err
+	if !r.sameEffect(m) {
+		if err := r.checkEffect(m); err != nil {
+			return 0, err
+		}
 	}
-	if kindOf(m.Type) == kindResponse && r.conf.pos(m.From) < 0 {
-		return fmt.Errorf("%w: %d", ErrStepPeerNotFound, m.From)
+	if kind == kindResponse {
+		if from = r.conf.pos(m.From); from < 0 {
+			return 0, fmt.Errorf("%w: %d", ErrStepPeerNotFound, m.From)
+		}
 	}
 	if m.Term < r.term {
-		return nil // it moves nothing
+		return from, nil // it moves nothing
 	}
-	if kind := kindOf(m.Type); kind == kindLead || kind == kindWord {
-		return r.checkFromLeader(m)
+	switch kind {
+	case kindLead, kindWord:
+		err = r.checkFromLeader(m)
+	case kindResponse:
+		if r.role == StateLeader && m.Term == r.term && (m.Type == pb.MsgAppResp || m.Type == pb.MsgHeartbeatResp) {
+			err = r.checkResponse(m, from)
+		}
 	}
-	if r.role == StateLeader && m.Term == r.term && (m.Type == pb.MsgAppResp || m.Type == pb.MsgHeartbeatResp) {
-		return r.checkResponse(m)
-	}
-	return nil
+	return from, err
 }
 
-// checkResponse checks the answer of a peer in the leader's term.
-func (r *raft) checkResponse(m *pb.Message) error {
+// checkResponse checks the answer of the peer at from in the leader's term.
+func (r *raft) checkResponse(m *pb.Message, from int) error {
 	// A peer that knows no sessions may be one that went back to an older version.
-	if now := r.leader.peers[r.conf.pos(m.From)].Session; m.Session != 0 && m.Session != now {
+	if now := r.leader.peers[from].Session; m.Session != 0 && m.Session != now {
 		return fmt.Errorf("%w: %v of %d in session %d, now it has %d", ErrStaleSession, m.Type, m.From, m.Session, now)
 	}
 	if m.Type == pb.MsgAppResp && !m.Reject && m.Index > r.log.last.index {
@@ -49,35 +57,32 @@ func (r *raft) checkResponse(m *pb.Message) error {
 }
 
 // checkEnvelope checks who sends what to whom.
-func (r *raft) checkEnvelope(m *pb.Message) error {
-	kind := kindOf(m.Type)
-	switch kind {
-	case kindUnknown:
+func (r *raft) checkEnvelope(kind uint8, m *pb.Message) error {
+	switch {
+	case kind == kindUnknown:
 		return fmt.Errorf("%w: %d", ErrUnknownMessage, m.Type)
-	case kindLocal:
+	case kind == kindLocal:
 		return fmt.Errorf("%w: %v", ErrStepLocalMsg, m.Type)
-	}
-	if m.To != None && m.To != r.id {
+	case m.To != None && m.To != r.id:
 		return misrouted("it is for %d, this is %d", m.To, r.id)
-	}
-	if kind == kindForwarded {
-		if m.Term != 0 && m.Type != pb.MsgTransferLeader {
-			return corrupt("%v with term %d", m.Type, m.Term)
-		}
-		if m.Type == pb.MsgReadIndex && m.From == None {
-			return misrouted("it comes from nobody")
-		}
-		return nil
-	}
-	if m.From == None || m.From == r.id {
+	case kind == kindForwarded:
+		return checkForwarded(m)
+	case m.From == None || m.From == r.id:
 		return misrouted("it claims to come from %d, this is %d", m.From, r.id)
-	}
-	if kind == kindNotice {
-		if m.Term != 0 {
-			return corrupt("%v with term %d", m.Type, m.Term)
-		}
-	} else if m.Term == 0 {
+	case kind == kindNotice && m.Term != 0:
+		return corrupt("%v with term %d", m.Type, m.Term)
+	case kind != kindNotice && m.Term == 0:
 		return corrupt("%v without a term", m.Type)
+	}
+	return nil
+}
+
+func checkForwarded(m *pb.Message) error {
+	switch {
+	case m.Term != 0 && m.Type != pb.MsgTransferLeader:
+		return corrupt("%v with term %d", m.Type, m.Term)
+	case m.Type == pb.MsgReadIndex && m.From == None:
+		return misrouted("it comes from nobody")
 	}
 	return nil
 }
@@ -87,7 +92,7 @@ func checkContent(m *pb.Message) error {
 	switch {
 	case m.Term > maxTerm:
 		return corrupt("term %d is about to overflow", m.Term)
-	case m.Index > maxIndex || m.Commit > maxIndex || m.RejectHint > maxIndex:
+	case max(m.Index, m.Commit, m.RejectHint) > maxIndex:
 		return corrupt("index %d, commit %d, hint %d: about to overflow", m.Index, m.Commit, m.RejectHint)
 	case m.Term != 0 && m.LogTerm > m.Term:
 		return corrupt("log term %d is past the term %d", m.LogTerm, m.Term)
@@ -121,6 +126,10 @@ func checkEntries(m *pb.Message) error {
 	prev := entryID{m.LogTerm, m.Index}
 	for i := range m.Entries {
 		e := &m.Entries[i]
+		if e.Index == prev.index+1 && e.Term == prev.term && e.Term != 0 && e.Type == pb.EntryNormal {
+			prev.index++ // as mostly
+			continue
+		}
 		switch {
 		case e.Index != prev.index+1:
 			return corrupt("entry %d follows entry %d", e.Index, prev.index)

@@ -11,7 +11,7 @@ import (
 
 // state renders all that a node remembers and is about to emit.
 func (r *raft) state() string {
-	s := fmt.Sprintf("%+v\n%+v\n%+v\n", *r, *r.log, *r.out)
+	s := fmt.Sprintf("%+v\n%+v\n%+v\n", *r, *r.log, *r.collecting())
 	if r.leader != nil {
 		s += fmt.Sprintf("%+v\n", *r.leader)
 	}

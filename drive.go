@@ -47,6 +47,11 @@ const maxRepeats = 3
 // timeout each time, and one who is not there to answer was not asked.
 const maxHandOvers = 2
 
+// drives reports whether a target stands, or the last one has to be forgotten.
+func (r *raft) drives() bool {
+	return r.role == StateLeader && (r.conf.cfg.Target != nil || r.leader.drive.version != 0)
+}
+
 // driveTarget does what comes next towards the target that stands, if there is one and
 // nothing is in the way. ticked says that a tick has passed since the last call.
 func (r *raft) driveTarget(ticked bool) error {

@@ -40,11 +40,17 @@ func saysEffect(t pb.MessageType) bool {
 	return false
 }
 
-// checkEffect refuses the messages of a node whose changes of configuration take effect
+// sameEffect reports whether m does not say that the sender's changes of configuration
+// take effect at another time. Most messages do not, and it is asked of each.
+func (r *raft) sameEffect(m *pb.Message) bool {
+	return (m.Features^r.effectFeature())&pb.FeatureOnAppend == 0
+}
+
+// checkEffect refuses the messages, unless sameEffect, of a node whose changes of configuration take effect
 // at another time: its majorities are those of other configurations, which need not
 // meet those that this node knows (dissertation §4.1).
 func (r *raft) checkEffect(m *pb.Message) error {
-	if !saysEffect(m.Type) || (m.Features^r.effectFeature())&pb.FeatureOnAppend == 0 {
+	if !saysEffect(m.Type) {
 		return nil
 	}
 	theirs := OnApply

@@ -104,11 +104,12 @@ func (r *raft) followerHeartbeat(m *pb.Message) error {
 		r.heardRound = m.Round
 		r.sleepIfAsked(m)
 	}
-	respond := r.message
+	var resp *pb.Message
 	if r.mayForgetChange(m.Commit) {
-		respond = r.promise
+		resp = r.promise(pb.MsgHeartbeatResp, m.From)
+	} else {
+		resp = r.message(pb.MsgHeartbeatResp, m.From)
 	}
-	resp := respond(pb.MsgHeartbeatResp, m.From)
 	resp.Round, resp.Context, resp.Session = m.Round, m.Context, m.Session
 	resp.LeaseTicks, resp.Features = r.promisedTicks(), r.features()
 	resp.Sleep = m.Sleep && r.asleep

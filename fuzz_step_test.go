@@ -413,15 +413,10 @@ func (f *fuzzRun) compact(b byte) {
 func (f *fuzzRun) foreignToken(b byte) {
 	k := f.h.lastToken
 	switch b % 4 {
-	case 0:
-		k.instance++
+	case 0, 2:
+		k.instance += 1 + uint64(b>>2)
 	case 1:
 		k.seq += 1 + uint64(b>>2)
-	case 2:
-		if k.seq <= f.h.rn.ackedSeq {
-			return
-		}
-		k.last.index++
 	case 3:
 		k = AppendToken{}
 	}
@@ -451,7 +446,7 @@ func (f *fuzzRun) check() {
 		h.failf("storage: %v", r.err)
 	}
 	r.log.check()
-	if n := len(r.out.refusals); n > maxRefusals {
+	if n := len(r.collecting().refusals); n > maxRefusals {
 		h.failf("%d refusals are kept", n)
 	}
 	if r.term < f.term {

@@ -2,6 +2,7 @@ package raft
 
 import (
 	"fmt"
+	"slices"
 
 	"go.uber.org/zap"
 
@@ -103,12 +104,7 @@ func (r *raft) propose(ents []pb.Entry) error {
 	if len(ents) == 1 {
 		return r.appendOne(ents[0])
 	}
-	// The caller's array is not ours to number.
-	own := make([]pb.Entry, len(ents))
-	for i := range ents {
-		own[i] = pb.Entry{Type: ents[i].Type, Term: r.term, Index: r.log.last.index + 1 + uint64(i), Data: ents[i].Data}
-	}
-	return r.appendOwn(own)
+	return r.appendOwn(slices.Clone(ents)) // the caller's array is not ours to number
 }
 
 // checkProposal says why ents cannot be proposed now.
@@ -124,30 +120,37 @@ func (r *raft) checkProposal(ents []pb.Entry) error {
 	case r.log.last.index+uint64(len(ents)) > maxIndex-reservedIndexes:
 		return ErrIndexExhausted
 	}
-	size := uint64(0)
+	size, changes := uint64(0), false
 	for i := range ents {
 		if ents[i].Type > pb.EntryConfChangeV2 || ents[i].Type < 0 {
 			return corrupt("proposal of unknown entry type %d", ents[i].Type)
 		}
+		changes = changes || isConfEntry(ents[i].Type)
 		size += uint64(len(ents[i].Data))
 	}
 	if size > 0 && l.uncommitted > 0 && size > r.cfg.MaxUncommittedSize-min(l.uncommitted, r.cfg.MaxUncommittedSize) {
 		return ErrUncommittedFull
+	}
+	if !changes {
+		return nil
 	}
 	return r.checkConfProposal(ents)
 }
 
 // appendOne appends an entry of the leader's own.
 func (r *raft) appendOne(e pb.Entry) error {
-	e.Term, e.Index = r.term, r.log.last.index+1
 	r.one[0] = e
 	err := r.appendOwn(r.one[:])
 	r.one[0].Data = nil
 	return err
 }
 
+// appendOwn numbers entries and appends them, as the leader's own. The array of ents
+// stays the caller's.
 func (r *raft) appendOwn(ents []pb.Entry) error {
+	next := r.log.last.index + 1
 	for i := range ents {
+		ents[i].Term, ents[i].Index = r.term, next+uint64(i)
 		r.leader.uncommitted += uint64(len(ents[i].Data))
 	}
 	r.leader.sendDue = true
@@ -170,7 +173,7 @@ func (l *leaderState) handedOut(ents []pb.Entry) {
 // still be replaced however many hold it (Raft §5.4.2).
 func (r *raft) maybeCommit() error {
 	l := r.leader
-	n := r.conf.held(l.peers, l.scratch, func(p *progress.Progress) uint64 { return p.Match })
+	n := r.conf.held(l.peers, l.scratch, heldMatch)
 	if n < l.start || n <= r.log.committed {
 		return nil
 	}
@@ -190,10 +193,9 @@ func (r *raft) maybeCommit() error {
 }
 
 // leaderAppendResp handles an answer to an append or a snapshot (Raft figure 2).
-func (r *raft) leaderAppendResp(m *pb.Message) error {
+func (r *raft) leaderAppendResp(m *pb.Message, from int) error {
 	l := r.leader
-	i := r.conf.pos(m.From)
-	p := &l.peers[i]
+	p := &l.peers[from]
 	p.Active = p.Active || m.Index >= l.news
 	if p.AckedRound == 0 {
 		p.LeaseTicks = m.LeaseTicks // later, only with the heartbeat it is for
@@ -246,7 +248,7 @@ func (r *raft) leaderAppendRejected(m *pb.Message, p *progress.Progress) error {
 
 // leaderHeartbeatResp handles the answer to a heartbeat: the peer lives, still
 // takes this node for its leader, and may need what got lost.
-func (r *raft) leaderHeartbeatResp(m *pb.Message) error {
+func (r *raft) leaderHeartbeatResp(m *pb.Message, from int) error {
 	l := r.leader
 	round := m.Round
 	if round == 0 {
@@ -255,8 +257,8 @@ func (r *raft) leaderHeartbeatResp(m *pb.Message) error {
 	if round > l.round {
 		return corrupt("answer of %d to heartbeat round %d, latest is %d", m.From, round, l.round)
 	}
-	r.conf.advertised(m.From, m.Features)
-	p := &l.peers[r.conf.pos(m.From)]
+	r.conf.features[from] = m.Features
+	p := &l.peers[from]
 	p.EchoesRound = m.Round != 0 // it may restart as one that does not
 	p.Active = p.Active || round > l.woke || l.woke == 0
 	p.Answered(r.log.last.index)
@@ -302,7 +304,10 @@ func (r *raft) leaderTick() error {
 	if r.alone() {
 		r.sleepIfAll()
 	}
-	return r.driveTarget(true)
+	if r.drives() {
+		return r.driveTarget(true)
+	}
+	return nil
 }
 
 // tickSnapshots gives up on snapshots that were not reported in time, and asks
@@ -336,12 +341,7 @@ func (r *raft) tickSnapshots() {
 // was last asked (dissertation §6.2).
 func (r *raft) quorumActive() bool {
 	l := r.leader
-	active := r.conf.held(l.peers, l.scratch, func(p *progress.Progress) uint64 {
-		if p.Active {
-			return 1
-		}
-		return 0
-	})
+	active := r.conf.held(l.peers, l.scratch, heldActive)
 	for i := range l.peers {
 		l.peers[i].Active = i == l.self
 	}

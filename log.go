@@ -50,10 +50,8 @@ type raftLog struct {
 	beingApplied  []appliedPart
 	applyingBytes uint64
 
-	// writes are the Readys that are not acknowledged yet, oldest first.
-	writes []write
-	// finishing is where acknowledge returns its result.
-	finishing []write
+	// writes are the Readys that are not acknowledged yet.
+	writes batchQueue
 }
 
 func newLog(storage Storage, hs pb.HardState, applied uint64) (*raftLog, error) {
@@ -155,6 +153,13 @@ func (l *raftLog) firstIndex() (uint64, error) {
 // term returns the term of entry i: ErrCompacted before the log's start,
 // ErrUnavailable past its end, a StorageError when Storage fails.
 func (l *raftLog) term(i uint64) (uint64, error) {
+	if i == l.last.index { // mostly
+		return l.last.term, nil
+	}
+	return l.earlierTerm(i)
+}
+
+func (l *raftLog) earlierTerm(i uint64) (uint64, error) {
 	switch {
 	case i > l.last.index:
 		return 0, ErrUnavailable
@@ -180,13 +185,13 @@ func (l *raftLog) term(i uint64) (uint64, error) {
 // and does not match.
 func (l *raftLog) matches(id entryID) (bool, error) {
 	t, err := l.term(id.index)
-	if err != nil {
-		if errors.Is(err, ErrStorage) {
-			return false, err
-		}
-		return false, nil
+	if err == nil {
+		return t == id.term, nil
 	}
-	return t == id.term, nil
+	if errors.Is(err, ErrStorage) {
+		return false, err
+	}
+	return false, nil
 }
 
 // isUpToDate reports whether a log that ends with id holds at least what this
@@ -264,16 +269,14 @@ func (l *raftLog) slice(lo, hi, maxSize uint64) ([]pb.Entry, error) {
 	}
 	hi = min(hi, l.offset)
 	ents, err := l.storage.Entries(lo, hi, maxSize)
-	if errors.Is(err, ErrCompacted) {
+	if err == nil {
+		if err = l.checkRead(ents, lo, hi); err == nil {
+			return ents, nil
+		}
+	} else if errors.Is(err, ErrCompacted) {
 		return nil, ErrCompacted
 	}
-	if err == nil {
-		err = l.checkRead(ents, lo, hi)
-	}
-	if err != nil {
-		return nil, &StorageError{fmt.Sprintf("entries [%d, %d)", lo, hi), err}
-	}
-	return ents, nil
+	return nil, &StorageError{fmt.Sprintf("entries [%d, %d)", lo, hi), err}
 }
 
 // append adds entries that continue the log.
@@ -284,16 +287,20 @@ func (l *raftLog) append(ents []pb.Entry) {
 	if ents[0].Index != l.last.index+1 {
 		panic(fmt.Sprintf("raft: append of entry %d to a log that ends at %d", ents[0].Index, l.last.index))
 	}
-	l.push(ents)
+	term, bytes := l.last.term, 0
 	for i := range ents {
 		e := &ents[i]
-		l.terms.push(entryID{e.Term, e.Index})
+		bytes += len(e.Data)
+		if e.Term != term {
+			term = e.Term
+			l.terms.push(entryID{e.Term, e.Index})
+		}
 		if isConfEntry(e.Type) {
 			l.confs = append(l.confs, e.Index)
 		}
 	}
-	end := &ents[len(ents)-1]
-	l.last = entryID{end.Term, end.Index}
+	l.push(ents, bytes)
+	l.last = entryID{term, ents[len(ents)-1].Index}
 }
 
 // conflict returns the first of ents, which continue an entry that matches,
@@ -390,7 +397,7 @@ func (l *raftLog) nextCommitted(maxSize uint64) ([]pb.Entry, error) {
 	}
 	hi := l.applicable()
 	ents, err := l.slice(l.applying+1, hi+1, min(maxSize, l.maxApplying-l.applyingBytes))
-	if errors.Is(err, ErrCompacted) {
+	if err != nil && errors.Is(err, ErrCompacted) {
 		err = &StorageError{fmt.Sprintf("entry %d", l.applying+1), errors.New("compacted before it was applied")}
 	}
 	return ents, err

@@ -114,7 +114,7 @@ func (m *logModel) submit() {
 		w.snap = l.snapshot
 		w.full = slices.Clone(m.truth[:l.snapshot.Metadata.Index+1])
 	}
-	l.submit(write{})
+	l.submit(&batch{})
 	m.writes = append(m.writes, w)
 }
 
@@ -157,7 +157,7 @@ func (m *logModel) acknowledge() {
 	m.disk = m.writes[0].onto(m.disk)
 	m.writes = m.writes[1:]
 	m.written--
-	m.l.acknowledge(1)
+	m.l.acknowledge()
 }
 
 func (m *logModel) apply() {
@@ -338,13 +338,13 @@ func TestLateAcknowledgementOfAReplacedSuffix(t *testing.T) {
 	l, err := newLog(NewMemoryStorage(), pb.HardState{}, 0)
 	require.NoError(t, err)
 	l.append([]pb.Entry{{Term: 1, Index: 1}, {Term: 1, Index: 2}, {Term: 1, Index: 3}})
-	l.submit(write{})
+	l.submit(&batch{})
 	l.truncate(entryID{1, 1})
 	l.append([]pb.Entry{{Term: 2, Index: 2}, {Term: 2, Index: 3}})
-	l.submit(write{})
-	l.acknowledge(1)
+	l.submit(&batch{})
+	l.acknowledge()
 	require.Equal(t, uint64(1), l.durable)
-	l.acknowledge(1)
+	l.acknowledge()
 	require.Equal(t, uint64(3), l.durable)
 }
 

@@ -184,22 +184,41 @@ func (m *membership) tallyHalf(half memberRole, votes []ballot) quorum.VoteResul
 	return quorum.Tally(voters, granted, rejected)
 }
 
-// held returns the highest value that a majority of each half holds, where
-// value reads a peer's; learners never count. scratch has room for all peers.
-func (m *membership) held(peers []progress.Progress, scratch []uint64, value func(*progress.Progress) uint64) uint64 {
-	in := m.heldByHalf(roleIncoming, peers, scratch, value)
+// held is what a majority may hold of each voter.
+type held uint8
+
+const (
+	heldMatch  held = iota // Progress.Match
+	heldRound              // Progress.AckedRound
+	heldActive             // 1 if Progress.Active
+)
+
+// held returns the highest value of the given sort that a majority of each half
+// holds; learners never count. scratch has room for all peers.
+func (m *membership) held(peers []progress.Progress, scratch []uint64, what held) uint64 {
+	in := m.heldByHalf(roleIncoming, peers, scratch, what)
 	if !m.cfg.Joint() {
 		return in
 	}
-	return min(in, m.heldByHalf(roleOutgoing, peers, scratch, value))
+	return min(in, m.heldByHalf(roleOutgoing, peers, scratch, what))
 }
 
-func (m *membership) heldByHalf(half memberRole, peers []progress.Progress, scratch []uint64, value func(*progress.Progress) uint64) uint64 {
+func (m *membership) heldByHalf(half memberRole, peers []progress.Progress, scratch []uint64, what held) uint64 {
 	scratch = scratch[:0]
 	for i, role := range m.roles {
-		if role&half != 0 {
-			scratch = append(scratch, value(&peers[i]))
+		if role&half == 0 {
+			continue
 		}
+		p, value := &peers[i], uint64(0)
+		switch {
+		case what == heldMatch:
+			value = p.Match
+		case what == heldRound:
+			value = p.AckedRound
+		case p.Active:
+			value = 1
+		}
+		scratch = append(scratch, value)
 	}
 	return quorum.CommittedIndex(scratch)
 }
@@ -346,7 +365,9 @@ func (r *raft) changed(cfg confchange.Config, cc pb.ConfChangeV2, index uint64) 
 func (r *raft) truncateLog(before entryID) {
 	r.log.truncate(before)
 	if r.onAppend() && r.conf.truncate(before.index) {
-		r.logger.Info("configuration in effect again", zap.Uint64("id", r.id), zap.Uint64("index", r.conf.index), zap.Stringer("config", r.conf.cfg))
+		if ce := r.logger.Check(zap.InfoLevel, "configuration in effect again"); ce != nil {
+			ce.Write(zap.Uint64("id", r.id), zap.Uint64("index", r.conf.index), zap.Stringer("config", r.conf.cfg))
+		}
 	}
 }
 
@@ -396,7 +417,9 @@ func (r *raft) switchConf(next confchange.Config, index uint64) error {
 	}
 	r.conf.forget(first - 1)
 	r.conf.set(next, index, index)
-	r.logger.Info("configuration in effect", zap.Uint64("id", r.id), zap.Uint64("index", index), zap.Stringer("config", next))
+	if ce := r.logger.Check(zap.InfoLevel, "configuration in effect"); ce != nil {
+		ce.Write(zap.Uint64("id", r.id), zap.Uint64("index", index), zap.Stringer("config", next))
+	}
 	switch r.role {
 	case StateLeader:
 		return r.leaderConfChanged(oldIDs)
@@ -413,7 +436,7 @@ func (r *raft) leaderConfChanged(oldIDs []uint64) error {
 	l := r.leader
 	old := l.peers
 	l.peers = make([]progress.Progress, len(r.conf.ids))
-	l.scratch = make([]uint64, 0, len(r.conf.ids))
+	l.scratch = slices.Grow(l.scratch[:0], len(r.conf.ids))
 	for i, id := range r.conf.ids {
 		if j, ok := slices.BinarySearch(oldIDs, id); ok {
 			l.peers[i] = old[j]
@@ -455,6 +478,8 @@ func (r *raft) maybeLeaveJoint() error {
 	if _, pending := r.pendingConf(); pending || !r.leader.committedInTerm(r.log) {
 		return nil
 	}
-	r.logger.Info("leaving the joint configuration", zap.Uint64("id", r.id), zap.Uint64("term", r.term))
+	if ce := r.logger.Check(zap.InfoLevel, "leaving the joint configuration"); ce != nil {
+		ce.Write(zap.Uint64("id", r.id), zap.Uint64("term", r.term))
+	}
 	return r.appendOne(pb.Entry{Type: pb.EntryConfChangeV2})
 }

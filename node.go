@@ -108,7 +108,7 @@ func (n *Node) next() (Ready, bool, error) {
 }
 
 func (n *Node) due() bool {
-	return (n.wanted || len(n.rn.raft.log.writes) == 0) && n.rn.HasReady()
+	return (n.wanted || n.rn.raft.log.writes.len() == 0) && n.rn.HasReady()
 }
 
 // do runs f on the RawNode unless the node is stopped.

@@ -99,8 +99,10 @@ type raft struct {
 	removed []Removal
 	warned  warned
 
-	out *readyBuffers
-	one [1]pb.Entry // to append a single entry without allocating
+	// out is what is collected for the next Ready, or nil. spare are batches for reuse.
+	out   *batch
+	spare []*batch
+	one   [1]pb.Entry // to append a single entry without allocating
 
 	// err is the first fault of Storage; the node does nothing after it.
 	err error
@@ -127,7 +129,7 @@ func newRaft(c *Config) (*raft, error) {
 		cfg: &cfg, logger: cfg.Logger, id: cfg.ID,
 		// An empty hard state beside a snapshot is a group seeded by hand.
 		term: max(hs.Term, log.last.term), vote: hs.Vote,
-		log: log, out: &readyBuffers{},
+		log: log,
 	}
 	if err := r.restoreConf(cs); err != nil {
 		return nil, err
@@ -242,8 +244,12 @@ func (r *raft) softState() SoftState {
 // fail makes err, if it is a fault of Storage, the node's last word.
 func (r *raft) fail(err error) error {
 	if err == nil {
-		return nil
+		return nil // inlined, as the rest is not
 	}
+	return r.failed(err)
+}
+
+func (r *raft) failed(err error) error {
 	if _, ok := err.(*StorageError); ok && r.err == nil {
 		r.err = err
 		r.logger.Error("storage failed, the node stops", zap.Uint64("id", r.id), zap.Error(err))
@@ -251,26 +257,70 @@ func (r *raft) fail(err error) error {
 	return err
 }
 
+// collecting returns the batch for the next Ready.
+func (r *raft) collecting() *batch {
+	if r.out == nil {
+		r.out = r.newBatch()
+	}
+	return r.out
+}
+
+func (r *raft) newBatch() *batch {
+	n := len(r.spare)
+	if n == 0 {
+		return &batch{}
+	}
+	b := r.spare[n-1]
+	r.spare = r.spare[:n-1]
+	return b
+}
+
+// maxSpare is how many batches are kept for reuse.
+const maxSpare = 2
+
+// reclaim takes back the arrays of a Ready that the host is done with.
+func (r *raft) reclaim(b *batch) {
+	switch {
+	case r.out == nil:
+		b.reset()
+		r.out = b // the same again, for who does one Ready after the other
+	case len(r.spare) < maxSpare:
+		b.reset()
+		r.spare = append(r.spare, b)
+	default:
+		*b = batch{} // the queue may refer to it for long
+	}
+}
+
 // message adds a message that may leave at any time, and returns it to be
 // filled. The pointer is valid until the next message.
 func (r *raft) message(t pb.MessageType, to uint64) *pb.Message {
-	r.out.msgs = append(r.out.msgs, pb.Message{Type: t, To: to, From: r.id, Term: r.term})
-	return &r.out.msgs[len(r.out.msgs)-1]
+	b := r.collecting()
+	msgs := added(b.msgs)
+	b.msgs = msgs
+	m := &msgs[len(msgs)-1]
+	m.Type, m.To, m.From, m.Term = t, to, r.id, r.term
+	return m
 }
 
 // promise adds a message that rests on what this node wrote, and so may leave
 // only when all of it is durable: the one way for votes, requests for them and
 // append acknowledgements.
 func (r *raft) promise(t pb.MessageType, to uint64) *pb.Message {
-	r.out.promises = append(r.out.promises, pb.Message{Type: t, To: to, From: r.id, Term: r.term, LeaseTicks: r.promisedTicks()})
-	return &r.out.promises[len(r.out.promises)-1]
+	b := r.collecting()
+	msgs := added(b.promises)
+	b.promises = msgs
+	m := &msgs[len(msgs)-1]
+	m.Type, m.To, m.From, m.Term, m.LeaseTicks = t, to, r.id, r.term, r.promisedTicks()
+	return m
 }
 
 // withdrawPromises forgets promises of an earlier term that have not left: the
 // log that they speak of may be replaced before they do.
 func (r *raft) withdrawPromises() {
-	clear(r.out.promises)
-	r.out.promises = r.out.promises[:0]
+	if r.out != nil {
+		r.out.promises = emptied(r.out.promises)
+	}
 }
 
 // tick advances the node's clock by one.

@@ -27,7 +27,6 @@ type RawNode struct {
 	// newest committed one.
 	confUses      uint64
 	committedConf uint64
-	spare         []*readyBuffers
 }
 
 // NewRawNode returns a node that goes on from what c.Storage holds. For a new
@@ -83,7 +82,7 @@ func (rn *RawNode) Campaign() error {
 // says so. The node keeps data, which must not change any more. An error matches
 // ErrProposalDropped and says why.
 func (rn *RawNode) Propose(data []byte) error {
-	return rn.propose(pb.Entry{Data: data})
+	return rn.propose(pb.EntryNormal, data)
 }
 
 // ProposeConfChange asks for a change of membership (dissertation §4). It is
@@ -98,22 +97,26 @@ func (rn *RawNode) ProposeConfChange(cc pb.ConfChangeI) error {
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrProposalDropped, err)
 	}
-	return rn.propose(pb.Entry{Type: t, Data: data})
+	return rn.propose(t, data)
 }
 
-func (rn *RawNode) propose(e pb.Entry) error {
+func (rn *RawNode) propose(t pb.EntryType, data []byte) error {
 	r := rn.raft
 	if r.err != nil {
 		return r.err
 	}
 	r.wake()
 	if r.role == StateLeader {
-		r.one[0] = e
-		err := r.propose(r.one[:])
-		r.one[0] = pb.Entry{}
+		e := &r.one[0]
+		e.Type, e.Data = t, data
+		err := r.checkProposal(r.one[:])
+		if err == nil {
+			err = r.appendOwn(r.one[:])
+		}
+		e.Data = nil
 		return r.fail(err)
 	}
-	return r.fail(r.forwardProp(&pb.Message{Type: pb.MsgProp, From: r.id, Features: pb.FeatureRefusals, Entries: []pb.Entry{e}}))
+	return r.fail(r.forwardProp(&pb.Message{Type: pb.MsgProp, From: r.id, Features: pb.FeatureRefusals, Entries: []pb.Entry{{Type: t, Data: data}}}))
 }
 
 // Step takes a message of another node. Nothing that a peer sends can panic; a
@@ -232,7 +235,7 @@ func (rn *RawNode) HasReady() bool {
 		return false
 	}
 	l := r.log
-	return !r.out.empty() || len(r.removed) > 0 || r.flushDue() ||
+	return !r.out.empty() || len(r.removed) > 0 || (r.noticed() && r.flushDue()) ||
 		l.submitted < l.last.index || (l.snapshot != nil && !l.snapshotHandedOut) ||
 		l.mayApply() ||
 		r.hardState() != rn.hard || r.softState() != rn.soft
@@ -242,98 +245,101 @@ func (rn *RawNode) HasReady() bool {
 // returned again. It may be called before earlier ones are acknowledged.
 // HasReady says whether there is anything; else, and once Storage has failed,
 // the Ready is empty and needs no acknowledgement.
-func (rn *RawNode) Ready() Ready {
-	var rd Ready
-	if !rn.HasReady() {
+func (rn *RawNode) Ready() (rd Ready) {
+	r, l := rn.raft, rn.raft.log
+	if r.err != nil {
 		return rd
 	}
-	if err := rn.fill(&rd); err != nil {
-		_ = rn.raft.fail(err) // Err tells
-		return Ready{}
-	}
-	if w := rn.raft.cfg.watch; w != nil && !rd.IsEmpty() {
-		w.Ready(rn.instance, rd)
-	}
-	return rd
-}
-
-func (rn *RawNode) fill(rd *Ready) error {
-	r, l := rn.raft, rn.raft.log
-	if err := r.flush(); err != nil {
-		return err
-	}
-	committed, err := l.nextCommitted(r.cfg.MaxCommittedSizePerReady)
-	if err != nil {
-		return err
-	}
-	if len(committed) > 0 {
-		rd.CommittedEntries = committed
-		l.handOut(committed)
-		if r.role == StateLeader {
-			r.leader.handedOut(committed)
+	if r.noticed() {
+		if err := r.flush(); err != nil {
+			_ = r.fail(err) // Err tells
+			return rd
 		}
 	}
-	if l.submitted < l.last.index && l.last.index >= l.offset {
-		from := max(l.submitted+1, l.offset)
-		rd.Entries = l.unstable.slice(from, l.last.index+1, noLimit)
-	}
-	if l.snapshot != nil && !l.snapshotHandedOut {
-		rd.Snapshot = *l.snapshot
+	if l.mayApply() {
+		committed, err := r.handOut()
+		if err != nil {
+			_ = r.fail(err)
+			return rd
+		}
+		rd.CommittedEntries = committed
 	}
 	if hs := r.hardState(); hs != rn.hard {
 		rd.HardState = hs
 		rd.MustSync = hs.Term != rn.hard.Term || hs.Vote != rn.hard.Vote || l.confIn(rn.hard.Commit, hs.Commit)
 		rn.hard = hs
 	}
-	rd.MustSync = rd.MustSync || len(rd.Entries) > 0 || !IsEmptySnap(rd.Snapshot)
+	if l.submitted < l.last.index && l.last.index >= l.offset {
+		rd.Entries = l.unstable.from(max(l.submitted+1, l.offset))
+		rd.MustSync = true
+	}
+	if l.snapshot != nil && !l.snapshotHandedOut {
+		rd.Snapshot = *l.snapshot
+		rd.MustSync = true
+	}
 	if r.softState() != rn.soft {
 		rn.soft = r.softState()
 		soft := rn.soft // a copy that escapes, made only here
 		rd.SoftState = &soft
 	}
-	if r.onAppend() {
-		rn.fillConf(rd)
+	if len(r.removed) > 0 {
+		rd.Removed, r.removed = r.removed, nil
 	}
-	rd.Removed, r.removed = r.removed, nil
-	rd.Messages, rd.MessagesAfterAppend, rd.ReadStates, rd.Refusals = r.out.msgs, r.out.promises, r.out.reads, r.out.refusals
+	b := r.collecting()
+	// Capped: what a host appends must not end up in the node's arrays.
+	rd.Messages = b.msgs[:len(b.msgs):len(b.msgs)]
+	rd.MessagesAfterAppend = b.promises[:len(b.promises):len(b.promises)]
+	rd.ReadStates = b.reads[:len(b.reads):len(b.reads)]
+	rd.Refusals = b.refusals[:len(b.refusals):len(b.refusals)]
 	if rd.IsEmpty() {
-		return nil // what was due could not be sent, such as a snapshot that is being made
+		return rd // nothing is due, or it could not be sent, such as a snapshot that is being made
+	}
+	if r.onAppend() {
+		rn.fillConf(&rd)
 	}
 	rn.seq++
-	rd.token = AppendToken{instance: rn.instance, seq: rn.seq, last: l.last, term: r.term, vote: r.vote}
-	l.submit(write{
-		token: rd.token, buf: r.out,
-		writes: len(rd.Entries) > 0 || !IsEmptyHardState(rd.HardState) || !IsEmptySnap(rd.Snapshot),
-	})
-	r.out = rn.buffers()
-	return nil
+	rd.token = AppendToken{instance: rn.instance, seq: rn.seq}
+	b.term, b.vote = r.term, r.vote
+	b.writes = len(rd.Entries) > 0 || !IsEmptyHardState(rd.HardState) || rd.Snapshot.Metadata.Index != 0
+	l.submit(b)
+	r.out = nil
+	if w := r.cfg.watch; w != nil {
+		w.Ready(rn.instance, rd)
+	}
+	return rd
 }
 
-func (rn *RawNode) buffers() *readyBuffers {
-	if n := len(rn.spare); n > 0 {
-		b := rn.spare[n-1]
-		rn.spare = rn.spare[:n-1]
-		return b
+// handOut returns what is to be applied next.
+func (r *raft) handOut() ([]pb.Entry, error) {
+	committed, err := r.log.nextCommitted(r.cfg.MaxCommittedSizePerReady)
+	if err != nil || len(committed) == 0 {
+		return nil, err
 	}
-	return &readyBuffers{}
+	r.log.handOut(committed)
+	if r.role == StateLeader {
+		r.leader.handedOut(committed)
+	}
+	return committed, nil
 }
 
 // Advance says that all of rd, and of every Ready before it, is done: written
 // durably, sent and applied. It is AckAppend and AckApply.
 func (rn *RawNode) Advance(rd Ready) error {
-	if rd.token == (AppendToken{}) {
+	if rd.token.seq == 0 {
 		return rn.raft.err // an empty Ready
 	}
+	index := rd.AppliedIndex()
 	if w := rn.raft.cfg.watch; w != nil {
 		w.Advance(rn.instance, rd.token)
-	}
-	if err := rn.AckAppend(rd.token); err != nil {
-		return err
-	}
-	if index := rd.AppliedIndex(); index != 0 {
+		if err := rn.AckAppend(rd.token); err != nil || index == 0 {
+			return err
+		}
 		return rn.AckApply(index)
 	}
-	return nil
+	if err := rn.ackAppend(rd.token); err != nil || index == 0 {
+		return err
+	}
+	return rn.ackApply(index)
 }
 
 // AckAppend says that the writes of the Ready that token is from, and of every
@@ -360,23 +366,25 @@ func (rn *RawNode) ackAppend(token AppendToken) error {
 	case token.seq <= rn.ackedSeq:
 		return nil
 	}
-	if want := l.writes[token.seq-rn.ackedSeq-1].token; want != token {
-		return fmt.Errorf("%w: token %d does not match what was handed out", ErrForeignAck, token.seq)
-	}
 	durable := l.durable
-	for _, w := range l.acknowledge(int(token.seq - rn.ackedSeq)) {
-		if w.writes {
+	var term, vote uint64
+	for rn.ackedSeq < token.seq {
+		rn.ackedSeq++
+		b := l.acknowledge()
+		term, vote = b.term, b.vote
+		if b.writes {
 			r.stalled = false
 		}
-		rn.reclaim(w.buf)
+		r.reclaim(b)
 	}
-	rn.ackedSeq = token.seq
 	if r.asleep {
 		rn.release()
 	}
-	r.remembers = r.remembers || token.term > 0
-	if err := r.voteDurable(token.term, token.vote); err != nil {
-		return r.fail(err)
+	r.remembers = r.remembers || term > 0
+	if r.role == StateCandidate {
+		if err := r.voteDurable(term, vote); err != nil {
+			return r.fail(err)
+		}
 	}
 	if r.role == StateLeader && l.durable > durable {
 		r.leader.sinceProgress = 0
@@ -384,16 +392,6 @@ func (rn *RawNode) ackAppend(token AppendToken) error {
 		return r.fail(r.maybeCommit())
 	}
 	return nil
-}
-
-// maxSpare is how many sets of buffers are kept for reuse.
-const maxSpare = 2
-
-func (rn *RawNode) reclaim(b *readyBuffers) {
-	b.reset()
-	if len(rn.spare) < maxSpare {
-		rn.spare = append(rn.spare, b)
-	}
 }
 
 // AckApply says that the host has applied everything up to index: committed
@@ -421,8 +419,16 @@ func (rn *RawNode) ackApply(index uint64) error {
 	if r.takeOver != 0 && r.takeOver == r.term && r.role == StateFollower && r.campaignObstacle() == reasonNone {
 		return r.fail(r.campaign(transferElection))
 	}
-	if err := r.maybeLeaveJoint(); err != nil {
-		return r.fail(err)
+	if r.role != StateLeader {
+		return nil
 	}
-	return r.fail(r.driveTarget(false))
+	if r.conf.cfg.Joint() {
+		if err := r.maybeLeaveJoint(); err != nil {
+			return r.fail(err)
+		}
+	}
+	if r.drives() {
+		return r.fail(r.driveTarget(false))
+	}
+	return nil
 }

@@ -16,13 +16,16 @@ func (l *raftLog) checkRead(ents []pb.Entry, lo, hi uint64) error {
 	if n == 0 || n > hi-lo {
 		return fmt.Errorf("%d entries returned", n)
 	}
+	if l.terms.covers(lo) {
+		return l.checkKnownTerms(ents, lo)
+	}
 	known := 0 // the first entry whose term is known without asking Storage
 	prev := uint64(0)
 	for i := range ents {
 		e := &ents[i]
 		switch {
 		case e.Index != lo+uint64(i):
-			return fmt.Errorf("entry %d returned as entry %d", e.Index, lo+uint64(i))
+			return wrongIndex(e, lo+uint64(i))
 		case e.Term < prev:
 			return fmt.Errorf("entry %d of term %d returned after one of term %d", e.Index, e.Term, prev)
 		}
@@ -34,21 +37,30 @@ func (l *raftLog) checkRead(ents []pb.Entry, lo, hi uint64) error {
 	if err := l.checkOldTerms(ents[:known]); err != nil {
 		return err
 	}
-	return l.checkKnownTerms(ents[known:])
+	return l.checkKnownTerms(ents[known:], lo+uint64(known))
 }
 
-// checkKnownTerms checks entries that the log's list of terms covers.
-func (l *raftLog) checkKnownTerms(ents []pb.Entry) error {
+// checkKnownTerms checks entries from lo on that the log's list of terms covers.
+func (l *raftLog) checkKnownTerms(ents []pb.Entry, lo uint64) error {
 	for len(ents) > 0 {
-		run, end := l.terms.stretch(ents[0].Index)
-		for len(ents) > 0 && ents[0].Index < end {
-			if ents[0].Term != run.term {
-				return wrongTerm(&ents[0], run.term)
+		run, end := l.terms.stretch(lo)
+		n := min(uint64(len(ents)), end-lo)
+		for i := range ents[:n] {
+			e := &ents[i]
+			if e.Index != lo+uint64(i) {
+				return wrongIndex(e, lo+uint64(i))
 			}
-			ents = ents[1:]
+			if e.Term != run.term {
+				return wrongTerm(e, run.term)
+			}
 		}
+		ents, lo = ents[n:], lo+n
 	}
 	return nil
+}
+
+func wrongIndex(e *pb.Entry, index uint64) error {
+	return fmt.Errorf("entry %d returned as entry %d", e.Index, index)
 }
 
 // checkOldTerms asks Storage for the terms of older entries. They do not decrease,

@@ -3,7 +3,6 @@ package raft
 import (
 	"encoding/binary"
 
-	"github.com/quorate-raft/raft/progress"
 	pb "github.com/quorate-raft/raft/raftpb"
 )
 
@@ -134,12 +133,13 @@ func (r *raft) releaseReads() {
 
 func (r *raft) confirmedRound() uint64 {
 	l := r.leader
-	return r.conf.held(l.peers, l.scratch, func(p *progress.Progress) uint64 { return p.AckedRound })
+	return r.conf.held(l.peers, l.scratch, heldRound)
 }
 
 func (r *raft) answerRead(read pendingRead) {
 	if read.from == None {
-		r.out.reads = append(r.out.reads, ReadState{Index: read.index, RequestCtx: read.ctx})
+		b := r.collecting()
+		b.reads = append(b.reads, ReadState{Index: read.index, RequestCtx: read.ctx})
 		return
 	}
 	m := r.message(pb.MsgReadIndexResp, read.from)
@@ -314,8 +314,9 @@ func (r *raft) followerReadIndexResp(m *pb.Message) error {
 		if f.waiting[i].seq != seq {
 			continue
 		}
+		b := r.collecting()
 		for _, ctx := range f.waiting[i].ctxs {
-			r.out.reads = append(r.out.reads, ReadState{Index: m.Index, RequestCtx: ctx})
+			b.reads = append(b.reads, ReadState{Index: m.Index, RequestCtx: ctx})
 		}
 		f.waiting = append(f.waiting[:i], f.waiting[i+1:]...)
 		break

@@ -85,11 +85,8 @@ type Ready struct {
 // AppendToken names the writes of a Ready and of all before it. It is
 // comparable, and only of use for the RawNode or Node that made it.
 type AppendToken struct {
-	instance uint64
-	seq      uint64
-	last     entryID
-	term     uint64
-	vote     uint64
+	instance uint64 // the node, in this life
+	seq      uint64 // of the Ready, from 1
 }
 
 // AppendToken returns what AckAppend takes once the writes of this and of every
@@ -108,9 +105,9 @@ func (rd *Ready) AppliedIndex() uint64 {
 
 // IsEmpty reports whether there is nothing to do.
 func (rd *Ready) IsEmpty() bool {
-	return rd.SoftState == nil && IsEmptyHardState(rd.HardState) && IsEmptySnap(rd.Snapshot) &&
-		len(rd.Removed)+len(rd.Refusals)+len(rd.ReadStates)+len(rd.Entries)+len(rd.CommittedEntries)+
-			len(rd.Messages)+len(rd.MessagesAfterAppend) == 0
+	return len(rd.Removed)+len(rd.Refusals)+len(rd.ReadStates)+len(rd.Entries)+len(rd.CommittedEntries)+
+		len(rd.Messages)+len(rd.MessagesAfterAppend) == 0 &&
+		rd.SoftState == nil && IsEmptyHardState(rd.HardState) && rd.Snapshot.Metadata.Index == 0
 }
 
 // IsEmptyHardState reports whether st holds nothing.
@@ -118,36 +115,3 @@ func IsEmptyHardState(st pb.HardState) bool { return st == pb.HardState{} }
 
 // IsEmptySnap reports whether s is no snapshot.
 func IsEmptySnap(s pb.Snapshot) bool { return s.Metadata.Index == 0 }
-
-// readyBuffers are the arrays of one Ready that the node owns and reuses.
-type readyBuffers struct {
-	msgs     []pb.Message
-	promises []pb.Message
-	reads    []ReadState
-	refusals []Refusal
-	refused  refusedSize
-}
-
-// maxReusedMessages bounds the memory that a burst leaves behind.
-const maxReusedMessages = 1024
-
-func (b *readyBuffers) empty() bool {
-	return len(b.msgs)+len(b.promises)+len(b.reads)+len(b.refusals) == 0
-}
-
-func (b *readyBuffers) reset() {
-	b.msgs = emptied(b.msgs)
-	b.promises = emptied(b.promises)
-	b.reads = emptied(b.reads)
-	b.refusals = emptied(b.refusals)
-	b.refused = refusedSize{}
-}
-
-// emptied drops what s refers to and keeps its memory, within bounds.
-func emptied[T any](s []T) []T {
-	if cap(s) > maxReusedMessages {
-		return nil
-	}
-	clear(s)
-	return s[:0]
-}

@@ -62,7 +62,7 @@ func (r *raft) tellRefused(m *pb.Message, err error) error {
 	reason = reason[:min(len(reason), maxRefusalReason)]
 	if m.From == r.id {
 		r.noteRefusal(r.id, m.Entries, refusalError(uint64(number), index, reason))
-	} else if r.out.refused.admit(m.Entries) {
+	} else if r.collecting().refused.admit(m.Entries) {
 		told := r.message(pb.MsgPropRefused, m.From)
 		told.Term, told.Index, told.RejectHint = 0, index, uint64(number)
 		told.Entries, told.Context = m.Entries, []byte(reason)
@@ -77,8 +77,8 @@ func (r *raft) noteRefused(m *pb.Message) {
 }
 
 func (r *raft) noteRefusal(by uint64, ents []pb.Entry, err error) {
-	if r.out.refused.admit(ents) {
-		r.out.refusals = append(r.out.refusals, Refusal{By: by, Entries: ents, Err: err})
+	if b := r.collecting(); b.refused.admit(ents) {
+		b.refusals = append(b.refusals, Refusal{By: by, Entries: ents, Err: err})
 	}
 }
 

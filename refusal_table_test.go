@@ -53,5 +53,5 @@ func TestFailedNodeTellsNothing(t *testing.T) {
 	require.False(t, rn.HasReady())
 	_ = rn.raft.fail(&StorageError{"op", errors.New("disk")})
 	require.ErrorIs(t, rn.Step(m), ErrStorage)
-	require.Empty(t, rn.raft.out.msgs)
+	require.Empty(t, rn.raft.collecting().msgs)
 }

@@ -16,6 +16,14 @@ import (
 // heartbeat, and one append for all that is new (as far as it fits into
 // MaxSizePerMsg and the window).
 
+// noticed reports whether a handler noted that something is due.
+func (r *raft) noticed() bool {
+	if r.role == StateLeader {
+		return r.leader.sendDue || r.leader.beatDue
+	}
+	return r.asked.due(r.lead)
+}
+
 // flush turns what is due into messages.
 func (r *raft) flush() error {
 	if r.role != StateLeader {
@@ -23,7 +31,7 @@ func (r *raft) flush() error {
 		return nil
 	}
 	l := r.leader
-	if l.beatDue {
+	if l.beatDue && r.beatMatters() {
 		r.sendHeartbeats()
 	}
 	if !l.sendDue {
@@ -48,11 +56,8 @@ func (r *raft) flushDue() bool {
 		return r.asked.due(r.lead)
 	}
 	l := r.leader
-	if l.beatDue {
-		if len(l.peers) > 1 || l.self < 0 || (len(l.reads.pending) > 0 && l.committedInTerm(r.log)) {
-			return true
-		}
-		l.beatDue = false
+	if l.beatDue && r.beatMatters() {
+		return true
 	}
 	if !l.sendDue {
 		return false
@@ -64,6 +69,14 @@ func (r *raft) flushDue() bool {
 	}
 	l.sendDue = false
 	return false
+}
+
+// beatMatters reports whether the heartbeats that are due go to somebody or let a read
+// start. If not they are not due any more.
+func (r *raft) beatMatters() bool {
+	l := r.leader
+	l.beatDue = len(l.peers) > 1 || l.self < 0 || (len(l.reads.pending) > 0 && l.committedInTerm(r.log))
+	return l.beatDue
 }
 
 func (r *raft) plan(p *progress.Progress) progress.Send {
@@ -96,7 +109,7 @@ func (r *raft) sendAppends(i int) error {
 func (r *raft) sendAppend(i int, p *progress.Progress, withEntries bool) error {
 	prev := p.ProbeIndex()
 	term, err := r.log.term(prev)
-	if errors.Is(err, ErrCompacted) && p.State == progress.Snapshot {
+	if err != nil && p.State == progress.Snapshot && errors.Is(err, ErrCompacted) {
 		p.ProbeDue = false // too old to be asked about
 		return nil
 	}
@@ -104,10 +117,10 @@ func (r *raft) sendAppend(i int, p *progress.Progress, withEntries bool) error {
 	if err == nil && withEntries {
 		ents, err = r.log.slice(p.Next, r.log.last.index+1, r.cfg.MaxSizePerMsg)
 	}
-	if errors.Is(err, ErrCompacted) {
-		return r.sendSnapshot(i, p)
-	}
 	if err != nil {
+		if errors.Is(err, ErrCompacted) {
+			return r.sendSnapshot(i, p)
+		}
 		return err
 	}
 	m := r.message(pb.MsgApp, r.conf.ids[i])
@@ -127,12 +140,12 @@ func (r *raft) sendAppend(i int, p *progress.Progress, withEntries bool) error {
 // an entry that it surely holds. If the message is lost, heartbeats repeat it.
 func (r *raft) sendCommit(i int, p *progress.Progress) error {
 	term, err := r.log.term(p.Match)
-	if errors.Is(err, ErrCompacted) {
-		// Too old to be named; heartbeats carry the commit.
-		p.SentCommit = min(p.Match, r.log.committed)
-		return nil
-	}
 	if err != nil {
+		if errors.Is(err, ErrCompacted) {
+			// Too old to be named; heartbeats carry the commit.
+			p.SentCommit = min(p.Match, r.log.committed)
+			return nil
+		}
 		return err
 	}
 	m := r.message(pb.MsgApp, r.conf.ids[i])

@@ -114,12 +114,12 @@ func (r *raft) fallAsleep() {
 // sleep there may be many.
 func (rn *RawNode) release() {
 	r, l := rn.raft, rn.raft.log
-	rn.spare = nil
+	r.spare = nil
 	if r.out.empty() {
-		*r.out = readyBuffers{}
+		r.out = nil
 	}
-	if len(l.writes) == 0 {
-		l.writes, l.finishing = nil, nil
+	if l.writes.len() == 0 {
+		l.writes = batchQueue{}
 	}
 	if len(l.entries) == 0 {
 		l.restart(l.last.index)

@@ -108,7 +108,7 @@ func (rn *RawNode) Status() Status {
 		BasicStatus:   rn.BasicStatus(),
 		Config:        r.conf.cfg,
 		PendingReads:  r.asked.count(),
-		UnackedReadys: len(r.log.writes),
+		UnackedReadys: r.log.writes.len(),
 	}
 	if i, ok := r.pendingConf(); ok {
 		s.PendingConfIndex = i

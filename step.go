@@ -14,23 +14,35 @@ func (r *raft) step(m *pb.Message) error {
 	if r.err != nil {
 		return r.err
 	}
-	err := r.checkMessage(m)
+	err := r.handle(m)
 	if err == nil {
-		r.arrives(m)
-		err = r.learnCommit(m)
+		return nil
 	}
-	if err == nil {
-		var admitted bool
-		if admitted, err = r.admit(m); admitted && err == nil {
-			err = r.dispatch(m)
-		}
-	}
-	if err != nil {
-		if ce := r.logger.Check(zap.DebugLevel, "message refused"); ce != nil {
-			ce.Write(zap.Uint64("id", r.id), zap.Uint64("from", m.From), zap.Stringer("type", m.Type), zap.Error(err))
-		}
+	if ce := r.logger.Check(zap.DebugLevel, "message refused"); ce != nil {
+		ce.Write(zap.Uint64("id", r.id), zap.Uint64("from", m.From), zap.Stringer("type", m.Type), zap.Error(err))
 	}
 	return r.fail(err)
+}
+
+func (r *raft) handle(m *pb.Message) error {
+	kind := kindOf(m.Type)
+	from, err := r.checkMessage(kind, m)
+	if err != nil {
+		return err
+	}
+	r.arrives(m)
+	if kind == kindResponse {
+		if err := r.learnCommit(m); err != nil {
+			return err
+		}
+	}
+	// Most are of the node's term, and there is nothing to settle.
+	if m.Term != r.term || kind == kindRequest {
+		if admitted, err := r.admit(m); !admitted || err != nil {
+			return err
+		}
+	}
+	return r.dispatch(m, from)
 }
 
 // admit settles the message's term against the node's (Raft §5.1) and reports
@@ -102,17 +114,17 @@ func (r *raft) answerOldTerm(m *pb.Message) error {
 
 // dispatch calls the handler for the role and the message type. The pairs that
 // are not listed mean nothing: answers that come late, and requests that only
-// another role can serve.
-func (r *raft) dispatch(m *pb.Message) error {
+// another role can serve. from is the position of a response's sender.
+func (r *raft) dispatch(m *pb.Message, from int) error {
 	switch r.role {
 	case StateLeader:
 		switch m.Type {
 		case pb.MsgProp:
 			return r.leaderProp(m)
 		case pb.MsgAppResp:
-			return r.leaderAppendResp(m)
+			return r.leaderAppendResp(m, from)
 		case pb.MsgHeartbeatResp:
-			return r.leaderHeartbeatResp(m)
+			return r.leaderHeartbeatResp(m, from)
 		case pb.MsgReadIndex:
 			return r.leaderReadIndex(m)
 		case pb.MsgTransferLeader:

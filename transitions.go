@@ -11,7 +11,7 @@ import (
 
 // This file is the only writer of the role (Raft figure 4). Each transition
 // asserts the edge, builds the new role's own state, resets the timers and
-// logs once.
+// logs once (by Check, which costs nothing where nobody reads it).
 
 // becomeFollower ends any other role. lead is the term's leader if known. A
 // new term forgets the vote of the old one.
@@ -31,7 +31,9 @@ func (r *raft) becomeFollower(term, lead uint64) {
 	r.role = StateFollower
 	r.setLead(lead)
 	if changed {
-		r.logger.Info("became follower", zap.Uint64("id", r.id), zap.Uint64("term", r.term), zap.Uint64("leader", lead))
+		if ce := r.logger.Check(zap.InfoLevel, "became follower"); ce != nil {
+			ce.Write(zap.Uint64("id", r.id), zap.Uint64("term", r.term), zap.Uint64("leader", lead))
+		}
 	}
 }
 
@@ -43,10 +45,12 @@ func (r *raft) becomePreCandidate() {
 	}
 	r.asleep = false
 	r.role = StatePreCandidate
-	r.candidate = &candidateState{votes: make([]ballot, len(r.conf.ids))}
+	r.openBallot()
 	r.setLead(None)
 	r.startTimer()
-	r.logger.Info("became pre-candidate", zap.Uint64("id", r.id), zap.Uint64("term", r.term))
+	if ce := r.logger.Check(zap.InfoLevel, "became pre-candidate"); ce != nil {
+		ce.Write(zap.Uint64("id", r.id), zap.Uint64("term", r.term))
+	}
 }
 
 // becomeCandidate enters a new term and votes for itself (Raft §5.2).
@@ -58,10 +62,12 @@ func (r *raft) becomeCandidate() {
 	r.vote = r.id
 	r.asleep = false
 	r.role = StateCandidate
-	r.candidate = &candidateState{votes: make([]ballot, len(r.conf.ids))}
+	r.openBallot()
 	r.setLead(None)
 	r.startTimer()
-	r.logger.Info("became candidate", zap.Uint64("id", r.id), zap.Uint64("term", r.term))
+	if ce := r.logger.Check(zap.InfoLevel, "became candidate"); ce != nil {
+		ce.Write(zap.Uint64("id", r.id), zap.Uint64("term", r.term))
+	}
 }
 
 // becomeLeader begins to lead the term that the candidate won, with an entry
@@ -85,7 +91,9 @@ func (r *raft) becomeLeader() error {
 	r.role = StateLeader
 	r.setLead(r.id)
 	r.startTimer()
-	r.logger.Info("became leader", zap.Uint64("id", r.id), zap.Uint64("term", r.term), zap.Uint64("last", r.log.last.index))
+	if ce := r.logger.Check(zap.InfoLevel, "became leader"); ce != nil {
+		ce.Write(zap.Uint64("id", r.id), zap.Uint64("term", r.term), zap.Uint64("last", r.log.last.index))
+	}
 	r.updateSelf()
 	return r.appendOne(pb.Entry{})
 }

@@ -1,6 +1,10 @@
 package raft
 
-import pb "github.com/quorate-raft/raft/raftpb"
+import (
+	"slices"
+
+	pb "github.com/quorate-raft/raft/raftpb"
+)
 
 // unstable holds the end of the log that is not known to be durable yet: a
 // received snapshot, and the entries from offset on. Arrays of entries are
@@ -21,29 +25,39 @@ type unstable struct {
 const (
 	minChunk = 4
 	maxChunk = 64
+	// busyFactor is how many times what is not durable yet has to fit into an array, up
+	// to maxBusyChunk entries: who takes many at once allocates no more often.
+	busyFactor   = 16
+	maxBusyChunk = 512
 	// maxChunkBytes bounds the payload of entries long since durable that
 	// the shared array keeps from being freed.
 	maxChunkBytes = 256 << 10
 )
 
-// push appends ents, which continue the log.
-func (u *unstable) push(ents []pb.Entry) {
+// push appends ents, which continue the log and have so many bytes of payload.
+func (u *unstable) push(ents []pb.Entry, bytes int) {
 	if len(ents) > cap(u.entries)-len(u.entries) || u.chunkBytes > maxChunkBytes {
 		u.regrow(len(ents))
 	}
-	u.entries = append(u.entries, ents...)
-	for i := range ents {
-		u.chunkBytes += len(ents[i].Data)
+	if len(ents) == 1 { // as mostly; to copy a stretch takes more
+		u.entries = append(u.entries, ents[0])
+	} else {
+		u.entries = append(u.entries, ents...)
 	}
+	u.chunkBytes += bytes
 }
 
-// regrow moves to a new array with room for n more. Arrays double in size up
-// to a bound, so that an idle group stays small and a busy one allocates
-// seldom.
+// regrow moves to a new array with room for n more. Arrays double in size up to a
+// bound, so that an idle group stays small, and are larger where many entries come at
+// once, so that a busy one allocates seldom.
 func (u *unstable) regrow(n int) {
 	u.chunk = min(max(2*u.chunk, minChunk), maxChunk)
 	live := len(u.entries)
-	ents := make([]pb.Entry, live, max(u.chunk, 2*live, live+n))
+	size := max(u.chunk, 2*live, live+n)
+	if live+n > minChunk {
+		size = max(size, min(busyFactor*(live+n), maxBusyChunk))
+	}
+	ents := make([]pb.Entry, live, size)
 	copy(ents, u.entries)
 	u.entries = ents
 	u.chunkBytes = 0
@@ -73,6 +87,11 @@ func (u *unstable) restart(index uint64) {
 	u.chunkBytes = 0
 }
 
+// from returns the entries from lo on.
+func (u *unstable) from(lo uint64) []pb.Entry {
+	return slices.Clip(u.entries[lo-u.offset:])
+}
+
 // slice returns the entries [lo, hi) within maxSize bytes, at least one.
 func (u *unstable) slice(lo, hi, maxSize uint64) []pb.Entry {
 	ents := u.entries[lo-u.offset : hi-u.offset]
@@ -80,10 +99,21 @@ func (u *unstable) slice(lo, hi, maxSize uint64) []pb.Entry {
 	return ents[:n:n]
 }
 
+// maxEntryOverhead is at least what an entry takes beside its data: the tags and
+// values of three numbers and a length.
+const maxEntryOverhead = 4 * 11
+
 // fitting returns how many of ents fit into maxSize bytes, at least one.
 func fitting(ents []pb.Entry, maxSize uint64) int {
 	if maxSize == noLimit || len(ents) <= 1 {
 		return len(ents)
+	}
+	most := uint64(0)
+	for i := range ents {
+		most += uint64(len(ents[i].Data)) + maxEntryOverhead
+	}
+	if most <= maxSize {
+		return len(ents) // as mostly; the sizes themselves take longer
 	}
 	size := uint64(ents[0].Size())
 	for i := 1; i < len(ents); i++ {

@@ -28,7 +28,7 @@ func TestUnstableIsASlice(t *testing.T) {
 				for i := range ents {
 					ents[i] = pb.Entry{Term: term, Index: end + uint64(i), Data: make([]byte, rnd.IntN(30))}
 				}
-				u.push(ents)
+				u.push(ents, 0)
 				naive = append(naive, ents...)
 				clear(ents) // the caller's array is the caller's
 			case 4:
@@ -90,10 +90,10 @@ func TestFitting(t *testing.T) {
 // an idle group's stays small.
 func TestUnstableArraysAreBounded(t *testing.T) {
 	u := unstable{offset: 1}
-	u.push([]pb.Entry{{Index: 1}})
+	u.push([]pb.Entry{{Index: 1}}, 0)
 	require.Equal(t, minChunk, cap(u.entries))
 	for i := uint64(2); i < 1000; i++ {
-		u.push([]pb.Entry{{Index: i, Data: make([]byte, 64<<10)}})
+		u.push([]pb.Entry{{Index: i, Data: make([]byte, 64<<10)}}, 64<<10)
 		u.trim(i)
 		require.LessOrEqual(t, cap(u.entries), maxChunk)
 		require.LessOrEqual(t, u.chunkBytes, maxChunkBytes+64<<10)

@@ -2,51 +2,123 @@ package raft
 
 import (
 	"fmt"
+	"slices"
 
 	pb "github.com/quorate-raft/raft/raftpb"
 )
 
 // What was handed out to be persisted and applied, and what came back.
 
-// write is what one Ready asked to persist.
-type write struct {
-	token    AppendToken
-	end      uint64 // the log was submitted up to here; lowered when truncated
-	commit   uint64 // the commit index in it, or in an earlier one
-	snapshot uint64 // index of the snapshot in it, or 0
-	writes   bool   // whether there was anything to persist
-	buf      *readyBuffers
+// batch is one Ready: what is collected for it, in arrays that the node owns and lends
+// to the host, and from when it is handed out what the host was asked to write.
+type batch struct {
+	msgs     []pb.Message
+	promises []pb.Message
+	reads    []ReadState
+	refusals []Refusal
+	refused  refusedSize
+
+	term, vote uint64 // of the node
+	end        uint64 // the log was submitted up to here; lowered when truncated
+	commit     uint64 // the commit index in it, or in an earlier one
+	snapshot   uint64 // index of the snapshot in it, or 0
+	writes     bool   // whether there was anything to persist
 }
 
-// submit records that everything up to the log's end was handed out.
-func (l *raftLog) submit(w write) {
-	w.end, w.commit = l.last.index, l.committed
+// empty reports whether nothing is collected.
+func (b *batch) empty() bool {
+	return b == nil || len(b.msgs)+len(b.promises)+len(b.reads)+len(b.refusals) == 0
+}
+
+// reset drops what was collected, and keeps the memory within bounds.
+func (b *batch) reset() {
+	if len(b.msgs) > 0 {
+		b.msgs = emptiedMessages(b.msgs)
+	}
+	if len(b.promises) > 0 {
+		b.promises = emptiedMessages(b.promises)
+	}
+	if len(b.reads)+len(b.refusals) > 0 {
+		b.reads, b.refusals = emptied(b.reads), emptied(b.refusals)
+	}
+	b.refused = refusedSize{}
+	b.snapshot = 0
+}
+
+// maxReusedMessages bounds the memory that a burst leaves behind.
+const maxReusedMessages = 1024
+
+// emptied drops what s refers to and keeps its memory, within bounds: all of the array
+// is zero then.
+func emptied[T any](s []T) []T {
+	if cap(s) > maxReusedMessages {
+		return nil
+	}
+	clear(s)
+	return s[:0]
+}
+
+// emptiedMessages is emptied for the few messages that most Readys have: to clear an
+// array takes longer than to clear them.
+func emptiedMessages(msgs []pb.Message) []pb.Message {
+	if len(msgs) > 8 {
+		return emptied(msgs)
+	}
+	for i := range msgs {
+		m := &msgs[i]
+		*m = pb.Message{}
+	}
+	return msgs[:0]
+}
+
+// added makes msgs longer by an empty message. Behind its end the array is zero.
+func added(msgs []pb.Message) []pb.Message {
+	if n := len(msgs); n < cap(msgs) {
+		return msgs[:n+1]
+	}
+	return append(msgs, pb.Message{})
+}
+
+// batchQueue holds batches, the oldest first.
+type batchQueue struct {
+	all  []*batch
+	done int // how many of all are taken out
+}
+
+func (q *batchQueue) len() int { return len(q.all) - q.done }
+
+func (q *batchQueue) push(b *batch) {
+	switch {
+	case q.done == len(q.all):
+		q.all, q.done = q.all[:0], 0
+	case len(q.all) == cap(q.all) && q.done > 0:
+		q.all, q.done = slices.Delete(q.all, 0, q.done), 0
+	}
+	q.all = append(q.all, b)
+}
+
+// pop takes out the oldest batch; there is one.
+func (q *batchQueue) pop() *batch {
+	b := q.all[q.done]
+	q.done++
+	return b
+}
+
+// submit records that everything up to the log's end was handed out in b.
+func (l *raftLog) submit(b *batch) {
+	b.end, b.commit = l.last.index, l.committed
 	if l.snapshot != nil && !l.snapshotHandedOut {
 		l.snapshotHandedOut = true
-		w.snapshot = l.snapshot.Metadata.Index
+		b.snapshot = l.snapshot.Metadata.Index
 	}
 	l.submitted = l.last.index
-	l.writes = append(l.writes, w)
+	l.writes.push(b)
 	l.check()
 }
 
-// acknowledge records that the host finished the oldest n writes, and returns
-// them, valid until the next call.
-func (l *raftLog) acknowledge(n int) []write {
-	for i := range l.writes[:n] {
-		l.finished(&l.writes[i])
-	}
-	if n > 0 {
-		l.savedCommit = max(l.savedCommit, l.writes[n-1].commit)
-	}
-	l.finishing = append(l.finishing[:0], l.writes[:n]...)
-	left := copy(l.writes, l.writes[n:])
-	clear(l.writes[left:])
-	l.writes = l.writes[:left]
-	return l.finishing
-}
-
-func (l *raftLog) finished(w *write) {
+// acknowledge records that the host finished the oldest write, and returns it.
+func (l *raftLog) acknowledge() *batch {
+	w := l.writes.pop()
 	if w.snapshot != 0 {
 		l.applying = max(l.applying, w.snapshot)
 		l.restoring = w.snapshot
@@ -60,13 +132,15 @@ func (l *raftLog) finished(w *write) {
 			l.trim(w.end)
 		}
 	}
+	l.savedCommit = max(l.savedCommit, w.commit)
 	l.check()
+	return w
 }
 
 // appliedPart is a part of what was handed out to be applied.
 type appliedPart struct{ end, bytes uint64 }
 
-// handOut records that ents were handed out to be applied.
+// handOut records that ents are handed out to be applied, in what is submitted next.
 func (l *raftLog) handOut(ents []pb.Entry) {
 	l.applying = ents[len(ents)-1].Index
 	if l.maxApplying != noLimit {
@@ -74,7 +148,6 @@ func (l *raftLog) handOut(ents []pb.Entry) {
 		l.applyingBytes += bytes
 		l.beingApplied = append(l.beingApplied, appliedPart{l.applying, bytes})
 	}
-	l.check()
 }
 
 // appliedTo records that the host applied up to index.
@@ -106,18 +179,20 @@ func (l *raftLog) appliedTo(index uint64) {
 func (l *raftLog) lowerDurable(index uint64) {
 	l.durable = min(l.durable, index)
 	l.submitted = min(l.submitted, index)
-	for i := range l.writes {
-		l.writes[i].end = min(l.writes[i].end, index)
+	for _, w := range l.writes.all[l.writes.done:] {
+		w.end = min(w.end, index)
 	}
 }
 
+// check asserts the order of the cursors wherever they have moved.
 func (l *raftLog) check() {
-	if l.applied > l.applying || l.applying > l.committed || l.committed > l.last.index {
-		panic(fmt.Sprintf("raft: cursors out of order: applied %d, applying %d, committed %d, last %d",
-			l.applied, l.applying, l.committed, l.last.index))
+	if l.applied > l.applying || l.applying > l.committed || l.committed > l.last.index ||
+		l.durable > l.submitted || l.submitted > l.last.index || l.applying > l.durable {
+		l.outOfOrder()
 	}
-	if l.durable > l.submitted || l.submitted > l.last.index || l.applying > l.durable {
-		panic(fmt.Sprintf("raft: cursors out of order: applying %d, durable %d, submitted %d, last %d",
-			l.applying, l.durable, l.submitted, l.last.index))
-	}
+}
+
+func (l *raftLog) outOfOrder() {
+	panic(fmt.Sprintf("raft: cursors out of order: applied %d, applying %d, committed %d, durable %d, submitted %d, last %d",
+		l.applied, l.applying, l.committed, l.durable, l.submitted, l.last.index))
 }

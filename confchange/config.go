@@ -74,7 +74,12 @@ func (c Config) IDs() []uint64 {
 	ids := make([]uint64, 0, len(c.Voters[0])+len(c.Voters[1])+len(c.Learners))
 	ids = append(ids, c.Voters[0]...)
 	ids = append(ids, c.Voters[1]...)
-	return quorum.NewMajorityConfig(append(ids, c.Learners...)...)
+	ids = append(ids, c.Learners...)
+	if len(ids) == 0 {
+		return nil
+	}
+	slices.Sort(ids)
+	return slices.Clip(slices.Compact(ids))
 }
 
 // Context returns the context of member id, nil if it has none.

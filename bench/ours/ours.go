@@ -58,8 +58,9 @@ func (Library) Marshal(dst []byte, m *pb.Message) ([]byte, error) {
 	return dst[:at+n], err
 }
 
-// Unmarshal reads m, which is empty.
-func (Library) Unmarshal(b []byte, m *pb.Message) error { return m.Unmarshal(b) }
+// Unmarshal reads m, which is empty. The data of its entries stays in b, as a host has it that reads each message into
+// a frame of its own.
+func (Library) Unmarshal(b []byte, m *pb.Message) error { return m.UnmarshalAliased(b) }
 
 // Committed computes as the core does: from arrays, one half after the other.
 func (Library) Committed(halves [2][]uint64, acked [][]uint64) func(int) uint64 {
