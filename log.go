@@ -287,10 +287,9 @@ func (l *raftLog) append(ents []pb.Entry) {
 	if ents[0].Index != l.last.index+1 {
 		panic(fmt.Sprintf("raft: append of entry %d to a log that ends at %d", ents[0].Index, l.last.index))
 	}
-	term, bytes := l.last.term, 0
+	term := l.last.term
 	for i := range ents {
 		e := &ents[i]
-		bytes += len(e.Data)
 		if e.Term != term {
 			term = e.Term
 			l.terms.push(entryID{e.Term, e.Index})
@@ -299,7 +298,7 @@ func (l *raftLog) append(ents []pb.Entry) {
 			l.confs = append(l.confs, e.Index)
 		}
 	}
-	l.push(ents, bytes)
+	l.push(ents)
 	l.last = entryID{term, ents[len(ents)-1].Index}
 }
 

@@ -16,10 +16,10 @@ type unstable struct {
 	// entries[i] has index offset+i.
 	entries []pb.Entry
 	offset  uint64
-	// chunk is the size of the next array, and chunkBytes the payload bytes
-	// that the current one keeps alive.
-	chunk      int
-	chunkBytes int
+	// chunk is the size of the next array, and durableBytes the payload of durable
+	// entries that the current one keeps from being freed.
+	chunk        int
+	durableBytes int
 }
 
 const (
@@ -29,14 +29,13 @@ const (
 	// to maxBusyChunk entries: who takes many at once allocates no more often.
 	busyFactor   = 16
 	maxBusyChunk = 512
-	// maxChunkBytes bounds the payload of entries long since durable that
-	// the shared array keeps from being freed.
-	maxChunkBytes = 256 << 10
+	// maxDurableBytes is how many of durableBytes there may be.
+	maxDurableBytes = 256 << 10
 )
 
-// push appends ents, which continue the log and have so many bytes of payload.
-func (u *unstable) push(ents []pb.Entry, bytes int) {
-	if len(ents) > cap(u.entries)-len(u.entries) || u.chunkBytes > maxChunkBytes {
+// push appends ents, which continue the log.
+func (u *unstable) push(ents []pb.Entry) {
+	if len(ents) > cap(u.entries)-len(u.entries) || u.durableBytes > maxDurableBytes {
 		u.regrow(len(ents))
 	}
 	if len(ents) == 1 { // as mostly; to copy a stretch takes more
@@ -44,7 +43,6 @@ func (u *unstable) push(ents []pb.Entry, bytes int) {
 	} else {
 		u.entries = append(u.entries, ents...)
 	}
-	u.chunkBytes += bytes
 }
 
 // regrow moves to a new array with room for n more. Arrays double in size up to a
@@ -60,7 +58,7 @@ func (u *unstable) regrow(n int) {
 	ents := make([]pb.Entry, live, size)
 	copy(ents, u.entries)
 	u.entries = ents
-	u.chunkBytes = 0
+	u.durableBytes = 0
 }
 
 // truncate drops the entries from index on, index ≥ offset.
@@ -76,6 +74,9 @@ func (u *unstable) trim(index uint64) {
 		return
 	}
 	n := index - u.offset + 1
+	for i := range u.entries[:n] {
+		u.durableBytes += len(u.entries[i].Data)
+	}
 	u.entries = u.entries[n:]
 	u.offset = index + 1
 }
@@ -84,7 +85,7 @@ func (u *unstable) trim(index uint64) {
 func (u *unstable) restart(index uint64) {
 	u.entries = nil
 	u.offset = index + 1
-	u.chunkBytes = 0
+	u.durableBytes = 0
 }
 
 // from returns the entries from lo on.
@@ -99,8 +100,8 @@ func (u *unstable) slice(lo, hi, maxSize uint64) []pb.Entry {
 	return ents[:n:n]
 }
 
-// maxEntryOverhead is at least what an entry takes beside its data: the tags and
-// values of three numbers and a length.
+// maxEntryOverhead is the most that an entry takes beside its data: the tags and values
+// of three numbers and a length.
 const maxEntryOverhead = 4 * 11
 
 // fitting returns how many of ents fit into maxSize bytes, at least one.

@@ -28,7 +28,7 @@ func TestUnstableIsASlice(t *testing.T) {
 				for i := range ents {
 					ents[i] = pb.Entry{Term: term, Index: end + uint64(i), Data: make([]byte, rnd.IntN(30))}
 				}
-				u.push(ents, 0)
+				u.push(ents)
 				naive = append(naive, ents...)
 				clear(ents) // the caller's array is the caller's
 			case 4:
@@ -86,16 +86,32 @@ func TestFitting(t *testing.T) {
 	require.Equal(t, 0, fitting(nil, 5))
 }
 
+// What is not durable yet is not copied for the sake of its size: a follower that is
+// sent more than it can write at once would copy all of it with each message.
+func TestUnstableTailIsNotCopiedForItsSize(t *testing.T) {
+	u := unstable{offset: 1}
+	var first *pb.Entry
+	arrays := 0
+	for i := uint64(1); i <= 1000; i++ {
+		u.push([]pb.Entry{{Index: i, Data: make([]byte, maxDurableBytes)}})
+		if &u.entries[0] != first {
+			first = &u.entries[0]
+			arrays++
+		}
+	}
+	require.LessOrEqual(t, arrays, 10, "arrays double in size")
+}
+
 // A shared array of entries does not keep more payload alive than its bound, and
 // an idle group's stays small.
 func TestUnstableArraysAreBounded(t *testing.T) {
 	u := unstable{offset: 1}
-	u.push([]pb.Entry{{Index: 1}}, 0)
+	u.push([]pb.Entry{{Index: 1}})
 	require.Equal(t, minChunk, cap(u.entries))
 	for i := uint64(2); i < 1000; i++ {
-		u.push([]pb.Entry{{Index: i, Data: make([]byte, 64<<10)}}, 64<<10)
+		u.push([]pb.Entry{{Index: i, Data: make([]byte, 64<<10)}})
 		u.trim(i)
 		require.LessOrEqual(t, cap(u.entries), maxChunk)
-		require.LessOrEqual(t, u.chunkBytes, maxChunkBytes+64<<10)
+		require.LessOrEqual(t, u.durableBytes, maxDurableBytes+64<<10)
 	}
 }
