@@ -192,10 +192,14 @@ func (c Config) withDefaults() Config {
 		c.Rand = globalRand{}
 	}
 	if c.Logger == nil {
-		c.Logger = zap.NewNop()
+		c.Logger = silent
 	}
 	return c
 }
+
+// silent is the logger of all nodes that were given none: one for each would be a
+// twentieth of an idle node.
+var silent = zap.NewNop()
 
 func setDefault[T int | uint64](v *T, def T) {
 	if *v == 0 {
