@@ -54,8 +54,10 @@ func (r *raft) leaderReadIndex(m *pb.Message) error {
 	if len(m.Entries) != 1 {
 		return corrupt("read request with %d entries", len(m.Entries))
 	}
-	if m.From == r.id || r.strangersRead(m) {
-		return nil // asked when another led, and forgotten since
+	if m.From == r.id || r.cfg.SleepAfter > 0 && r.conf.pos(m.From) < 0 {
+		// Asked when another led, and forgotten since; or by a stranger, who may call for ever
+		// and must not keep a group awake: lost, as on its way.
+		return nil
 	}
 	return r.leaderRead(m.From, m.Entries[0].Data)
 }

@@ -163,8 +163,8 @@ func (r *raft) arrives(m *pb.Message) {
 	}
 }
 
-// strangersRead reports whether a read comes to a sleeping group from who is no member: it is
-// dropped, like one that gets lost on its way.
+// strangersRead reports whether a read comes to a sleeping follower from who is no member: it is
+// dropped, as the leader would.
 func (r *raft) strangersRead(m *pb.Message) bool { return r.asleep && r.conf.pos(m.From) < 0 }
 
 // wake ends sleep. A follower waits for its leader from now on. A leader calls the others;

@@ -710,19 +710,26 @@ func TestWhoIsAwakeAloneFindsItsLeader(t *testing.T) {
 		require.Len(t, asleep(c), 3)
 		require.Equal(t, term, l.BasicStatus().Term)
 	}
-	// A learner that was removed, and does not know, keeps nobody awake.
-	c := newGroup(t, 3, sleepy)
-	l := c.Elect(1)
-	require.NoError(t, l.ProposeConfChange(pb.ConfChange{Type: pb.ConfChangeAddLearnerNode, NodeID: 3}))
-	c.Settle()
-	c.Drop = rafttest.Cut(3)
-	require.NoError(t, l.ProposeConfChange(pb.ConfChange{Type: pb.ConfChangeRemoveNode, NodeID: 3}))
-	c.Settle()
-	c.Tick(sleepAfter + 4)
-	require.Equal(t, []uint64{1, 2}, asleep(c))
-	c.Drop = nil
-	for range 60 {
-		c.Tick(1)
-		require.Equal(t, []uint64{1, 2}, asleep(c))
+}
+
+// A learner that was removed while it was cut off calls its leader for ever. That neither wakes a
+// group nor keeps it from falling asleep, however seldom it calls.
+func TestRemovedLearnerKeepsNobodyAwake(t *testing.T) {
+	for _, after := range []int{sleepAfter, 15, 25, 100} {
+		for _, lease := range []raft.ReadOnlyOption{raft.ReadOnlySafe, raft.ReadOnlyLeaseBased} {
+			c := newGroup(t, 3, func(c *raft.Config) { c.SleepAfter, c.ReadOnlyOption = after, lease })
+			l := c.Elect(1)
+			require.NoError(t, l.ProposeConfChange(pb.ConfChange{Type: pb.ConfChangeAddLearnerNode, NodeID: 3}))
+			c.Settle()
+			c.Drop = rafttest.Cut(3)
+			require.NoError(t, l.ProposeConfChange(pb.ConfChange{Type: pb.ConfChangeRemoveNode, NodeID: 3}))
+			c.Settle()
+			c.Drop = nil
+			c.Tick(after + 4)
+			for range 60 {
+				require.Equal(t, []uint64{1, 2}, asleep(c), "SleepAfter %d", after)
+				c.Tick(1)
+			}
+		}
 	}
 }
