@@ -106,7 +106,6 @@ func (rn *RawNode) propose(e pb.Entry) error {
 	if r.err != nil {
 		return r.err
 	}
-	r.wake()
 	if r.role == StateLeader {
 		r.one[0] = e
 		err := r.propose(r.one[:])
@@ -180,13 +179,13 @@ func (rn *RawNode) LeaseRead() (uint64, error) {
 	return rn.raft.leaseRead()
 }
 
-// Wake wakes the node if it sleeps (SoftState.Asleep): a follower waits for its leader
-// from now on, and campaigns if it stays silent; a leader calls the others. It is for the
+// Wake wakes the node if it sleeps (SoftState.Asleep): a follower calls its leader, waits
+// for it from now on, and campaigns if it stays silent; a leader calls the others. It is for the
 // host's sign of life: a host calls it for the groups whose leader is on a host that does not
 // answer, or has started anew. It does nothing on a node that is awake.
 func (rn *RawNode) Wake() {
 	if rn.raft.err == nil {
-		rn.raft.wake()
+		rn.raft.rouse()
 	}
 }
 

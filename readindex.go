@@ -36,7 +36,7 @@ type readQueue struct {
 // readIndex asks for an index to read at. Any number of reads until the next
 // Ready share a round of heartbeats.
 func (r *raft) readIndex(ctx []byte) error {
-	r.wake()
+	r.rouse()
 	switch {
 	case r.role == StateLeader:
 		return r.leaderRead(None, ctx)
@@ -299,7 +299,7 @@ func (r *raft) followerReadIndex(m *pb.Message) error {
 	if r.strangersRead(m) {
 		return nil
 	}
-	r.wake()
+	r.rouse()
 	r.forward(m)
 	return nil
 }

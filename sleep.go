@@ -155,8 +155,12 @@ func (r *raft) wakes(m *pb.Message) bool {
 // votes says that its sender is awake.
 func (r *raft) arrives(m *pb.Message) {
 	if r.asleep {
-		if r.wakes(m) {
+		switch {
+		case !r.wakes(m):
+		case isFromLeader(m.Type):
 			r.wake()
+		default:
+			r.rouse()
 		}
 	} else if r.role == StateLeader && kindOf(m.Type) == kindRequest && r.conf.pos(m.From) >= 0 {
 		r.leader.work()
@@ -195,12 +199,21 @@ func (r *raft) wake() {
 	l.beatDue = true
 }
 
+// rouse wakes a node for another reason than a word of its leader. A follower tells its leader, who
+// may be asleep too: it answers in one round trip if it lives, so that nobody has to campaign.
+func (r *raft) rouse() {
+	slept := r.asleep
+	r.wake()
+	if slept && r.role != StateLeader && r.callsLeader() {
+		r.call(r.lead)
+	}
+}
+
 // callsLeader reports whether this node, when its election timer has run out and it may
 // not campaign, calls for the leader: that may be asleep and not know that this one is not.
 func (r *raft) callsLeader() bool { return r.cfg.SleepAfter > 0 && r.conf.pos(r.id) >= 0 }
 
-// callLeader wakes the voters as a candidate does by asking for votes. It asks them for a
-// read, which any leader answers and which changes nothing; no read waits for the answer.
+// callLeader calls the voters, one of whom may lead, as a candidate wakes them by asking for votes.
 func (r *raft) callLeader() {
 	if !r.callsLeader() {
 		return
@@ -209,8 +222,14 @@ func (r *raft) callLeader() {
 		if id == r.id || r.conf.roles[i]&roleVoter == 0 {
 			continue
 		}
-		m := r.message(pb.MsgReadIndex, id)
-		m.Term = 0
-		m.Entries = []pb.Entry{{Data: r.asked.token(0)}}
+		r.call(id)
 	}
+}
+
+// call asks for a read, which any leader answers and which changes nothing; no read waits for the
+// answer.
+func (r *raft) call(id uint64) {
+	m := r.message(pb.MsgReadIndex, id)
+	m.Term = 0
+	m.Entries = []pb.Entry{{Data: r.asked.token(0)}}
 }

@@ -733,3 +733,43 @@ func TestRemovedLearnerKeepsNobodyAwake(t *testing.T) {
 		}
 	}
 }
+
+// To wake a follower of a leader that lives costs a round of heartbeats, in whatever way it is woken:
+// it calls its leader at once, does not lose sight of it and does not campaign, so no term moves
+// (dissertation §9.6), also where elections are not protected by pre-votes or the quorum check.
+func TestWokenFollowerKeepsItsLeader(t *testing.T) {
+	for name, conf := range map[string]configure{
+		"default":         sleepy,
+		"no pre-vote":     func(c *raft.Config) { sleepy(c); c.DisablePreVote = true },
+		"no quorum check": func(c *raft.Config) { sleepy(c); c.DisableCheckQuorum = true },
+		"neither":         func(c *raft.Config) { sleepy(c); c.DisableCheckQuorum, c.DisablePreVote = true, true },
+	} {
+		for how, f := range map[string]func(c *rafttest.Cluster) error{
+			"wake": func(c *rafttest.Cluster) error { c.Node(2).Wake(); return nil },
+			"a proposal that the leader refuses": func(c *rafttest.Cluster) error {
+				return c.Node(2).ProposeConfChange(pb.ConfChange{Type: pb.ConfChangeRemoveNode, NodeID: 99})
+			},
+			"a transfer that the leader refuses": func(c *rafttest.Cluster) error { return c.Node(2).TransferLeader(99) },
+			"another's request": func(c *rafttest.Cluster) error {
+				return c.Node(2).Step(pb.Message{Type: pb.MsgPreVote, From: 3, To: 2, Term: 3, Index: 2, LogTerm: 2})
+			},
+		} {
+			c := newSleepers(t, 3, conf)
+			term := c.Node(1).BasicStatus().Term
+			require.NoError(t, f(c), how)
+			for range 60 {
+				c.Node(2).Tick()
+				st := c.Node(2).BasicStatus()
+				require.EqualValues(t, 1, st.Lead, "%s, %s", name, how)
+				require.Equal(t, raft.StateFollower, st.RaftState)
+				c.Settle()
+				for _, id := range []uint64{1, 3} {
+					c.Node(id).Tick()
+					c.Settle()
+				}
+			}
+			require.Equal(t, term, c.Node(1).BasicStatus().Term, "%s, %s", name, how)
+			require.Len(t, asleep(c), 3, "%s, %s", name, how)
+		}
+	}
+}
