@@ -31,6 +31,8 @@ func (r *raft) maySleep() bool {
 func (r *raft) atRest() bool {
 	l, log, last := r.leader, r.log, r.log.last.index
 	switch {
+	case !r.conf.isVoter(r.id): // requests for votes would not find it
+		return false
 	case log.applied != last: // and so committed in the term, and durable
 		return false
 	case r.conf.cfg.Joint(), r.conf.cfg.Target != nil, l.transfer.target != None, l.leaving != nil, len(l.reads.pending) > 0:

@@ -773,3 +773,26 @@ func TestWokenFollowerKeepsItsLeader(t *testing.T) {
 		}
 	}
 }
+
+// A leader that was removed, or made a learner, and stays (StayAfterRemoval) does not sleep: requests
+// for votes and calls go to voters only, so who restarts would not find it.
+func TestLeaderThatIsNoVoterStaysAwake(t *testing.T) {
+	for _, effect := range []raft.ConfChangeEffect{raft.OnApply, raft.OnAppend} {
+		for _, change := range []pb.ConfChangeType{pb.ConfChangeRemoveNode, pb.ConfChangeAddLearnerNode} {
+			c := newGroup(t, 3, func(c *raft.Config) { sleepy(c); c.StayAfterRemoval, c.ConfChangeEffect = true, effect })
+			l := c.Elect(1)
+			require.NoError(t, l.ProposeConfChange(pb.ConfChange{Type: change, NodeID: 1}))
+			c.Settle()
+			for range 4 * sleepAfter {
+				c.Tick(1)
+				require.Equal(t, raft.StateLeader, l.BasicStatus().RaftState)
+				require.False(t, l.BasicStatus().Asleep, "%v, %v", effect, change)
+			}
+			term := l.BasicStatus().Term
+			c.Restart(3)
+			c.Tick(60)
+			st := c.Node(3).BasicStatus()
+			require.Equal(t, []uint64{1, term}, []uint64{st.Lead, st.Term}, "%v, %v", effect, change)
+		}
+	}
+}
