@@ -98,6 +98,7 @@ func (r *raft) count(n int) {
 		r.leaderCount(n)
 		return
 	}
+	r.roused -= min(r.roused, n)
 	if n < r.timeout-r.elapsed {
 		r.elapsed += n
 	} else {

@@ -182,7 +182,9 @@ func (rn *RawNode) LeaseRead() (uint64, error) {
 // Wake wakes the node if it sleeps (SoftState.Asleep): a follower calls its leader, waits
 // for it from now on, and campaigns if it stays silent; a leader calls the others. It is for the
 // host's sign of life: a host calls it for the groups whose leader is on a host that does not
-// answer, or has started anew. It does nothing on a node that is awake.
+// answer, or has started anew. On a node that is awake it
+// only keeps a follower from agreeing to sleep before it hears from its leader, for an election timeout
+// at most.
 func (rn *RawNode) Wake() {
 	if rn.raft.err == nil {
 		rn.raft.rouse()

@@ -94,11 +94,14 @@ func (r *raft) sleepIfAll() {
 
 // sleepIfAsked does as a round of heartbeats says that is newer than all others: one that
 // was held up on its way must not put to sleep who was woken since. A node whose log goes
-// on, whose reads wait, or that does not know its members yet, stays awake.
+// on, whose reads wait, that does not know its members yet, or that was roused, stays awake.
 func (r *raft) sleepIfAsked(m *pb.Message) {
 	_, unapplied := r.unappliedChange()
+	if !m.Sleep {
+		r.roused = 0 // the leader is awake
+	}
 	switch {
-	case !m.Sleep, r.cfg.SleepAfter == 0, r.log.last != entryID{m.LogTerm, m.Index}, r.asked.count() > 0, unapplied:
+	case !m.Sleep, r.roused > 0, r.cfg.SleepAfter == 0, r.log.last != entryID{m.LogTerm, m.Index}, r.asked.count() > 0, unapplied:
 		r.wake()
 	case !r.asleep:
 		r.fallAsleep()
@@ -202,11 +205,17 @@ func (r *raft) wake() {
 }
 
 // rouse wakes a node for another reason than a word of its leader. A follower tells its leader, who
-// may be asleep too: it answers in one round trip if it lives, so that nobody has to campaign.
+// may be asleep too: it answers in one round trip if it lives, so that nobody has to campaign. Until
+// then a round that was under way already must not put the follower to sleep, nor one that is awake: the
+// leader may be gone.
 func (r *raft) rouse() {
 	slept := r.asleep
 	r.wake()
-	if slept && r.role != StateLeader && r.callsLeader() {
+	if r.role == StateLeader || r.cfg.SleepAfter == 0 {
+		return
+	}
+	r.roused = r.cfg.ElectionTick
+	if slept && r.callsLeader() {
 		r.call(r.lead)
 	}
 }

@@ -796,3 +796,86 @@ func TestLeaderThatIsNoVoterStaysAwake(t *testing.T) {
 		}
 	}
 }
+
+// A round that was under way when a follower got something to do does not put it to sleep: its leader
+// may be gone since, and nobody would notice. It agrees again once it has heard a later round by which
+// its leader is awake, or after an election timeout of none.
+func TestRoundUnderWayDoesNotPutToSleepWhoWasWoken(t *testing.T) {
+	for name, f := range map[string]func(s *solo){
+		"wake":     func(s *solo) { s.Wake() },
+		"propose":  func(s *solo) { require.NoError(t, s.Propose(nil)) },
+		"transfer": func(s *solo) { require.NoError(t, s.TransferLeader(1)) },
+		"another":  func(s *solo) { s.recv(pb.Message{Type: pb.MsgPreVote, From: 3, Term: 3, Index: 2, LogTerm: 2}) },
+	} {
+		for _, slept := range []bool{true, false} {
+			if !slept && name == "another" {
+				continue
+			}
+			begin := func() *solo {
+				s := askedToSleep(t, sleepy, 7)
+				if !slept {
+					s.recv(pb.Message{Type: pb.MsgHeartbeat, From: 2, Term: 2, Commit: 2, Round: 8})
+				}
+				s.sent()
+				f(s)
+				calls := 0
+				if slept {
+					calls = 1
+				}
+				require.Len(t, to(ofType(s.sent(), pb.MsgReadIndex), 2), calls, name)
+				s.recv(toSleep(9))
+				require.False(t, theOne(t, s.sent(), pb.MsgHeartbeatResp).Sleep, name)
+				require.False(t, s.BasicStatus().Asleep, name)
+				return s
+			}
+			s := begin()
+			s.recv(pb.Message{Type: pb.MsgHeartbeat, From: 2, Term: 2, Commit: 2, Round: 8})
+			s.recv(toSleep(10))
+			require.False(t, s.BasicStatus().Asleep, "%s: that round was older", name)
+			s.recv(pb.Message{Type: pb.MsgHeartbeat, From: 2, Term: 2, Commit: 2, Round: 11})
+			s.recv(toSleep(12))
+			require.True(t, s.BasicStatus().Asleep, name)
+
+			s = begin()
+			s.ticks(9)
+			s.recv(toSleep(10))
+			require.False(t, s.BasicStatus().Asleep, name)
+			s.Tick()
+			s.recv(toSleep(11))
+			require.True(t, s.BasicStatus().Asleep, name)
+
+			s = begin()
+			s.recv(pb.Message{Type: pb.MsgHeartbeat, From: 3, Term: 3, LogTerm: 2, Index: 2, Commit: 2, Round: 1, Sleep: true})
+			require.True(t, s.BasicStatus().Asleep, "%s: another leader", name)
+		}
+	}
+}
+
+// So the death of a leader is noticed at the next request, also while it was asking for sleep.
+func TestDeathOfALeaderThatAskedForSleepIsNoticed(t *testing.T) {
+	c := newGroup(t, 3, sleepy)
+	c.Elect(1)
+	c.Tick(2)
+	// 3's answers are lost, so that the leader asks again.
+	c.Drop = func(m pb.Message) bool { return m.From == 3 && m.Type == pb.MsgHeartbeatResp }
+	for !c.Node(2).BasicStatus().Asleep {
+		c.Tick(1)
+	}
+	var held []pb.Message
+	c.Drop = func(m pb.Message) bool {
+		if m.From == 1 && m.To == 2 {
+			held = append(held, m)
+		}
+		return m.From == 1 && m.To == 2 || m.From == 3 && m.To == 1
+	}
+	c.Tick(1)
+	require.Len(t, held, 1)
+	c.Drop = rafttest.Cut(1)
+	require.NoError(t, c.Node(2).Propose([]byte("x")))
+	c.Settle()
+	require.NoError(t, c.Node(2).Step(held[0]))
+	c.Settle()
+	c.Tick(100)
+	require.NotNil(t, c.Leader())
+	require.NotEqual(t, uint64(1), c.Leader().ID)
+}
