@@ -36,7 +36,6 @@ type readQueue struct {
 // readIndex asks for an index to read at. Any number of reads until the next
 // Ready share a round of heartbeats.
 func (r *raft) readIndex(ctx []byte) error {
-	r.rouse()
 	switch {
 	case r.role == StateLeader:
 		return r.leaderRead(None, ctx)
@@ -45,6 +44,7 @@ func (r *raft) readIndex(ctx []byte) error {
 	case r.asked.count() >= r.cfg.MaxPendingReads:
 		return ErrTooManyReads
 	}
+	r.rouse()
 	r.asked.queued = append(r.asked.queued, ctx)
 	return nil
 }
@@ -63,7 +63,7 @@ func (r *raft) leaderReadIndex(m *pb.Message) error {
 }
 
 func (r *raft) leaderRead(from uint64, ctx []byte) error {
-	r.wake()
+	r.wake() // it is not refused: of those who sleep no read is pending
 	l := r.leader
 	l.work()
 	if l.committedInTerm(r.log) && (r.conf.soleVoter(r.id) || (r.cfg.ReadOnlyOption == ReadOnlyLeaseBased && r.leaseReason() == reasonNone)) {
@@ -151,10 +151,10 @@ func (r *raft) answerRead(read pendingRead) {
 
 // leaseRead returns the index to read at under a lease.
 func (r *raft) leaseRead() (uint64, error) {
-	r.wake()
 	if r.role != StateLeader {
 		return 0, ErrNotLeader
 	}
+	r.wake()
 	r.leader.work()
 	if r.leaseReason() != reasonNone {
 		return 0, ErrNoLease

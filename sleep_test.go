@@ -478,11 +478,6 @@ func TestWhatWakesAFollower(t *testing.T) {
 		"wake":     func(s *solo) error { s.Wake(); return nil },
 		"forget":   func(s *solo) error { return s.ForgetLeader() },
 		"change":   func(s *solo) error { return s.ProposeConfChange(pb.ConfChange{NodeID: 4}) },
-		"lease": func(s *solo) error {
-			_, err := s.LeaseRead()
-			require.ErrorIs(t, err, raft.ErrNotLeader)
-			return nil
-		},
 	} {
 		s := askedToSleep(t, sleepy, 7)
 		require.NoError(t, f(s), name)
@@ -878,4 +873,42 @@ func TestDeathOfALeaderThatAskedForSleepIsNoticed(t *testing.T) {
 	c.Tick(100)
 	require.NotNil(t, c.Leader())
 	require.NotEqual(t, uint64(1), c.Leader().ID)
+}
+
+// What a member refuses its own host wakes nobody, so that who asks in vain, again and again, keeps no
+// group awake. A Campaign that comes too early for a lease is an exception: the lease would never end.
+func TestRefusedRequestsWakeNobody(t *testing.T) {
+	for name, f := range map[string]func(s *solo) error{
+		"change":      func(s *solo) error { return s.ProposeConfChange(pb.ConfChange{Type: pb.ConfChangeAddNode}) },
+		"transfer":    func(s *solo) error { return s.TransferLeader(99) },
+		"target":      func(s *solo) error { return s.ProposeMembership(pb.Membership{}) },
+		"cancel":      func(s *solo) error { return s.CancelMembership(9) },
+		"unreachable": func(s *solo) error { return s.ReportUnreachable(77) },
+	} {
+		s, beats := sleepRound(t, sleepy)
+		s.recv(s.sleeps(beats[0]), s.sleeps(beats[1]))
+		require.Error(t, f(s), name)
+		require.True(t, s.BasicStatus().Asleep, name)
+	}
+	s, beats := sleepRound(t, sleepy)
+	s.recv(s.sleeps(beats[0]), s.sleeps(beats[1]))
+	require.NoError(t, s.Campaign(), "it leads")
+	require.True(t, s.BasicStatus().Asleep)
+
+	for name, f := range map[string]func(s *solo) error{
+		"propose": func(s *solo) error { return s.Propose(nil) },
+		"change":  func(s *solo) error { return s.ProposeConfChange(nil) },
+		"lease":   func(s *solo) error { _, err := s.LeaseRead(); return err },
+		"abort":   func(s *solo) error { return s.AbortTransfer() },
+	} {
+		s := askedToSleep(t, func(c *raft.Config) { sleepy(c); c.DisableProposalForwarding = true }, 7)
+		require.Error(t, f(s), name)
+		require.True(t, s.BasicStatus().Asleep, name)
+	}
+
+	s = askedToSleep(t, sleepyLeases, 7)
+	require.ErrorIs(t, s.Campaign(), raft.ErrLeaseInForce)
+	require.False(t, s.BasicStatus().Asleep)
+	s.ticks(10)
+	require.NoError(t, s.Campaign())
 }
