@@ -148,12 +148,19 @@ func (r *raft) wakes(m *pb.Message) bool {
 	case pb.MsgHeartbeat, pb.MsgReadIndexResp:
 		return false // sleepIfAsked decides; no read waits
 	case pb.MsgHeartbeatResp:
-		return r.role == StateLeader && !m.Sleep && m.Round >= r.leader.sleepFrom && m.Round <= r.leader.round
+		return r.role == StateLeader && r.saysAwake(m)
 	case pb.MsgAppResp:
 		return r.role == StateLeader && m.Reject
 	}
 	kind := kindOf(m.Type)
 	return kind == kindRequest || kind == kindLead || kind == kindWord
+}
+
+// saysAwake reports whether a member answers the sleeping leader, by a round no older than that by which
+// it said that it sleeps, that it is awake.
+func (r *raft) saysAwake(m *pb.Message) bool {
+	i, l := r.conf.pos(m.From), r.leader
+	return i >= 0 && !m.Sleep && m.Round >= max(l.sleepFrom, l.peers[i].AckedRound) && m.Round <= l.round
 }
 
 // arrives wakes a sleeping node if m does. At a leader that wants to sleep a request for

@@ -912,3 +912,17 @@ func TestRefusedRequestsWakeNobody(t *testing.T) {
 	s.ticks(10)
 	require.NoError(t, s.Campaign())
 }
+
+// An answer of a member that was awake when it gave it, and has said since that it sleeps, says nothing
+// new either. One to the same round does: the round was delivered twice, and the member woke in between.
+func TestAwakeAnswerFromBeforeSleepDoesNotWake(t *testing.T) {
+	s, beats := sleepRound(t, sleepy)
+	s.Tick()
+	second := ofType(s.sent(), pb.MsgHeartbeat)
+	s.recv(s.sleeps(beats[0]), s.sleeps(second[1]))
+	require.True(t, s.BasicStatus().Asleep)
+	s.recv(s.answer(beats[1]))
+	require.True(t, s.BasicStatus().Asleep)
+	s.recv(s.answer(second[1]))
+	require.False(t, s.BasicStatus().Asleep)
+}
