@@ -926,3 +926,28 @@ func TestAwakeAnswerFromBeforeSleepDoesNotWake(t *testing.T) {
 	s.recv(s.answer(second[1]))
 	require.False(t, s.BasicStatus().Asleep)
 }
+
+// A learner that restarts without SleepAfter does not call: its host wakes the leader, and the group
+// stays awake from then on.
+func TestLearnerWithoutSleepIsFoundByAWake(t *testing.T) {
+	off := false
+	c := newGroup(t, 3, func(c *raft.Config) {
+		if sleepy(c); off && c.ID == 3 {
+			c.SleepAfter = 0
+		}
+	})
+	l := c.Elect(1)
+	require.NoError(t, l.ProposeConfChange(pb.ConfChange{Type: pb.ConfChangeAddLearnerNode, NodeID: 3}))
+	c.Settle()
+	c.Tick(sleepAfter + 4)
+	require.Len(t, asleep(c), 3)
+	off = true
+	c.Restart(3)
+	l.Wake()
+	for range 100 {
+		c.Tick(1)
+		require.Equal(t, raft.StateLeader, l.BasicStatus().RaftState)
+		require.False(t, l.BasicStatus().Asleep)
+	}
+	require.EqualValues(t, 1, c.Node(3).BasicStatus().Lead)
+}
