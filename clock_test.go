@@ -197,3 +197,24 @@ func TestTickByCountsDown(t *testing.T) {
 	s.TickBy(1)
 	require.Equal(t, raft.StatePreCandidate, s.role())
 }
+
+// A node that was cut off for however long does not campaign as often at once; what it counts ends its
+// promises all the same. For one that does not lead to count too little is safe.
+func TestTickByOfAGreatNumber(t *testing.T) {
+	s := newSolo(t, func(c *raft.Config) { c.ReadOnlyOption = raft.ReadOnlyLeaseBased })
+	s.recv(beat(2, 2, 1))
+	s.sent()
+	s.TickBy(1<<31 - 1)
+	require.Equal(t, raft.StatePreCandidate, s.role())
+	require.LessOrEqual(t, len(s.sent()), 2*16)
+	s.recv(pb.Message{Type: pb.MsgPreVote, From: 3, Term: 3, Index: 1, LogTerm: 1})
+	require.False(t, theOne(t, s.sent(), pb.MsgPreVoteResp).Reject)
+
+	s = newLeader(t, nil, 1) // nobody decides without it
+	s.sent()
+	for range 5 {
+		s.TickBy(1<<31 - 1)
+	}
+	require.Equal(t, raft.StateLeader, s.role())
+	require.NoError(t, s.ReadIndex(nil))
+}

@@ -171,7 +171,8 @@ func (rn *RawNode) ReadIndex(rctx []byte) error {
 
 // LeaseRead returns at once an index at which a linearizable read can be served,
 // if this node leads and holds a lease (dissertation §6.4.1). The host must have
-// delivered all ticks that are due. ErrNotLeader, or ErrNoLease: use ReadIndex.
+// delivered all ticks that are due. ErrNotLeader, or ErrNoLease: use ReadIndex. It wakes a
+// leader that sleeps, who has no lease then, unless it is the sole voter; a follower sleeps on.
 func (rn *RawNode) LeaseRead() (uint64, error) {
 	if rn.raft.err != nil {
 		return 0, rn.raft.err
@@ -192,7 +193,8 @@ func (rn *RawNode) Wake() {
 }
 
 // ReportUnreachable tells the leader that messages to id got lost, so that it
-// probes before it sends more. ErrUnknownPeer if id is not another member.
+// probes before it sends more. It wakes a leader that sleeps. ErrUnknownPeer if id is not
+// another member.
 func (rn *RawNode) ReportUnreachable(id uint64) error {
 	return rn.input(func() error { return rn.raft.unreachable(id) })
 }
