@@ -218,3 +218,31 @@ func TestTickByOfAGreatNumber(t *testing.T) {
 	require.Equal(t, raft.StateLeader, s.role())
 	require.NoError(t, s.ReadIndex(nil))
 }
+
+// A leader that was removed gives up waiting for who knows of it after an election timeout (dissertation
+// §4.2.2), between two heartbeats as well: that tick does more than count.
+func TestTickByOfALeaderThatLeaves(t *testing.T) {
+	for offset := range 7 {
+		leaves := func(advance func(m *rafttest.Member)) *rafttest.Member {
+			c := newGroup(t, 3, func(c *raft.Config) { c.HeartbeatTick, c.DisableCheckQuorum = 7, true })
+			l := c.Elect(1)
+			c.Drop = func(m pb.Message) bool { return m.Type == pb.MsgHeartbeatResp }
+			for range offset {
+				l.Tick()
+			}
+			require.NoError(t, l.ProposeConfChange(pb.ConfChange{Type: pb.ConfChangeRemoveNode, NodeID: 1}))
+			c.Settle()
+			require.Equal(t, raft.StateLeader, l.BasicStatus().RaftState)
+			advance(l)
+			return l
+		}
+		one := leaves(func(m *rafttest.Member) {
+			for range 10 {
+				m.Tick()
+			}
+		})
+		many := leaves(func(m *rafttest.Member) { m.TickBy(10) })
+		require.Equal(t, raft.StateFollower, one.BasicStatus().RaftState)
+		require.Equal(t, raft.Dump(one.RawNode), raft.Dump(many.RawNode), "%d ticks after a heartbeat", offset)
+	}
+}

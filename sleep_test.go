@@ -951,3 +951,23 @@ func TestLearnerWithoutSleepIsFoundByAWake(t *testing.T) {
 	}
 	require.EqualValues(t, 1, c.Node(3).BasicStatus().Lead)
 }
+
+// A read that a lease answers at once is asked of the leader too, a member's as well as its host's own:
+// who reads often keeps its group awake.
+func TestReadUnderALeaseKeepsAwake(t *testing.T) {
+	for _, id := range []uint64{1, 2} {
+		c := newGroup(t, 3, sleepyLeases)
+		l := c.Elect(1)
+		c.Tick(1)
+		for range 4 {
+			c.Tick(sleepAfter - 2)
+			require.Empty(t, asleep(c), "%d", id)
+			require.Positive(t, l.Status().LeaseTicks)
+			require.NoError(t, c.Node(id).ReadIndex([]byte("a")))
+			c.Settle()
+		}
+		require.Len(t, c.Node(id).Reads, 4)
+		c.Tick(sleepAfter + 3)
+		require.Len(t, asleep(c), 3)
+	}
+}
