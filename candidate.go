@@ -242,7 +242,6 @@ func (r *raft) learnCommit(m *pb.Message) error {
 
 // hup is a request of the host to campaign now.
 func (r *raft) hup() error {
-	r.wake()
 	switch why := r.campaignObstacle(); {
 	case why == ReasonIsLeader:
 		return nil
@@ -252,6 +251,7 @@ func (r *raft) hup() error {
 	// Its own vote would break the promise that backs the leader's lease
 	// (dissertation §6.4.1).
 	if r.leasesOn() && r.refusesVotes() {
+		r.rouse() // the lease ends by ticks, of which there are none asleep
 		return &CampaignError{Reason: ReasonLeaseInForce, err: ErrLeaseInForce}
 	}
 	return r.campaign(r.firstBallot())

@@ -19,16 +19,25 @@ func (rn *RawNode) NextDeadline() (ticks int, ok bool) {
 
 // TickBy is n calls of Tick, for n > 0. It costs no more than one as long as n is below
 // NextDeadline. A host that ticks no node at each interval calls it with the ticks that are due
-// before every other input to the node: promises and leases count in them.
+// before every other input to the node: promises and leases count in them. Those that are due
+// asleep do nothing and must not be given later: see docs/host-contract.md. A node that does not
+// lead counts no more than 16 election timeouts in one call: its clock may be late, and a node
+// that was stopped for longer would only campaign over and over.
 func (rn *RawNode) TickBy(n int) {
 	if rn.raft.err == nil {
 		_ = rn.raft.fail(rn.raft.tickBy(n)) // Err tells
 	}
 }
 
+// mostTimeouts is how many election timeouts a node that does not lead counts at once.
+const mostTimeouts = 16
+
 // tickBy advances the node's clock by n.
 func (r *raft) tickBy(n int) error {
 	for n > 0 && !r.asleep {
+		if r.role != StateLeader && n/mostTimeouts >= r.cfg.ElectionTick {
+			n = mostTimeouts * r.cfg.ElectionTick
+		}
 		k, ok := r.deadline()
 		if !ok || n < k {
 			r.count(n)
@@ -98,6 +107,7 @@ func (r *raft) count(n int) {
 		r.leaderCount(n)
 		return
 	}
+	r.roused -= min(r.roused, n)
 	if n < r.timeout-r.elapsed {
 		r.elapsed += n
 	} else {

@@ -197,3 +197,52 @@ func TestTickByCountsDown(t *testing.T) {
 	s.TickBy(1)
 	require.Equal(t, raft.StatePreCandidate, s.role())
 }
+
+// A node that was cut off for however long does not campaign as often at once; what it counts ends its
+// promises all the same. For one that does not lead to count too little is safe.
+func TestTickByOfAGreatNumber(t *testing.T) {
+	s := newSolo(t, func(c *raft.Config) { c.ReadOnlyOption = raft.ReadOnlyLeaseBased })
+	s.recv(beat(2, 2, 1))
+	s.sent()
+	s.TickBy(1<<31 - 1)
+	require.Equal(t, raft.StatePreCandidate, s.role())
+	require.LessOrEqual(t, len(s.sent()), 2*16)
+	s.recv(pb.Message{Type: pb.MsgPreVote, From: 3, Term: 3, Index: 1, LogTerm: 1})
+	require.False(t, theOne(t, s.sent(), pb.MsgPreVoteResp).Reject)
+
+	s = newLeader(t, nil, 1) // nobody decides without it
+	s.sent()
+	for range 5 {
+		s.TickBy(1<<31 - 1)
+	}
+	require.Equal(t, raft.StateLeader, s.role())
+	require.NoError(t, s.ReadIndex(nil))
+}
+
+// A leader that was removed gives up waiting for who knows of it after an election timeout (dissertation
+// §4.2.2), between two heartbeats as well: that tick does more than count.
+func TestTickByOfALeaderThatLeaves(t *testing.T) {
+	for offset := range 7 {
+		leaves := func(advance func(m *rafttest.Member)) *rafttest.Member {
+			c := newGroup(t, 3, func(c *raft.Config) { c.HeartbeatTick, c.DisableCheckQuorum = 7, true })
+			l := c.Elect(1)
+			c.Drop = func(m pb.Message) bool { return m.Type == pb.MsgHeartbeatResp }
+			for range offset {
+				l.Tick()
+			}
+			require.NoError(t, l.ProposeConfChange(pb.ConfChange{Type: pb.ConfChangeRemoveNode, NodeID: 1}))
+			c.Settle()
+			require.Equal(t, raft.StateLeader, l.BasicStatus().RaftState)
+			advance(l)
+			return l
+		}
+		one := leaves(func(m *rafttest.Member) {
+			for range 10 {
+				m.Tick()
+			}
+		})
+		many := leaves(func(m *rafttest.Member) { m.TickBy(10) })
+		require.Equal(t, raft.StateFollower, one.BasicStatus().RaftState)
+		require.Equal(t, raft.Dump(one.RawNode), raft.Dump(many.RawNode), "%d ticks after a heartbeat", offset)
+	}
+}

@@ -192,7 +192,7 @@ func (r *raft) forwardProp(m *pb.Message) error {
 	case r.cfg.DisableProposalForwarding:
 		return ErrForwardingDisabled
 	}
-	r.wake()
+	r.rouse()
 	r.forward(m).Features = m.Features
 	return nil
 }
@@ -203,7 +203,7 @@ func (r *raft) followerTransferLeader(m *pb.Message) error {
 		return ErrNoLeader
 	}
 	if r.conf.pos(m.From) >= 0 {
-		r.wake()
+		r.rouse()
 	}
 	r.forward(m)
 	return nil

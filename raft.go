@@ -89,6 +89,9 @@ type raft struct {
 	takeOver uint64
 	// heardRound is the last round of heartbeats that it heard of in this term.
 	heardRound uint64
+	// roused counts down while the node does not agree to sleep, as its leader may not know yet
+	// that it has a reason to be awake.
+	roused int
 
 	leader    *leaderState    // while leader
 	candidate *candidateState // while (pre-)candidate
@@ -335,6 +338,7 @@ func (r *raft) tick() error {
 		return r.leaderTick()
 	}
 	r.elapsed++
+	r.roused -= min(r.roused, 1)
 	if len(r.asked.waiting) > 0 {
 		r.asked.tick(1, r.cfg.ElectionTick)
 	}

@@ -105,7 +105,6 @@ func (rn *RawNode) propose(t pb.EntryType, data []byte) error {
 	if r.err != nil {
 		return r.err
 	}
-	r.wake()
 	if r.role == StateLeader {
 		e := &r.one[0]
 		e.Type, e.Data = t, data
@@ -175,7 +174,8 @@ func (rn *RawNode) ReadIndex(rctx []byte) error {
 
 // LeaseRead returns at once an index at which a linearizable read can be served,
 // if this node leads and holds a lease (dissertation §6.4.1). The host must have
-// delivered all ticks that are due. ErrNotLeader, or ErrNoLease: use ReadIndex.
+// delivered all ticks that are due. ErrNotLeader, or ErrNoLease: use ReadIndex. It wakes a
+// leader that sleeps, who has no lease then, unless it is the sole voter; a follower sleeps on.
 func (rn *RawNode) LeaseRead() (uint64, error) {
 	if rn.raft.err != nil {
 		return 0, rn.raft.err
@@ -183,18 +183,21 @@ func (rn *RawNode) LeaseRead() (uint64, error) {
 	return rn.raft.leaseRead()
 }
 
-// Wake wakes the node if it sleeps (SoftState.Asleep): a follower waits for its leader
-// from now on, and campaigns if it stays silent; a leader calls the others. It is for the
+// Wake wakes the node if it sleeps (SoftState.Asleep): a follower calls its leader, waits
+// for it from now on, and campaigns if it stays silent; a leader calls the others. It is for the
 // host's sign of life: a host calls it for the groups whose leader is on a host that does not
-// answer, or has started anew. It does nothing on a node that is awake.
+// answer, or has started anew. On a node that is awake it
+// only keeps a follower from agreeing to sleep before it hears from its leader, for an election timeout
+// at most.
 func (rn *RawNode) Wake() {
 	if rn.raft.err == nil {
-		rn.raft.wake()
+		rn.raft.rouse()
 	}
 }
 
 // ReportUnreachable tells the leader that messages to id got lost, so that it
-// probes before it sends more. ErrUnknownPeer if id is not another member.
+// probes before it sends more. It wakes a leader that sleeps. ErrUnknownPeer if id is not
+// another member.
 func (rn *RawNode) ReportUnreachable(id uint64) error {
 	return rn.input(func() error { return rn.raft.unreachable(id) })
 }

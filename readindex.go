@@ -35,7 +35,6 @@ type readQueue struct {
 // readIndex asks for an index to read at. Any number of reads until the next
 // Ready share a round of heartbeats.
 func (r *raft) readIndex(ctx []byte) error {
-	r.wake()
 	switch {
 	case r.role == StateLeader:
 		return r.leaderRead(None, ctx)
@@ -44,6 +43,7 @@ func (r *raft) readIndex(ctx []byte) error {
 	case r.asked.count() >= r.cfg.MaxPendingReads:
 		return ErrTooManyReads
 	}
+	r.rouse()
 	r.asked.queued = append(r.asked.queued, ctx)
 	return nil
 }
@@ -53,14 +53,16 @@ func (r *raft) leaderReadIndex(m *pb.Message) error {
 	if len(m.Entries) != 1 {
 		return corrupt("read request with %d entries", len(m.Entries))
 	}
-	if m.From == r.id || r.strangersRead(m) {
-		return nil // asked when another led, and forgotten since
+	if m.From == r.id || r.cfg.SleepAfter > 0 && r.conf.pos(m.From) < 0 {
+		// Asked when another led, and forgotten since; or by a stranger, who may call for ever
+		// and must not keep a group awake: lost, as on its way.
+		return nil
 	}
 	return r.leaderRead(m.From, m.Entries[0].Data)
 }
 
 func (r *raft) leaderRead(from uint64, ctx []byte) error {
-	r.wake()
+	r.wake() // it is not refused: of those who sleep no read is pending
 	l := r.leader
 	l.work()
 	if l.committedInTerm(r.log) && (r.conf.soleVoter(r.id) || (r.cfg.ReadOnlyOption == ReadOnlyLeaseBased && r.leaseReason() == reasonNone)) {
@@ -149,10 +151,10 @@ func (r *raft) answerRead(read pendingRead) {
 
 // leaseRead returns the index to read at under a lease.
 func (r *raft) leaseRead() (uint64, error) {
-	r.wake()
 	if r.role != StateLeader {
 		return 0, ErrNotLeader
 	}
+	r.wake()
 	r.leader.work()
 	if r.leaseReason() != reasonNone {
 		return 0, ErrNoLease
@@ -297,7 +299,7 @@ func (r *raft) followerReadIndex(m *pb.Message) error {
 	if r.strangersRead(m) {
 		return nil
 	}
-	r.wake()
+	r.rouse()
 	r.forward(m)
 	return nil
 }

@@ -31,6 +31,8 @@ func (r *raft) maySleep() bool {
 func (r *raft) atRest() bool {
 	l, log, last := r.leader, r.log, r.log.last.index
 	switch {
+	case !r.conf.isVoter(r.id): // requests for votes would not find it
+		return false
 	case log.applied != last: // and so committed in the term, and durable
 		return false
 	case r.conf.cfg.Joint(), r.conf.cfg.Target != nil, l.transfer.target != None, l.leaving != nil, len(l.reads.pending) > 0:
@@ -92,11 +94,14 @@ func (r *raft) sleepIfAll() {
 
 // sleepIfAsked does as a round of heartbeats says that is newer than all others: one that
 // was held up on its way must not put to sleep who was woken since. A node whose log goes
-// on, whose reads wait, or that does not know its members yet, stays awake.
+// on, whose reads wait, that does not know its members yet, or that was roused, stays awake.
 func (r *raft) sleepIfAsked(m *pb.Message) {
 	_, unapplied := r.unappliedChange()
+	if !m.Sleep {
+		r.roused = 0 // the leader is awake
+	}
 	switch {
-	case !m.Sleep, r.cfg.SleepAfter == 0, r.log.last != entryID{m.LogTerm, m.Index}, r.asked.count() > 0, unapplied:
+	case !m.Sleep, r.roused > 0, r.cfg.SleepAfter == 0, r.log.last != entryID{m.LogTerm, m.Index}, r.asked.count() > 0, unapplied:
 		r.wake()
 	case !r.asleep:
 		r.fallAsleep()
@@ -143,7 +148,7 @@ func (r *raft) wakes(m *pb.Message) bool {
 	case pb.MsgHeartbeat, pb.MsgReadIndexResp:
 		return false // sleepIfAsked decides; no read waits
 	case pb.MsgHeartbeatResp:
-		return r.role == StateLeader && !m.Sleep && m.Round >= r.leader.sleepFrom && m.Round <= r.leader.round
+		return r.role == StateLeader && r.saysAwake(m)
 	case pb.MsgAppResp:
 		return r.role == StateLeader && m.Reject
 	}
@@ -151,20 +156,31 @@ func (r *raft) wakes(m *pb.Message) bool {
 	return kind == kindRequest || kind == kindLead || kind == kindWord
 }
 
+// saysAwake reports whether a member answers the sleeping leader, by a round no older than that by which
+// it said that it sleeps, that it is awake.
+func (r *raft) saysAwake(m *pb.Message) bool {
+	i, l := r.conf.pos(m.From), r.leader
+	return i >= 0 && !m.Sleep && m.Round >= max(l.sleepFrom, l.peers[i].AckedRound) && m.Round <= l.round
+}
+
 // arrives wakes a sleeping node if m does. At a leader that wants to sleep a request for
 // votes says that its sender is awake.
 func (r *raft) arrives(m *pb.Message) {
 	if r.asleep {
-		if r.wakes(m) {
+		switch {
+		case !r.wakes(m):
+		case isFromLeader(m.Type):
 			r.wake()
+		default:
+			r.rouse()
 		}
 	} else if r.role == StateLeader && kindOf(m.Type) == kindRequest && r.conf.pos(m.From) >= 0 {
 		r.leader.work()
 	}
 }
 
-// strangersRead reports whether a read comes to a sleeping group from who is no member: it is
-// dropped, like one that gets lost on its way.
+// strangersRead reports whether a read comes to a sleeping follower from who is no member: it is
+// dropped, as the leader would.
 func (r *raft) strangersRead(m *pb.Message) bool { return r.asleep && r.conf.pos(m.From) < 0 }
 
 // wake ends sleep. A follower waits for its leader from now on. A leader calls the others;
@@ -195,12 +211,27 @@ func (r *raft) wake() {
 	l.beatDue = true
 }
 
+// rouse wakes a node for another reason than a word of its leader. A follower tells its leader, who
+// may be asleep too: it answers in one round trip if it lives, so that nobody has to campaign. Until
+// then a round that was under way already must not put the follower to sleep, nor one that is awake: the
+// leader may be gone.
+func (r *raft) rouse() {
+	slept := r.asleep
+	r.wake()
+	if r.role == StateLeader || r.cfg.SleepAfter == 0 {
+		return
+	}
+	r.roused = r.cfg.ElectionTick
+	if slept && r.callsLeader() {
+		r.call(r.lead)
+	}
+}
+
 // callsLeader reports whether this node, when its election timer has run out and it may
 // not campaign, calls for the leader: that may be asleep and not know that this one is not.
 func (r *raft) callsLeader() bool { return r.cfg.SleepAfter > 0 && r.conf.pos(r.id) >= 0 }
 
-// callLeader wakes the voters as a candidate does by asking for votes. It asks them for a
-// read, which any leader answers and which changes nothing; no read waits for the answer.
+// callLeader calls the voters, one of whom may lead, as a candidate wakes them by asking for votes.
 func (r *raft) callLeader() {
 	if !r.callsLeader() {
 		return
@@ -209,8 +240,14 @@ func (r *raft) callLeader() {
 		if id == r.id || r.conf.roles[i]&roleVoter == 0 {
 			continue
 		}
-		m := r.message(pb.MsgReadIndex, id)
-		m.Term = 0
-		m.Entries = []pb.Entry{{Data: r.asked.token(0)}}
+		r.call(id)
 	}
+}
+
+// call asks for a read, which any leader answers and which changes nothing; no read waits for the
+// answer.
+func (r *raft) call(id uint64) {
+	m := r.message(pb.MsgReadIndex, id)
+	m.Term = 0
+	m.Entries = []pb.Entry{{Data: r.asked.token(0)}}
 }

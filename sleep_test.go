@@ -478,11 +478,6 @@ func TestWhatWakesAFollower(t *testing.T) {
 		"wake":     func(s *solo) error { s.Wake(); return nil },
 		"forget":   func(s *solo) error { return s.ForgetLeader() },
 		"change":   func(s *solo) error { return s.ProposeConfChange(pb.ConfChange{NodeID: 4}) },
-		"lease": func(s *solo) error {
-			_, err := s.LeaseRead()
-			require.ErrorIs(t, err, raft.ErrNotLeader)
-			return nil
-		},
 	} {
 		s := askedToSleep(t, sleepy, 7)
 		require.NoError(t, f(s), name)
@@ -710,19 +705,269 @@ func TestWhoIsAwakeAloneFindsItsLeader(t *testing.T) {
 		require.Len(t, asleep(c), 3)
 		require.Equal(t, term, l.BasicStatus().Term)
 	}
-	// A learner that was removed, and does not know, keeps nobody awake.
+}
+
+// A learner that was removed while it was cut off calls its leader for ever. That neither wakes a
+// group nor keeps it from falling asleep, however seldom it calls.
+func TestRemovedLearnerKeepsNobodyAwake(t *testing.T) {
+	for _, after := range []int{sleepAfter, 15, 25, 100} {
+		for _, lease := range []raft.ReadOnlyOption{raft.ReadOnlySafe, raft.ReadOnlyLeaseBased} {
+			c := newGroup(t, 3, func(c *raft.Config) { c.SleepAfter, c.ReadOnlyOption = after, lease })
+			l := c.Elect(1)
+			require.NoError(t, l.ProposeConfChange(pb.ConfChange{Type: pb.ConfChangeAddLearnerNode, NodeID: 3}))
+			c.Settle()
+			c.Drop = rafttest.Cut(3)
+			require.NoError(t, l.ProposeConfChange(pb.ConfChange{Type: pb.ConfChangeRemoveNode, NodeID: 3}))
+			c.Settle()
+			c.Drop = nil
+			c.Tick(after + 4)
+			for range 60 {
+				require.Equal(t, []uint64{1, 2}, asleep(c), "SleepAfter %d", after)
+				c.Tick(1)
+			}
+		}
+	}
+}
+
+// To wake a follower of a leader that lives costs a round of heartbeats, in whatever way it is woken:
+// it calls its leader at once, does not lose sight of it and does not campaign, so no term moves
+// (dissertation §9.6), also where elections are not protected by pre-votes or the quorum check.
+func TestWokenFollowerKeepsItsLeader(t *testing.T) {
+	for name, conf := range map[string]configure{
+		"default":         sleepy,
+		"no pre-vote":     func(c *raft.Config) { sleepy(c); c.DisablePreVote = true },
+		"no quorum check": func(c *raft.Config) { sleepy(c); c.DisableCheckQuorum = true },
+		"neither":         func(c *raft.Config) { sleepy(c); c.DisableCheckQuorum, c.DisablePreVote = true, true },
+	} {
+		for how, f := range map[string]func(c *rafttest.Cluster) error{
+			"wake": func(c *rafttest.Cluster) error { c.Node(2).Wake(); return nil },
+			"a proposal that the leader refuses": func(c *rafttest.Cluster) error {
+				return c.Node(2).ProposeConfChange(pb.ConfChange{Type: pb.ConfChangeRemoveNode, NodeID: 99})
+			},
+			"a transfer that the leader refuses": func(c *rafttest.Cluster) error { return c.Node(2).TransferLeader(99) },
+			"another's request": func(c *rafttest.Cluster) error {
+				return c.Node(2).Step(pb.Message{Type: pb.MsgPreVote, From: 3, To: 2, Term: 3, Index: 2, LogTerm: 2})
+			},
+		} {
+			c := newSleepers(t, 3, conf)
+			term := c.Node(1).BasicStatus().Term
+			require.NoError(t, f(c), how)
+			for range 60 {
+				c.Node(2).Tick()
+				st := c.Node(2).BasicStatus()
+				require.EqualValues(t, 1, st.Lead, "%s, %s", name, how)
+				require.Equal(t, raft.StateFollower, st.RaftState)
+				c.Settle()
+				for _, id := range []uint64{1, 3} {
+					c.Node(id).Tick()
+					c.Settle()
+				}
+			}
+			require.Equal(t, term, c.Node(1).BasicStatus().Term, "%s, %s", name, how)
+			require.Len(t, asleep(c), 3, "%s, %s", name, how)
+		}
+	}
+}
+
+// A leader that was removed, or made a learner, and stays (StayAfterRemoval) does not sleep: requests
+// for votes and calls go to voters only, so who restarts would not find it.
+func TestLeaderThatIsNoVoterStaysAwake(t *testing.T) {
+	for _, effect := range []raft.ConfChangeEffect{raft.OnApply, raft.OnAppend} {
+		for _, change := range []pb.ConfChangeType{pb.ConfChangeRemoveNode, pb.ConfChangeAddLearnerNode} {
+			c := newGroup(t, 3, func(c *raft.Config) { sleepy(c); c.StayAfterRemoval, c.ConfChangeEffect = true, effect })
+			l := c.Elect(1)
+			require.NoError(t, l.ProposeConfChange(pb.ConfChange{Type: change, NodeID: 1}))
+			c.Settle()
+			for range 4 * sleepAfter {
+				c.Tick(1)
+				require.Equal(t, raft.StateLeader, l.BasicStatus().RaftState)
+				require.False(t, l.BasicStatus().Asleep, "%v, %v", effect, change)
+			}
+			term := l.BasicStatus().Term
+			c.Restart(3)
+			c.Tick(60)
+			st := c.Node(3).BasicStatus()
+			require.Equal(t, []uint64{1, term}, []uint64{st.Lead, st.Term}, "%v, %v", effect, change)
+		}
+	}
+}
+
+// A round that was under way when a follower got something to do does not put it to sleep: its leader
+// may be gone since, and nobody would notice. It agrees again once it has heard a later round by which
+// its leader is awake, or after an election timeout of none.
+func TestRoundUnderWayDoesNotPutToSleepWhoWasWoken(t *testing.T) {
+	for name, f := range map[string]func(s *solo){
+		"wake":     func(s *solo) { s.Wake() },
+		"propose":  func(s *solo) { require.NoError(t, s.Propose(nil)) },
+		"transfer": func(s *solo) { require.NoError(t, s.TransferLeader(1)) },
+		"another":  func(s *solo) { s.recv(pb.Message{Type: pb.MsgPreVote, From: 3, Term: 3, Index: 2, LogTerm: 2}) },
+	} {
+		for _, slept := range []bool{true, false} {
+			if !slept && name == "another" {
+				continue
+			}
+			begin := func() *solo {
+				s := askedToSleep(t, sleepy, 7)
+				if !slept {
+					s.recv(pb.Message{Type: pb.MsgHeartbeat, From: 2, Term: 2, Commit: 2, Round: 8})
+				}
+				s.sent()
+				f(s)
+				calls := 0
+				if slept {
+					calls = 1
+				}
+				require.Len(t, to(ofType(s.sent(), pb.MsgReadIndex), 2), calls, name)
+				s.recv(toSleep(9))
+				require.False(t, theOne(t, s.sent(), pb.MsgHeartbeatResp).Sleep, name)
+				require.False(t, s.BasicStatus().Asleep, name)
+				return s
+			}
+			s := begin()
+			s.recv(pb.Message{Type: pb.MsgHeartbeat, From: 2, Term: 2, Commit: 2, Round: 8})
+			s.recv(toSleep(10))
+			require.False(t, s.BasicStatus().Asleep, "%s: that round was older", name)
+			s.recv(pb.Message{Type: pb.MsgHeartbeat, From: 2, Term: 2, Commit: 2, Round: 11})
+			s.recv(toSleep(12))
+			require.True(t, s.BasicStatus().Asleep, name)
+
+			s = begin()
+			s.ticks(9)
+			s.recv(toSleep(10))
+			require.False(t, s.BasicStatus().Asleep, name)
+			s.Tick()
+			s.recv(toSleep(11))
+			require.True(t, s.BasicStatus().Asleep, name)
+
+			s = begin()
+			s.recv(pb.Message{Type: pb.MsgHeartbeat, From: 3, Term: 3, LogTerm: 2, Index: 2, Commit: 2, Round: 1, Sleep: true})
+			require.True(t, s.BasicStatus().Asleep, "%s: another leader", name)
+		}
+	}
+}
+
+// So the death of a leader is noticed at the next request, also while it was asking for sleep.
+func TestDeathOfALeaderThatAskedForSleepIsNoticed(t *testing.T) {
 	c := newGroup(t, 3, sleepy)
+	c.Elect(1)
+	c.Tick(2)
+	// 3's answers are lost, so that the leader asks again.
+	c.Drop = func(m pb.Message) bool { return m.From == 3 && m.Type == pb.MsgHeartbeatResp }
+	for !c.Node(2).BasicStatus().Asleep {
+		c.Tick(1)
+	}
+	var held []pb.Message
+	c.Drop = func(m pb.Message) bool {
+		if m.From == 1 && m.To == 2 {
+			held = append(held, m)
+		}
+		return m.From == 1 && m.To == 2 || m.From == 3 && m.To == 1
+	}
+	c.Tick(1)
+	require.Len(t, held, 1)
+	c.Drop = rafttest.Cut(1)
+	require.NoError(t, c.Node(2).Propose([]byte("x")))
+	c.Settle()
+	require.NoError(t, c.Node(2).Step(held[0]))
+	c.Settle()
+	c.Tick(100)
+	require.NotNil(t, c.Leader())
+	require.NotEqual(t, uint64(1), c.Leader().ID)
+}
+
+// What a member refuses its own host wakes nobody, so that who asks in vain, again and again, keeps no
+// group awake. A Campaign that comes too early for a lease is an exception: the lease would never end.
+func TestRefusedRequestsWakeNobody(t *testing.T) {
+	for name, f := range map[string]func(s *solo) error{
+		"change":      func(s *solo) error { return s.ProposeConfChange(pb.ConfChange{Type: pb.ConfChangeAddNode}) },
+		"transfer":    func(s *solo) error { return s.TransferLeader(99) },
+		"target":      func(s *solo) error { return s.ProposeMembership(pb.Membership{}) },
+		"cancel":      func(s *solo) error { return s.CancelMembership(9) },
+		"unreachable": func(s *solo) error { return s.ReportUnreachable(77) },
+	} {
+		s, beats := sleepRound(t, sleepy)
+		s.recv(s.sleeps(beats[0]), s.sleeps(beats[1]))
+		require.Error(t, f(s), name)
+		require.True(t, s.BasicStatus().Asleep, name)
+	}
+	s, beats := sleepRound(t, sleepy)
+	s.recv(s.sleeps(beats[0]), s.sleeps(beats[1]))
+	require.NoError(t, s.Campaign(), "it leads")
+	require.True(t, s.BasicStatus().Asleep)
+
+	for name, f := range map[string]func(s *solo) error{
+		"propose": func(s *solo) error { return s.Propose(nil) },
+		"change":  func(s *solo) error { return s.ProposeConfChange(nil) },
+		"lease":   func(s *solo) error { _, err := s.LeaseRead(); return err },
+		"abort":   func(s *solo) error { return s.AbortTransfer() },
+	} {
+		s := askedToSleep(t, func(c *raft.Config) { sleepy(c); c.DisableProposalForwarding = true }, 7)
+		require.Error(t, f(s), name)
+		require.True(t, s.BasicStatus().Asleep, name)
+	}
+
+	s = askedToSleep(t, sleepyLeases, 7)
+	require.ErrorIs(t, s.Campaign(), raft.ErrLeaseInForce)
+	require.False(t, s.BasicStatus().Asleep)
+	s.ticks(10)
+	require.NoError(t, s.Campaign())
+}
+
+// An answer of a member that was awake when it gave it, and has said since that it sleeps, says nothing
+// new either. One to the same round does: the round was delivered twice, and the member woke in between.
+func TestAwakeAnswerFromBeforeSleepDoesNotWake(t *testing.T) {
+	s, beats := sleepRound(t, sleepy)
+	s.Tick()
+	second := ofType(s.sent(), pb.MsgHeartbeat)
+	s.recv(s.sleeps(beats[0]), s.sleeps(second[1]))
+	require.True(t, s.BasicStatus().Asleep)
+	s.recv(s.answer(beats[1]))
+	require.True(t, s.BasicStatus().Asleep)
+	s.recv(s.answer(second[1]))
+	require.False(t, s.BasicStatus().Asleep)
+}
+
+// A learner that restarts without SleepAfter does not call: its host wakes the leader, and the group
+// stays awake from then on.
+func TestLearnerWithoutSleepIsFoundByAWake(t *testing.T) {
+	off := false
+	c := newGroup(t, 3, func(c *raft.Config) {
+		if sleepy(c); off && c.ID == 3 {
+			c.SleepAfter = 0
+		}
+	})
 	l := c.Elect(1)
 	require.NoError(t, l.ProposeConfChange(pb.ConfChange{Type: pb.ConfChangeAddLearnerNode, NodeID: 3}))
 	c.Settle()
-	c.Drop = rafttest.Cut(3)
-	require.NoError(t, l.ProposeConfChange(pb.ConfChange{Type: pb.ConfChangeRemoveNode, NodeID: 3}))
-	c.Settle()
 	c.Tick(sleepAfter + 4)
-	require.Equal(t, []uint64{1, 2}, asleep(c))
-	c.Drop = nil
-	for range 60 {
+	require.Len(t, asleep(c), 3)
+	off = true
+	c.Restart(3)
+	l.Wake()
+	for range 100 {
 		c.Tick(1)
-		require.Equal(t, []uint64{1, 2}, asleep(c))
+		require.Equal(t, raft.StateLeader, l.BasicStatus().RaftState)
+		require.False(t, l.BasicStatus().Asleep)
+	}
+	require.EqualValues(t, 1, c.Node(3).BasicStatus().Lead)
+}
+
+// A read that a lease answers at once is asked of the leader too, a member's as well as its host's own:
+// who reads often keeps its group awake.
+func TestReadUnderALeaseKeepsAwake(t *testing.T) {
+	for _, id := range []uint64{1, 2} {
+		c := newGroup(t, 3, sleepyLeases)
+		l := c.Elect(1)
+		c.Tick(1)
+		for range 4 {
+			c.Tick(sleepAfter - 2)
+			require.Empty(t, asleep(c), "%d", id)
+			require.Positive(t, l.Status().LeaseTicks)
+			require.NoError(t, c.Node(id).ReadIndex([]byte("a")))
+			c.Settle()
+		}
+		require.Len(t, c.Node(id).Reads, 4)
+		c.Tick(sleepAfter + 3)
+		require.Len(t, asleep(c), 3)
 	}
 }

@@ -21,7 +21,7 @@ func (r *raft) transferLeader(target uint64) error {
 		if r.lead == None {
 			return ErrNoLeader
 		}
-		r.wake()
+		r.rouse()
 		m := r.message(pb.MsgTransferLeader, r.lead)
 		m.Term = 0
 		m.From = target

@@ -106,7 +106,7 @@ func (r *raft) enterTerm(term uint64) {
 	}
 	r.term = term
 	r.vote = None
-	r.heardRound = 0
+	r.heardRound, r.roused = 0, 0
 	r.withdrawPromises()
 }
 

@@ -744,6 +744,7 @@ func TestStartRefuses(t *testing.T) {
 		"ID must not be 0":                      func(c *replica.Config) { c.ID = 0 },
 		"Raft.ID (9) must be ID (1)":            func(c *replica.Config) { c.Raft.ID = 9 },
 		"Raft.Applied (3)":                      func(c *replica.Config) { c.Raft.Applied = 3 },
+		"Raft.SleepAfter (5)":                   func(c *replica.Config) { c.Raft.SleepAfter = 5 },
 		"Raft.Storage must be left out":         func(c *replica.Config) { c.Raft.Storage = c.Storage },
 		"TickInterval (-1ns) must be positive":  func(c *replica.Config) { c.TickInterval = -1 },
 		"MaxPending (-1) must be at least 1":    func(c *replica.Config) { c.MaxPending = -1 },

@@ -35,7 +35,8 @@ type Config struct {
 	Peers map[uint64]string
 
 	// Raft holds the other settings of the node. ID, Storage, Applied and Logger
-	// are set by the replica. SnapshotTicks defaults to no limit, since the replica
+	// are set by the replica. SleepAfter must be 0: replicas exchange no sign of life, which groups
+	// that sleep need. SnapshotTicks defaults to no limit, since the replica
 	// reports how sending a snapshot ended; MaxApplyingSize and MaxInflightBytes to
 	// 64 MiB (the latter to MaxSizePerMsg if that is more); MaxUncommittedSize to 512 MiB.
 	Raft raft.Config
@@ -155,6 +156,8 @@ func (c *Config) Validate() error {
 	fault(c.Raft.ID != 0 && c.Raft.ID != c.ID, "Raft.ID (%d) must be ID (%d) or left out", c.Raft.ID, c.ID)
 	fault(c.Raft.Storage != nil, "Raft.Storage must be left out: Storage is used")
 	fault(c.Raft.Applied != 0, "Raft.Applied (%d) must be left out: the StateMachine says it", c.Raft.Applied)
+	fault(c.Raft.SleepAfter != 0, "Raft.SleepAfter (%d) must be left out: a Replica exchanges no sign of life, so nobody would notice that "+
+		"the leader of a sleeping group is gone", c.Raft.SleepAfter)
 	r := d.Raft
 	r.Storage = c.Storage
 	if c.Storage != nil {
