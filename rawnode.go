@@ -110,6 +110,7 @@ func (rn *RawNode) propose(t pb.EntryType, data []byte) error {
 		e.Type, e.Data = t, data
 		err := r.checkProposal(r.one[:])
 		if err == nil {
+			r.wake()
 			err = r.appendOwn(r.one[:])
 		}
 		e.Data = nil
