@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"regexp"
+	"slices"
 	"time"
 
 	"github.com/quorate-raft/raft/bench/core"
@@ -45,6 +46,9 @@ func parseOptions(args []string) (options, error) {
 		var err error
 		if o.rows, err = regexp.Compile(*rows); err != nil {
 			return o, err
+		}
+		if !slices.ContainsFunc(core.Rows(), func(r core.Row) bool { return o.rows.MatchString(r.Key) }) {
+			return o, fmt.Errorf("-rows: no row matches %q", *rows)
 		}
 	}
 	return o, nil

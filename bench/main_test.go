@@ -46,7 +46,7 @@ func TestOptions(t *testing.T) {
 	o, err = parseOptions([]string{"-rows", "^propose", "-samples", "2"})
 	require.NoError(t, err)
 	require.True(t, o.partial())
-	for _, bad := range [][]string{{"-samples", "0"}, {"-rows", "("}, {"gates"}} {
+	for _, bad := range [][]string{{"-samples", "0"}, {"-rows", "("}, {"-rows", "nope"}, {"gates"}} {
 		_, err := parseOptions(bad)
 		require.Error(t, err, "%v", bad)
 	}
