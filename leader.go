@@ -145,8 +145,8 @@ func (r *raft) appendOne(e pb.Entry) error {
 	return err
 }
 
-// appendOwn numbers entries and appends them, as the leader's own. The array of ents
-// stays the caller's.
+// appendOwn numbers entries and appends them, as the leader's own. The log may keep the
+// array of ents, unless it is of one.
 func (r *raft) appendOwn(ents []pb.Entry) error {
 	next := r.log.last.index + 1
 	for i := range ents {

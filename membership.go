@@ -321,7 +321,7 @@ func (r *raft) mayLead() bool {
 	return r.conf.atOrOldest(r.log.committed).cfg.IsVoter(r.id)
 }
 
-// appendLog adds entries that continue the log, and with OnAppend makes the changes
+// appendLog adds entries that continue the log, which may keep the array, and with OnAppend makes the changes
 // of membership in them effective.
 func (r *raft) appendLog(ents []pb.Entry) error {
 	before := len(r.log.confs)
