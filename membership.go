@@ -168,20 +168,13 @@ func (m *membership) tally(votes []ballot) quorum.VoteResult {
 }
 
 func (m *membership) tallyHalf(half memberRole, votes []ballot) quorum.VoteResult {
-	voters, granted, rejected := 0, 0, 0
+	var count [ballotRejected + 1]int // votes come in no order that a branch predictor could learn
 	for i, role := range m.roles {
-		if role&half == 0 {
-			continue
-		}
-		voters++
-		switch votes[i] {
-		case ballotGranted:
-			granted++
-		case ballotRejected:
-			rejected++
+		if role&half != 0 {
+			count[votes[i]]++
 		}
 	}
-	return quorum.Tally(voters, granted, rejected)
+	return quorum.Tally(count[ballotNone]+count[ballotGranted]+count[ballotRejected], count[ballotGranted], count[ballotRejected])
 }
 
 // held is what a majority may hold of each voter.

@@ -102,15 +102,10 @@ func (Library) Vote(voters []uint64, answers [][]bool) func(int) bool {
 		}
 	}
 	return func(i int) bool {
-		var yes, no int
+		var count [rejected + 1]int
 		for _, b := range votes[i] {
-			switch b {
-			case granted:
-				yes++
-			case rejected:
-				no++
-			}
+			count[b]++
 		}
-		return quorum.Tally(len(voters), yes, no) == quorum.VoteWon
+		return quorum.Tally(len(voters), count[granted], count[rejected]) == quorum.VoteWon
 	}
 }
