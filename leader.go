@@ -16,7 +16,7 @@ type leaderState struct {
 	// leader's own place, or -1 where it is no member.
 	peers []progress.Progress
 	self  int
-	// scratch has room for one value of each peer.
+	// scratch has room for one value of each peer, where they are more than fewPeers.
 	scratch []uint64
 
 	// start is the index of the first entry of the leader's term.
@@ -74,6 +74,14 @@ func (r *raft) newPeer(l *leaderState) progress.Progress {
 		Since:    l.round,
 		Window:   progress.NewWindow(r.cfg.MaxInflightMsgs, r.cfg.MaxInflightBytes),
 	}
+}
+
+// scratch returns s with room for the members.
+func (r *raft) scratch(s []uint64) []uint64 {
+	if len(r.conf.ids) <= fewPeers {
+		return s
+	}
+	return slices.Grow(s[:0], len(r.conf.ids))
 }
 
 // updateSelf brings the leader's own entry in peers up to date: it counts
