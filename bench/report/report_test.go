@@ -107,7 +107,7 @@ func TestChart(t *testing.T) {
 		}},
 		{Row: core.Row{Title: "alone"}, Samples: map[string][]core.Sample{Ours: samples(10)}},
 	}
-	svg := string(Chart("A & B", results))
+	svg := string(Chart("A & B", results, Etcd37))
 	for decoder := xml.NewDecoder(strings.NewReader(svg)); ; {
 		_, err := decoder.Token()
 		if errors.Is(err, io.EOF) {
