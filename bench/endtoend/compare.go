@@ -27,6 +27,7 @@ type options struct {
 	storage    string
 	rounds     int
 	processors int
+	quiet      float64
 	short      bool
 	profile    string
 }
@@ -42,6 +43,7 @@ func parseOptions(args []string) (o options, err error) {
 	flags.StringVar(&o.storage, "storage", ours.DefaultStorage, "`storage` of ours: "+strings.Join(ours.Storages(), ", "))
 	flags.IntVar(&o.rounds, "rounds", 6, "how many samples to take of each row and library")
 	flags.IntVar(&o.processors, "processors", 2, "GOMAXPROCS of each sample")
+	flags.Float64Var(&o.quiet, "quiet", 0.2, "take a sample again if others took more than this `part` of the processors' time")
 	flags.BoolVar(&o.short, "short", false, "take short samples, and write no files")
 	flags.StringVar(&o.profile, "cpuprofile", "", "write a profile of one library and row to this `file`, and no results")
 	if err := flags.Parse(args); err != nil {
@@ -64,7 +66,7 @@ func parseOptions(args []string) (o options, err error) {
 		return o, fmt.Errorf("-storage: %q is none of %v", o.storage, ours.Storages())
 	}
 	if o.short {
-		o.rounds, o.Span, o.Warm = 2, 800*time.Millisecond, 200*time.Millisecond
+		o.quiet, o.rounds, o.Span, o.Warm = 1, 2, 800*time.Millisecond, 200*time.Millisecond
 	}
 	if o.profile != "" {
 		o.rounds = 1

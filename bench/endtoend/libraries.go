@@ -75,11 +75,11 @@ func (p programs) titles() []string {
 	return all
 }
 
-// attempts is how often a sample is tried: on a busy machine a leader may lose its office, and then there is nothing to
-// be measured.
-const attempts = 3
+// attempts is how often a sample is tried.
+const attempts = 5
 
-// sample has a process take a sample.
+// sample has a process take a sample. It is taken again if it fails, since on a busy machine a leader may lose its office,
+// and then there is nothing to be measured; and if others were busier than o.quiet. The last one counts all the same.
 func (p programs) sample(ctx context.Context, title string, writers int, o options) (s load.Sample, err error) {
 	line := append(slices.Clone(p[title]), "-writers", strconv.Itoa(writers), "-size", strconv.Itoa(o.Size),
 		"-time", o.Span.String(), "-warm", o.Warm.String(), "-dir", o.Dir)
@@ -89,12 +89,17 @@ func (p programs) sample(ctx context.Context, title string, writers int, o optio
 	for range attempts {
 		var out []byte
 		if out, err = child.Run(ctx, line, "GOMAXPROCS="+strconv.Itoa(o.processors)); err == nil {
-			return s, json.Unmarshal(out, &s)
+			err = json.Unmarshal(out, &s)
+			if err == nil && s.Others > o.quiet {
+				fmt.Fprintf(os.Stderr, "%s, %d writers: others took %.0f %% of the processors\n", title, writers, 100*s.Others)
+				continue
+			}
+			return s, err
 		}
 		if ctx.Err() != nil {
 			break
 		}
-		fmt.Fprintf(os.Stderr, "%s, %d writers: a sample failed, and is taken again: %v\n", title, writers, err)
+		fmt.Fprintf(os.Stderr, "%s, %d writers: a sample failed: %v\n", title, writers, err)
 	}
 	return s, err
 }

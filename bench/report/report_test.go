@@ -6,10 +6,12 @@ import (
 	"io"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/quorate-raft/raft/bench/core"
+	"github.com/quorate-raft/raft/bench/load"
 )
 
 func samples(values ...float64) []core.Sample {
@@ -130,4 +132,31 @@ func TestSplice(t *testing.T) {
 	require.Equal(t, "a\n<!-- begin x -->\nnew\n<!-- end x -->\nb\n", got)
 	_, err = Splice(page, "y", "new\n")
 	require.Error(t, err)
+}
+
+// The table of hosts has a line for each number of writers and library, its verdict by the ratio of pairs.
+func TestHostTable(t *testing.T) {
+	floor := load.Floor{Growing: 300 * time.Microsecond, ZeroFilled: 200 * time.Microsecond, RoundTrip: 50 * time.Microsecond}
+	sample := func(rate float64) load.Sample {
+		return load.Sample{Rate: rate, P50: time.Millisecond, P99: 5 * time.Millisecond, CPU: 20 * time.Microsecond, Allocs: 5.5, Syncs: 0.5, Floor: floor}
+	}
+	uncounted := sample(10_000)
+	uncounted.Syncs = -1
+	results := []HostResult{
+		{Writers: 1, Samples: map[string][]load.Sample{Ours: {sample(1200), sample(2400)}, Etcd36: {sample(1000), sample(2000)}}},
+		{Writers: 16, Samples: map[string][]load.Sample{Ours: {sample(20_000)}, Dragonboat: {uncounted}}},
+	}
+	lines := strings.Split(strings.TrimSpace(HostTable(results)), "\n")
+	require.Len(t, lines, 6)
+	for _, line := range lines {
+		require.Equal(t, strings.Count(lines[0], "|"), strings.Count(line, "|"), line)
+	}
+	require.Equal(t, "| 1 | ours | 1,800 |  | 1.00 ms | 5.00 ms | 4.00 | 20.0 µs | 0.50 | 5.50 | yes |", lines[2])
+	require.Contains(t, lines[3], "| 1 | etcd 3.6 | 1,500 | 1.20 |")
+	require.Contains(t, lines[5], "| 16 | dragonboat | 10,000 | 2.00 | 1.00 ms | 5.00 ms | 4.00 | 20.0 µs | not counted |")
+	require.Contains(t, HostSummary(results), "The floor is 250 µs")
+
+	results[0].Samples[Ours][0].Rate = 1000
+	require.Contains(t, HostTable(results[:1]), "no: 1.10 of 1.12 × etcd 3.6")
+	require.Equal(t, []string{"1 writer", "16 writers"}, []string{HostRows(results)[0].Title, HostRows(results)[1].Title})
 }

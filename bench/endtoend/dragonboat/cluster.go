@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"path/filepath"
+	"sync"
 	"time"
 
 	"github.com/lni/dragonboat/v4"
@@ -33,6 +34,9 @@ var libraries = []load.Library{
 
 const shard = 1
 
+// silence may be done but once.
+var silence = sync.OnceFunc(func() { logger.SetLoggerFactory(func(string) logger.ILogger { return quiet{} }) })
+
 type cluster struct {
 	hosts    []*dragonboat.NodeHost
 	machines []*load.Machine
@@ -42,7 +46,7 @@ type cluster struct {
 }
 
 func (c *cluster) start(ctx context.Context, dir string, expert config.ExpertConfig) (err error) {
-	logger.SetLoggerFactory(func(string) logger.ILogger { return quiet{} })
+	silence()
 	defer func() {
 		if err != nil {
 			_ = c.Close()
