@@ -69,7 +69,7 @@ func parseOptions(args []string) (o options, err error) {
 		o.quiet, o.rounds, o.Span, o.Warm = 1, 2, 800*time.Millisecond, 200*time.Millisecond
 	}
 	if o.profile != "" {
-		o.rounds = 1
+		o.rounds, o.quiet = 1, 1
 		if len(o.libs) != 1 || len(o.writers) != 1 {
 			return o, errors.New("-cpuprofile needs one library in -libs and one number in -writers")
 		}

@@ -76,7 +76,7 @@ func (p programs) titles() []string {
 }
 
 // attempts is how often a sample is tried.
-const attempts = 5
+const attempts = 3
 
 // sample has a process take a sample. It is taken again if it fails, since on a busy machine a leader may lose its office,
 // and then there is nothing to be measured; and if others were busier than o.quiet. The last one counts all the same.

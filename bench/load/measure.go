@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"runtime"
 	"slices"
@@ -121,21 +122,24 @@ func (w *writers) measure(ctx context.Context, o Options) (s Sample, err error) 
 	}
 	n := float64(len(latencies))
 	s = Sample{
-		Rate: n / o.Span.Seconds(), P50: quantile(latencies, 0.5), P99: quantile(latencies, 0.99),
+		Rate: rounded(n / o.Span.Seconds()), P50: quantile(latencies, 0.5), P99: quantile(latencies, 0.99),
 		CPU:    time.Duration(float64(after.cpu-before.cpu) / n),
-		Allocs: float64(after.memory.Mallocs-before.memory.Mallocs) / n,
-		Bytes:  float64(after.memory.TotalAlloc-before.memory.TotalAlloc) / n,
+		Allocs: rounded(float64(after.memory.Mallocs-before.memory.Mallocs) / n),
+		Bytes:  rounded(float64(after.memory.TotalAlloc-before.memory.TotalAlloc) / n),
 		Syncs:  -1, Others: -1,
 	}
 	if _, ok := w.cluster.Syncs(); ok {
-		s.Syncs = float64(after.syncs-before.syncs) / n
+		s.Syncs = rounded(float64(after.syncs-before.syncs) / n)
 	}
 	if before.counted {
 		others := (after.busy - before.busy) - (after.cpu - before.cpu)
-		s.Others = max(0, others.Seconds()/after.at.Sub(before.at).Seconds()/float64(runtime.NumCPU()))
+		s.Others = rounded(max(0, others.Seconds()/after.at.Sub(before.at).Seconds()/float64(runtime.NumCPU())))
 	}
 	return s, nil
 }
+
+// rounded is v in thousandths.
+func rounded(v float64) float64 { return math.Round(v*1000) / 1000 }
 
 // await waits until every member has applied n writes, the same in the same order.
 func await(ctx context.Context, machines []*Machine, n int64) error {
