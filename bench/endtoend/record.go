@@ -35,6 +35,6 @@ func render() error {
 
 func (r record) render() error {
 	heading := "# End to end\n\nWritten by `go -C bench/endtoend run .`; docs/performance.md explains it."
-	chart := report.Chart("Time of a write end to end, against etcd's raft 3.6 in a host made for it", report.HostRows(r.Results), report.Hashicorp, report.Dragonboat)
+	chart := report.Chart("What a write takes end to end, against etcd's raft 3.6 in a host made for it", report.HostRows(r.Results), report.Hashicorp, report.Dragonboat)
 	return output.Render(heading, r.tables(), chart)
 }

@@ -77,15 +77,28 @@ func (c *chart) begin(title string) {
 	fmt.Fprintf(&c.out, `<text class="head" x="%d" y="24">%s</text>`+"\n", margin, html.EscapeString(title))
 	c.legend()
 	bottom := headHeight + c.rows*rowHeight
-	for d := int(c.low); float64(d) <= c.high; d++ {
-		v := math.Pow(10, float64(d))
+	for _, v := range c.ticks() {
 		class := "grid"
-		if d == 0 {
+		if v == 1 {
 			class = "one"
 		}
 		fmt.Fprintf(&c.out, `<path class="%s" d="M%.1f %dV%d"/>`+"\n", class, c.x(v), headHeight-6, bottom+4)
 		fmt.Fprintf(&c.out, `<text class="tick" x="%.1f" y="%d">%s</text>`+"\n", c.x(v), bottom+20, part(v))
 	}
+}
+
+// ticks are where the scale has a line: at decades, and between them if they are few.
+func (c *chart) ticks() []float64 {
+	var all []float64
+	for d := int(c.low); float64(d) <= c.high; d++ {
+		for _, m := range []float64{1, 2, 5} {
+			v := m * math.Pow(10, float64(d))
+			if m == 1 || c.high-c.low <= 2 && math.Log10(v) <= c.high {
+				all = append(all, v)
+			}
+		}
+	}
+	return all
 }
 
 func (c *chart) legend() {

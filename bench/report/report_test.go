@@ -121,6 +121,8 @@ func TestChart(t *testing.T) {
 	require.Contains(t, svg, "a &lt; b")
 	require.NotContains(t, svg, "alone")
 	c := &chart{low: -3, high: 1}
+	require.Len(t, c.ticks(), 5)
+	require.InDeltaSlice(t, []float64{0.1, 0.2, 0.5, 1, 2}, (&chart{low: -1, high: 0.5}).ticks(), 1e-9)
 	require.Less(t, c.x(0.001), c.x(0.01))
 	require.InDelta(t, c.x(0.1)-c.x(0.01), c.x(1)-c.x(0.1), 1e-9, "a decade is as wide as another")
 }
