@@ -6,5 +6,5 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// datasync makes the content of a file durable.
-func datasync(f *os.File) error { return unix.Fdatasync(int(f.Fd())) }
+// Datasync makes the content of a file durable.
+func Datasync(f *os.File) error { return unix.Fdatasync(int(f.Fd())) }

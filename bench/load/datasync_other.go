@@ -4,5 +4,5 @@ package load
 
 import "os"
 
-// datasync makes the content of a file durable.
-func datasync(f *os.File) error { return f.Sync() }
+// Datasync makes the content of a file durable.
+func Datasync(f *os.File) error { return f.Sync() }

@@ -80,7 +80,7 @@ func syncs(name string, n int, filled bool, prepared *sync.WaitGroup) (took []ti
 		if _, err := f.WriteAt(content, int64(i*block)); err != nil {
 			return nil, err
 		}
-		if err := datasync(f); err != nil {
+		if err := Datasync(f); err != nil {
 			return nil, err
 		}
 		took = append(took, time.Since(before))

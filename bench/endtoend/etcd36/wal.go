@@ -10,7 +10,6 @@ import (
 
 	"go.etcd.io/raft/v3"
 	pb "go.etcd.io/raft/v3/raftpb"
-	"golang.org/x/sys/unix"
 
 	"github.com/quorate-raft/raft/bench/load"
 )
@@ -107,7 +106,7 @@ func (w *wal) save(rd raft.Ready) error {
 	w.offset += int64(len(w.buf))
 	if rd.MustSync || w.compacted() {
 		w.syncs.Add()
-		if err := unix.Fdatasync(int(w.file().Fd())); err != nil {
+		if err := load.Datasync(w.file().File); err != nil {
 			return err
 		}
 		w.safe = w.snapshot.Metadata.Index
