@@ -92,7 +92,7 @@ func HostTable(results []HostResult) string {
 				cell(&b, true, digits(syncs))
 			}
 			cell(&b, true, Whole(r.median(lib, func(s load.Sample) float64 { return s.Allocs })))
-			cell(&b, true, hostVerdict(row, lib))
+			cell(&b, merged(results).others() <= tooBusy, hostVerdict(row, lib))
 			b.WriteString("\n")
 		}
 	}
@@ -114,13 +114,7 @@ func hostVerdict(row Result, lib string) string {
 
 // HostSummary says in a sentence or two what the disk and the network took, and how much others took of the machine.
 func HostSummary(results []HostResult) string {
-	var all []load.Sample
-	for _, r := range results {
-		for _, samples := range r.Samples {
-			all = append(all, samples...)
-		}
-	}
-	m := HostResult{Samples: map[string][]load.Sample{"": all}}
+	m := merged(results)
 	of := func(f func(load.Floor) time.Duration) string {
 		return Format(core.Time, m.median("", func(s load.Sample) float64 { return float64(f(s.Floor)) }))
 	}
@@ -129,8 +123,30 @@ func HostSummary(results []HostResult) string {
 		of(load.Floor.Write), of(func(f load.Floor) time.Duration { return f.Growing }), of(func(f load.Floor) time.Duration { return f.ZeroFilled }),
 		of(func(f load.Floor) time.Duration { return f.GrowingOfThree }), of(func(f load.Floor) time.Duration { return f.ZeroFilledOfThree }),
 		of(func(f load.Floor) time.Duration { return f.RoundTrip }))
-	if others := m.median("", func(s load.Sample) float64 { return s.Others }); others >= 0 {
-		s += fmt.Sprintf(" Other processes took %.0f %% of the processors' time meanwhile.", 100*others)
+	if others := m.others(); others >= 0 {
+		s += fmt.Sprintf(" Other processes took %.0f %% of the processors' time meanwhile", 100*others)
+		if others > tooBusy {
+			s += ": **too much for the figures to say more than that all of this runs**; they are to be taken again on a quiet machine"
+		}
+		s += "."
 	}
 	return s
+}
+
+// tooBusy is the part of the processors' time that others may take.
+const tooBusy = 0.25
+
+// merged has all samples as those of one library, "".
+func merged(results []HostResult) HostResult {
+	m := HostResult{Samples: make(map[string][]load.Sample)}
+	for _, r := range results {
+		for _, samples := range r.Samples {
+			m.Samples[""] = append(m.Samples[""], samples...)
+		}
+	}
+	return m
+}
+
+func (r HostResult) others() float64 {
+	return r.median("", func(s load.Sample) float64 { return s.Others })
 }

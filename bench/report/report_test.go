@@ -158,7 +158,12 @@ func TestHostTable(t *testing.T) {
 	require.Contains(t, lines[5], "| 16 | dragonboat | 10,000 | 2.00 | 1.00 ms | 5.00 ms | 4.00 | 20.0 µs | not counted |")
 	require.Contains(t, HostSummary(results), "The floor is 250 µs")
 
+	require.NotContains(t, HostSummary(results), "quiet machine")
+
 	results[0].Samples[Ours][0].Rate = 1000
 	require.Contains(t, HostTable(results[:1]), "no: 1.10 of 1.12 × etcd 3.6")
+	busy := []HostResult{{Writers: 1, Samples: map[string][]load.Sample{Ours: {{Rate: 9, Others: 0.5}}, Etcd36: {{Rate: 1, Others: 0.5}}}}}
+	require.Contains(t, HostSummary(busy), "took 50 % of the processors' time meanwhile: **too much")
+	require.NotContains(t, HostTable(busy), "yes", "there is no verdict")
 	require.Equal(t, []string{"1 writer", "16 writers"}, []string{HostRows(results)[0].Title, HostRows(results)[1].Title})
 }
