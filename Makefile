@@ -35,9 +35,10 @@ bugs hunt:
 	.ci/run $@
 
 # bench compares with the peers and writes bench/results and docs/performance.md; in two minutes and without writing
-# anything: go -C bench run . -short
+# anything: go -C bench run . -short, and the same in bench/endtoend.
 bench:
 	GOWORK=off go -C bench run .
+	GOWORK=off go -C bench/endtoend run .
 
 # gates compares instructions and allocations of an operation with bench/gates.txt; needs valgrind.
 gates:

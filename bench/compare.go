@@ -11,6 +11,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/quorate-raft/raft/bench/child"
 	"github.com/quorate-raft/raft/bench/core"
 	"github.com/quorate-raft/raft/bench/report"
 )
@@ -78,12 +79,13 @@ func compare(ctx context.Context, out io.Writer, args []string) error {
 			continue
 		}
 		started := time.Now()
-		r, err := sampleRow(row, o.samples, func(lib string) (core.Sample, error) {
+		samples, err := child.InTurn(o.samples, p.of(row.Key), func(lib string) (core.Sample, error) {
 			return p.sample(ctx, lib, row.Key, "-time", o.length.String())
-		}, func(lib string) bool { return p.does(lib, row.Key) })
+		})
 		if err != nil {
 			return err
 		}
+		r := report.Result{Row: row, Samples: samples}
 		results = append(results, r)
 		fmt.Fprintf(os.Stderr, "%-22s %5.1f s  ours ± %.0f%%  %s\n", row.Key, time.Since(started).Seconds(), 50*r.Spread(report.Ours), r.Verdict())
 	}
@@ -99,25 +101,6 @@ func compare(ctx context.Context, out io.Writer, args []string) error {
 		return nil
 	}
 	return newRecord(results, counts, o).write()
-}
-
-// sampleRow takes samples of a row: of each library in turn, again and again, so that what slows the machine for a
-// while slows all.
-func sampleRow(row core.Row, samples int, take func(lib string) (core.Sample, error), does func(lib string) bool) (report.Result, error) {
-	r := report.Result{Row: row, Samples: make(map[string][]core.Sample)}
-	for range samples {
-		for _, lib := range report.Columns() {
-			if !does(lib) {
-				continue
-			}
-			s, err := take(lib)
-			if err != nil {
-				return r, err
-			}
-			r.Samples[lib] = append(r.Samples[lib], s)
-		}
-	}
-	return r, nil
 }
 
 // countInstructions counts for all libraries, if valgrind is there and the run is a whole one.

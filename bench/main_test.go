@@ -18,19 +18,19 @@ import (
 
 // Libraries are sampled in turn, again and again, and not one after the other.
 func TestSamplesAreTakenInTurn(t *testing.T) {
+	round := programs{}.of("lease/3")
+	require.Equal(t, []string{report.Ours, report.Etcd36, report.Etcd37}, round, "all but the floor, which does not read")
 	var order []string
-	r, err := sampleRow(core.Row{Key: "k"}, 2, func(lib string) (core.Sample, error) {
+	samples, err := child.InTurn(2, round, func(lib string) (int, error) {
 		order = append(order, lib)
-		return core.Sample{Value: float64(len(order))}, nil
-	}, func(lib string) bool { return lib != report.Floor })
+		return len(order), nil
+	})
 	require.NoError(t, err)
-	round := []string{report.Ours, report.Etcd36, report.Etcd37}
 	require.Equal(t, append(round, round...), order)
-	require.Len(t, r.Samples[report.Ours], 2)
-	require.Empty(t, r.Samples[report.Floor])
+	require.Equal(t, []int{1, 4}, samples[report.Ours])
 
 	failed := errors.New("failed")
-	_, err = sampleRow(core.Row{}, 1, func(string) (core.Sample, error) { return core.Sample{}, failed }, func(string) bool { return true })
+	_, err = child.InTurn(1, round, func(string) (int, error) { return 0, failed })
 	require.ErrorIs(t, err, failed)
 }
 

@@ -5,12 +5,11 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
-	"os/exec"
-	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
-	"strings"
 
+	"github.com/quorate-raft/raft/bench/child"
 	"github.com/quorate-raft/raft/bench/core"
 	"github.com/quorate-raft/raft/bench/report"
 )
@@ -28,25 +27,24 @@ func newPrograms(ctx context.Context, dir string) (programs, error) {
 	for _, lib := range libraries() {
 		p[lib.Name] = []string{self, "sample"}
 	}
-	v37 := filepath.Join(dir, "v37")
-	cmd := exec.CommandContext(ctx, "go", "build", "-o", v37, ".")
-	cmd.Dir = "v37"
-	cmd.Env = append(os.Environ(), "GOWORK=off")
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return nil, fmt.Errorf("build etcd 3.7's program (run this in bench, or by go -C bench run .): %w\n%s", err, out)
+	v37, err := child.Build(ctx, "v37", dir)
+	if err != nil {
+		return nil, err
 	}
 	p[report.Etcd37] = []string{v37}
 	return p, nil
 }
 
-// does reports whether there is a sample of the row for the library.
-func (p programs) does(lib, key string) bool {
-	for _, l := range libraries() {
-		if l.Name == lib {
-			return l.Does(key)
+// of returns the libraries that do the row, in the order of the columns.
+func (p programs) of(key string) []string {
+	var libs []string
+	for _, lib := range report.Columns() {
+		i := slices.IndexFunc(libraries(), func(l child.Library) bool { return l.Name == lib })
+		if i < 0 || libraries()[i].Does(key) {
+			libs = append(libs, lib)
 		}
 	}
-	return true
+	return libs
 }
 
 // sample runs the program of lib for one sample.
@@ -59,25 +57,12 @@ func (p programs) sampleWith(ctx context.Context, env []string, lib, key string,
 	line := append(append([]string{}, p[lib]...), "-lib", lib, "-row", key)
 	line = append(line, args...)
 	var s core.Sample
-	out, err := runChild(ctx, line, env...)
+	out, err := child.Run(ctx, line, append(env, "GOMAXPROCS=1")...)
 	if err != nil {
 		return s, err
 	}
 	err = json.Unmarshal(out, &s)
 	return s, err
-}
-
-// runChild runs a program on one processor, and returns what it writes.
-func runChild(ctx context.Context, line []string, env ...string) ([]byte, error) {
-	cmd := exec.CommandContext(ctx, line[0], line[1:]...)
-	cmd.Env = append(append(os.Environ(), "GOMAXPROCS=1"), env...)
-	var stderr strings.Builder
-	cmd.Stderr = &stderr
-	out, err := cmd.Output()
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w\n%s", strings.Join(line, " "), err, stderr.String())
-	}
-	return out, nil
 }
 
 // countedOps is how many operations instructions are counted for, and twice that, so that the difference is theirs:
@@ -112,7 +97,7 @@ func (p programs) collected(ctx context.Context, lib, key string, n int) (float6
 	_ = log.Close()
 	line := append([]string{"valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null", "--log-file=" + log.Name()}, p[lib]...)
 	line = append(line, "-lib", lib, "-row", key, "-n", strconv.Itoa(n))
-	if _, err := runChild(ctx, line, "GOGC=off", "GODEBUG=asyncpreemptoff=1"); err != nil {
+	if _, err := child.Run(ctx, line, "GOMAXPROCS=1", "GOGC=off", "GODEBUG=asyncpreemptoff=1"); err != nil {
 		return 0, err
 	}
 	text, err := os.ReadFile(log.Name())

@@ -1,25 +1,17 @@
 package main
 
 import (
-	"bufio"
-	"encoding/json"
 	"fmt"
 	"math"
-	"os"
-	"path/filepath"
 	"runtime"
-	"strings"
 	"time"
 
 	"github.com/quorate-raft/raft/bench/core"
 	"github.com/quorate-raft/raft/bench/report"
 )
 
-// Where results go, from the directory of this module.
-const (
-	resultsDir = "results"
-	page       = "../docs/performance.md"
-)
+// output is where results go, from the directory of this module.
+var output = report.Output{Name: "core", Dir: "results", Page: "../docs/performance.md"}
 
 // record is what a run found: all that the tables and the chart are made from.
 type record struct {
@@ -33,7 +25,7 @@ type record struct {
 func newRecord(results []report.Result, counts report.Instructions, o options) record {
 	r := record{
 		About: fmt.Sprintf("Medians of %d samples of %v of processor time, the libraries in turn, GOMAXPROCS=1: %s, %s, %s.",
-			o.samples, o.length, machine(), runtime.Version(), time.Now().Format(time.DateOnly)),
+			o.samples, o.length, report.Machine(), runtime.Version(), time.Now().Format(time.DateOnly)),
 		Samples:      make(map[string]map[string][]core.Sample),
 		Instructions: counts,
 	}
@@ -69,14 +61,7 @@ func (r record) results() []report.Result {
 
 // write writes the samples, and what is made from them.
 func (r record) write() error {
-	b, err := json.MarshalIndent(r, "", "")
-	if err != nil {
-		return err
-	}
-	if err := os.MkdirAll(resultsDir, 0o755); err != nil {
-		return err
-	}
-	if err := os.WriteFile(filepath.Join(resultsDir, "core.json"), append(b, '\n'), 0o644); err != nil {
+	if err := output.Save(r); err != nil {
 		return err
 	}
 	return r.render()
@@ -84,12 +69,8 @@ func (r record) write() error {
 
 // render makes the tables and the chart from the samples that are there.
 func render() error {
-	b, err := os.ReadFile(filepath.Join(resultsDir, "core.json"))
-	if err != nil {
-		return err
-	}
 	var r record
-	if err := json.Unmarshal(b, &r); err != nil {
+	if err := output.Load(&r); err != nil {
 		return err
 	}
 	return r.render()
@@ -101,37 +82,6 @@ func (r record) render() error {
 	if len(r.Instructions) > 0 {
 		tables += "\nInstructions, counted by valgrind with the garbage collector off:\n\n" + report.InstructionTable(r.Instructions)
 	}
-	text, err := os.ReadFile(page)
-	if err != nil {
-		return err
-	}
-	spliced, err := report.Splice(string(text), "core", tables)
-	if err != nil {
-		return err
-	}
-	for name, content := range map[string]string{
-		filepath.Join(resultsDir, "core.md"):  "# Cores in memory\n\nWritten by `go -C bench run .`; docs/performance.md explains it.\n\n" + tables,
-		filepath.Join(resultsDir, "core.svg"): string(report.Chart("What a consensus core takes, against etcd's raft 3.6", r.results())),
-		page:                                  spliced,
-	} {
-		if err := os.WriteFile(name, []byte(content), 0o644); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// machine describes the processor, as far as it can be known.
-func machine() string {
-	model := runtime.GOARCH
-	if f, err := os.Open("/proc/cpuinfo"); err == nil {
-		defer func() { _ = f.Close() }()
-		for scan := bufio.NewScanner(f); scan.Scan(); {
-			if name, value, ok := strings.Cut(scan.Text(), ":"); ok && strings.TrimSpace(name) == "model name" {
-				model = strings.TrimSpace(value)
-				break
-			}
-		}
-	}
-	return fmt.Sprintf("%s with %d processors, %s/%s", model, runtime.NumCPU(), runtime.GOOS, runtime.GOARCH)
+	heading := "# Cores in memory\n\nWritten by `go -C bench run .`; docs/performance.md explains it."
+	return output.Render(heading, tables, report.Chart("What a consensus core takes, against etcd's raft 3.6", r.results(), report.Etcd37))
 }

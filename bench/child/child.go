@@ -56,7 +56,7 @@ func Main(out io.Writer, args []string, libs ...Library) error {
 	if err != nil {
 		return fmt.Errorf("%s, %s: %w", *name, *key, err)
 	}
-	stop, err := profile(*cpu, *mem)
+	stop, err := Profile(*cpu, *mem)
 	if err != nil {
 		return err
 	}

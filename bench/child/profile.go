@@ -7,8 +7,8 @@ import (
 	"runtime/pprof"
 )
 
-// profile starts the profiles that have a file, and returns what ends them.
-func profile(cpu, mem string) (stop func() error, err error) {
+// Profile starts the profiles that have a file, and returns what ends them.
+func Profile(cpu, mem string) (stop func() error, err error) {
 	var f *os.File
 	if cpu != "" {
 		if f, err = os.Create(cpu); err != nil {

@@ -4,7 +4,7 @@ package core
 
 import "time"
 
-var start = time.Now()
+var began = time.Now()
 
-// now is the time since the start, where the processor time is not to be had.
-func now() time.Duration { return time.Since(start) }
+// ProcessTime is the time since the start, where the processor time is not to be had.
+func ProcessTime() time.Duration { return time.Since(began) }

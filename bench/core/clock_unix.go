@@ -8,8 +8,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// now is the processor time of this process: on a machine that others share, the time that they take is not ours.
-func now() time.Duration {
+// ProcessTime is the processor time of this process: on a machine that others share, the time that they take is not ours.
+func ProcessTime() time.Duration {
 	var t unix.Timespec
 	if err := unix.ClockGettime(unix.CLOCK_PROCESS_CPUTIME_ID, &t); err != nil {
 		panic(err)

@@ -108,11 +108,11 @@ func (w *Work) round(n int, s *Sample) (time.Duration, error) {
 	if w.Messages != nil {
 		messages = *w.Messages
 	}
-	start := now()
+	start := ProcessTime()
 	if err := w.Run(n); err != nil {
 		return 0, fmt.Errorf("run: %w", err)
 	}
-	took := now() - start
+	took := ProcessTime() - start
 	runtime.ReadMemStats(&after)
 	if w.Messages != nil {
 		s.Messages += float64(*w.Messages - messages)

@@ -4,14 +4,17 @@ go 1.26.0
 
 replace (
 	github.com/quorate-raft/raft => ../..
+	github.com/quorate-raft/raft/bench => ..
 	github.com/quorate-raft/raft/storage/pebblestore => ../../storage/pebblestore
 )
 
 require (
+	github.com/cockroachdb/pebble/v2 v2.1.7
 	github.com/quorate-raft/raft v0.0.0
+	github.com/quorate-raft/raft/bench v0.0.0
 	github.com/quorate-raft/raft/storage/pebblestore v0.0.0
 	github.com/stretchr/testify v1.12.1
-	golang.org/x/sys v0.48.0
+	go.etcd.io/raft/v3 v3.6.0
 )
 
 require (
@@ -23,13 +26,12 @@ require (
 	github.com/cockroachdb/crlib v0.0.0-20241112164430-1264a2edc35b // indirect
 	github.com/cockroachdb/errors v1.11.3 // indirect
 	github.com/cockroachdb/logtags v0.0.0-20230118201751-21c54148d20b // indirect
-	github.com/cockroachdb/pebble/v2 v2.1.7 // indirect
 	github.com/cockroachdb/redact v1.1.5 // indirect
 	github.com/cockroachdb/swiss v0.0.0-20260820225851-333444432258 // indirect
 	github.com/cockroachdb/tokenbucket v0.0.0-20230807174530-cc333fc44b06 // indirect
 	github.com/getsentry/sentry-go v0.27.0 // indirect
 	github.com/gogo/protobuf v1.3.2 // indirect
-	github.com/golang/protobuf v1.5.3 // indirect
+	github.com/golang/protobuf v1.5.4 // indirect
 	github.com/golang/snappy v0.0.5-0.20231225225746-43d5d4cd4e0e // indirect
 	github.com/klauspost/compress v1.17.11 // indirect
 	github.com/kr/pretty v0.3.1 // indirect
@@ -46,6 +48,7 @@ require (
 	go.uber.org/zap v1.28.0 // indirect
 	go.yaml.in/yaml/v3 v3.0.5 // indirect
 	golang.org/x/exp v0.0.0-20230626212559-97b1e661b5df // indirect
+	golang.org/x/sys v0.48.0 // indirect
 	golang.org/x/text v0.14.0 // indirect
 	google.golang.org/protobuf v1.33.0 // indirect
 )

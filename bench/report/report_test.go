@@ -6,10 +6,12 @@ import (
 	"io"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/quorate-raft/raft/bench/core"
+	"github.com/quorate-raft/raft/bench/load"
 )
 
 func samples(values ...float64) []core.Sample {
@@ -107,7 +109,7 @@ func TestChart(t *testing.T) {
 		}},
 		{Row: core.Row{Title: "alone"}, Samples: map[string][]core.Sample{Ours: samples(10)}},
 	}
-	svg := string(Chart("A & B", results))
+	svg := string(Chart("A & B", results, Etcd37))
 	for decoder := xml.NewDecoder(strings.NewReader(svg)); ; {
 		_, err := decoder.Token()
 		if errors.Is(err, io.EOF) {
@@ -119,6 +121,8 @@ func TestChart(t *testing.T) {
 	require.Contains(t, svg, "a &lt; b")
 	require.NotContains(t, svg, "alone")
 	c := &chart{low: -3, high: 1}
+	require.Len(t, c.ticks(), 5)
+	require.InDeltaSlice(t, []float64{0.1, 0.2, 0.5, 1, 2}, (&chart{low: -1, high: 0.5}).ticks(), 1e-9)
 	require.Less(t, c.x(0.001), c.x(0.01))
 	require.InDelta(t, c.x(0.1)-c.x(0.01), c.x(1)-c.x(0.1), 1e-9, "a decade is as wide as another")
 }
@@ -130,4 +134,36 @@ func TestSplice(t *testing.T) {
 	require.Equal(t, "a\n<!-- begin x -->\nnew\n<!-- end x -->\nb\n", got)
 	_, err = Splice(page, "y", "new\n")
 	require.Error(t, err)
+}
+
+// The table of hosts has a line for each number of writers and library, its verdict by the ratio of pairs.
+func TestHostTable(t *testing.T) {
+	floor := load.Floor{Growing: 300 * time.Microsecond, ZeroFilled: 200 * time.Microsecond, RoundTrip: 50 * time.Microsecond}
+	sample := func(rate float64) load.Sample {
+		return load.Sample{Rate: rate, P50: time.Millisecond, P99: 5 * time.Millisecond, CPU: 20 * time.Microsecond, Allocs: 5.5, Syncs: 0.5, Floor: floor}
+	}
+	uncounted := sample(10_000)
+	uncounted.Syncs = -1
+	results := []HostResult{
+		{Writers: 1, Samples: map[string][]load.Sample{Ours: {sample(1200), sample(2400)}, Etcd36: {sample(1000), sample(2000)}}},
+		{Writers: 16, Samples: map[string][]load.Sample{Ours: {sample(20_000)}, Dragonboat: {uncounted}}},
+	}
+	lines := strings.Split(strings.TrimSpace(HostTable(results)), "\n")
+	require.Len(t, lines, 6)
+	for _, line := range lines {
+		require.Equal(t, strings.Count(lines[0], "|"), strings.Count(line, "|"), line)
+	}
+	require.Equal(t, "| 1 | ours | 1,800 |  | 1.00 ms | 5.00 ms | 4.00 | 20.0 µs | 0.50 | 5.50 | yes |", lines[2])
+	require.Contains(t, lines[3], "| 1 | etcd 3.6 | 1,500 | 1.20 |")
+	require.Contains(t, lines[5], "| 16 | dragonboat | 10,000 | 2.00 | 1.00 ms | 5.00 ms | 4.00 | 20.0 µs | not counted |")
+	require.Contains(t, HostSummary(results), "The floor is 250 µs")
+
+	require.NotContains(t, HostSummary(results), "quiet machine")
+
+	results[0].Samples[Ours][0].Rate = 1000
+	require.Contains(t, HostTable(results[:1]), "no: 1.10 of 1.12 × etcd 3.6")
+	busy := []HostResult{{Writers: 1, Samples: map[string][]load.Sample{Ours: {{Rate: 9, Others: 0.5}}, Etcd36: {{Rate: 1, Others: 0.5}}}}}
+	require.Contains(t, HostSummary(busy), "took 50 % of the processors' time meanwhile: **too much")
+	require.NotContains(t, HostTable(busy), "yes", "there is no verdict")
+	require.Equal(t, []string{"1 writer", "16 writers"}, []string{HostRows(results)[0].Title, HostRows(results)[1].Title})
 }

@@ -14,9 +14,13 @@ const (
 	Etcd36 = "etcd 3.6"
 	Etcd37 = "etcd 3.7"
 	Floor  = "floor"
+
+	// Hashicorp and Dragonboat are measured end to end alone.
+	Hashicorp  = "hashicorp"
+	Dragonboat = "dragonboat"
 )
 
-// Columns are all libraries, in the order in which tables have them.
+// Columns are the cores, in the order in which tables have them.
 func Columns() []string { return []string{Ours, Etcd36, Etcd37, Floor} }
 
 // Result is what was sampled for one row.

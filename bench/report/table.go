@@ -133,14 +133,3 @@ func thousands(n float64) string {
 	}
 	return s
 }
-
-// Splice puts block between the lines "<!-- begin NAME -->" and "<!-- end NAME -->" of a page.
-func Splice(page, name, block string) (string, error) {
-	begin, end := "<!-- begin "+name+" -->\n", "<!-- end "+name+" -->"
-	i := strings.Index(page, begin)
-	j := strings.Index(page, end)
-	if i < 0 || j < i {
-		return "", fmt.Errorf("the page has no place for %q", name)
-	}
-	return page[:i+len(begin)] + block + page[j:], nil
-}
