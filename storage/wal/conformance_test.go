@@ -47,15 +47,17 @@ func TestStorage(t *testing.T) {
 // So it does on a disk, with the default options, and through the cache of the
 // operating system.
 func TestStorageOnDisk(t *testing.T) {
+	t.Parallel()
 	for _, cached := range []bool{false, true} {
 		t.Run(fmt.Sprint("cached=", cached), func(t *testing.T) {
+			t.Parallel()
 			rafttest.TestStorage(t, func(t testing.TB) rafttest.StorageMedium {
 				dir := t.TempDir()
 				var e *Engine
 				return rafttest.StorageMedium{
 					Open: func() (rafttest.Storage, error) {
 						var err error
-						if e, err = Open(dir, &Options{DisableDirectIO: cached, SegmentBytes: 1 << 20}); err != nil {
+						if e, err = Open(dir, &Options{DisableDirectIO: cached, SegmentBytes: 256 << 10}); err != nil {
 							return nil, err
 						}
 						return e.Group(1)

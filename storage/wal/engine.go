@@ -18,7 +18,6 @@ type Engine struct {
 	dir   string
 	lock  io.Closer
 	cache cacheBudget
-	zeros []byte
 
 	id            logID
 	cluster, node uint64
@@ -69,7 +68,7 @@ func Open(dir string, o *Options) (*Engine, error) {
 		return nil, err
 	}
 	e := &Engine{
-		o: o.withDefaults(), groups: map[uint64]*Storage{}, zeros: alignedBytes(fillBytes), turn: make(chan struct{}, 1),
+		o: o.withDefaults(), groups: map[uint64]*Storage{}, turn: make(chan struct{}, 1),
 	}
 	e.cache.limit = max(0, e.o.EntryCacheBytes)
 	if err := e.lockDirectory(dir); err != nil {

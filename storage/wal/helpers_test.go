@@ -17,6 +17,12 @@ var _ rafttest.Storage = (*Storage)(nil)
 
 const testDir = "db"
 
+// Within waitFor something has to come, that is looked for each tick.
+const (
+	waitFor = 20 * time.Second
+	tick    = 2 * time.Millisecond
+)
+
 // small are options under which little data makes the log do all that it does.
 func small(fs fileSystem) *Options {
 	return &Options{

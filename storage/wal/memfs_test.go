@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 )
@@ -32,6 +33,8 @@ type memFS struct {
 	before func(op, name string) error
 	// after is told of syncs that succeeded.
 	after func(op, name string)
+	// unreadable is the error of reads.
+	unreadable error
 }
 
 type memFile struct {
@@ -85,6 +88,30 @@ func (m *memFS) kill() *memFS {
 func (m *memFS) put(name string, data []byte) {
 	f := &memFile{data: data, stable: slices.Clone(data), dirty: map[int]bool{}}
 	m.names[name], m.durable[name] = f, f
+}
+
+// segments returns the names of the files of the log, in order.
+func (m *memFS) segments() []string {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	var names []string
+	for _, name := range slices.Sorted(maps.Keys(m.names)) {
+		if strings.HasSuffix(name, segmentSuffix) {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+// size returns the size of all files.
+func (m *memFS) size() int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	total := 0
+	for _, f := range m.names {
+		total += len(f.data)
+	}
+	return total
 }
 
 func (m *memFS) do(op, name string, do func() error) error {
@@ -199,6 +226,9 @@ func (h *memHandle) ReadAt(p []byte, off int64) (int, error) {
 	}
 	h.m.mu.Lock()
 	defer h.m.mu.Unlock()
+	if h.m.unreadable != nil {
+		return 0, h.m.unreadable
+	}
 	if off >= int64(len(h.f.data)) {
 		return 0, io.EOF
 	}

@@ -66,12 +66,13 @@ func (e *Engine) prepare(size int64) error {
 	e.preparing.Lock()
 	defer e.preparing.Unlock()
 	e.mu.Lock()
-	next, seq, spare := e.next, e.lastSeq+1, e.spare
-	e.spare = ""
-	e.mu.Unlock()
-	if next != nil {
+	if e.next != nil {
+		e.mu.Unlock()
 		return nil
 	}
+	seq, spare := e.lastSeq+1, e.spare
+	e.spare = ""
+	e.mu.Unlock()
 	if err := e.Err(); err != nil {
 		return err
 	}
@@ -113,6 +114,9 @@ func (e *Engine) openSegment(name string, seq uint64) (*segment, error) {
 
 // rename renames a file of the log for good.
 func (e *Engine) rename(from, to string) error {
+	if err := e.Err(); err != nil {
+		return err
+	}
 	if err := e.o.files.Rename(from, to); err != nil {
 		return e.fail("rename", from, err)
 	}
@@ -137,14 +141,15 @@ func (e *Engine) format(name string, seq uint64, size int64, recycled bool) erro
 	if !recycled {
 		// What is written before is the quicker to write again: no blocks are
 		// allocated and the journal has nothing to do. From the front, in case of hurry.
-		for at := int64(2 * blockSize); at < size && !e.hurry.Load() && err == nil; at += fillBytes {
-			err = f.WriteSync(e.zeros[:min(fillBytes, size-at)], at)
+		zeros := alignedBytes(fillBytes)
+		for at := int64(2 * blockSize); at < size && !e.hurry.Load() && err == nil && e.Err() == nil; at += fillBytes {
+			err = f.WriteSync(zeros[:min(fillBytes, size-at)], at)
 		}
-		if err == nil && size > 2*blockSize {
-			err = f.WriteSync(e.zeros[:blockSize], size-blockSize) // so long it is in any case
+		if err == nil && e.Err() == nil {
+			err = f.WriteSync(zeros[:blockSize], size-blockSize) // so long it is in any case
 		}
 	}
-	if err == nil {
+	if err == nil && e.Err() == nil {
 		block := alignedBytes(2 * blockSize)
 		h := segmentHeader{version: formatVersion, id: e.id, seq: seq, cluster: e.cluster, node: e.node}
 		h.put(block)
@@ -156,7 +161,7 @@ func (e *Engine) format(name string, seq uint64, size int64, recycled bool) erro
 	if err != nil {
 		return e.fail("write", name, err)
 	}
-	return nil
+	return e.Err()
 }
 
 // retire takes the oldest segment out of the log, which nothing is needed of any
@@ -169,6 +174,9 @@ func (e *Engine) retire(old *segment) error {
 	// A reader that still has it is refused, and reads again where things are now.
 	if err := old.file.Close(); err != nil {
 		return e.fail("close", old.name, err)
+	}
+	if err := e.Err(); err != nil {
+		return err
 	}
 	if !keep {
 		if err := e.o.files.Remove(old.name); err != nil {
