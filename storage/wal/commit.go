@@ -221,6 +221,11 @@ func (e *Engine) write(b *batch, segment *segment) (sum uint32, err error) {
 	if err := segment.file.WriteSync(whole, offset); err != nil {
 		return 0, e.fail("write", segment.name, err)
 	}
+	if end := offset + int64(size); end > segment.size {
+		e.mu.Lock()
+		segment.size = end
+		e.mu.Unlock()
+	}
 	return h.sum, nil
 }
 

@@ -113,7 +113,7 @@ func TestEveryByteOfACrashedLog(t *testing.T) {
 				if padding = false; at < from[i]+batchHeaderLen+recordHeaderLen {
 					chance = 1 // what damage to which says different things
 				} else {
-					chance = 8
+					chance = 40
 				}
 			}
 		}

@@ -37,6 +37,7 @@ func (k *keeper) wake() {
 // close ends it, before the files are closed.
 func (k *keeper) close() {
 	k.stopIt.Do(func() { close(k.stop) })
+	k.e.hurry.Store(true) // a file that is being made need not be good
 	<-k.done
 }
 
@@ -159,7 +160,7 @@ func (s *Storage) leave(end uint64) error {
 }
 
 // moveBytes is about how much is moved at once, while writes of the group wait.
-const moveBytes = 256 << 10
+const moveBytes = 512 << 10
 
 // move moves some of the records before a position, and reports whether there may be more.
 func (s *Storage) move(end uint64) (left bool, err error) {

@@ -122,7 +122,7 @@ func (w *window) read(segment *segment, offset int64, n int) ([]byte, error) {
 	if w.of == segment && offset >= w.off && offset+int64(n) <= w.off+int64(len(w.buf)) {
 		return w.buf[offset-w.off:][:n], nil
 	}
-	size := max(n, windowBytes)
+	size := max(n, int(min(windowBytes, segment.size)))
 	if cap(w.buf) < size {
 		w.buf = make([]byte, size)
 	}
