@@ -204,6 +204,7 @@ func long(t *testing.T) *memFS {
 		save(t, s, entries(120, 121, 4, 2000))
 	}
 	require.Eventually(t, func() bool { return fs.segments()[0] != filepath.Join(testDir, segmentName(1)) }, waitFor, tick)
+	e.keeper.close() // in the middle of nothing
 	require.Greater(t, len(fs.segments()), 6)
 	left := fs.kill()
 	require.NoError(t, e.Close())
@@ -260,6 +261,51 @@ func TestDamagedFiles(t *testing.T) {
 	got, err := contents(fs)
 	require.NoError(t, err)
 	require.Equal(t, want, got)
+}
+
+// A whole batch that is not the next one of the log does not pass for it, whatever it is
+// that tells: where it says that it belongs, or what it follows.
+func TestBatchIsBoundToItsPlace(t *testing.T) {
+	id := logID{1, 2, 3}
+	place := func(h batchHeader, as logID) []byte {
+		block := alignedBytes(blockSize)
+		records := putHard(block[:batchHeaderLen], 1, pb.HardState{Term: 1})[batchHeaderLen:]
+		h.payload, h.size = checksum(records), uint32(len(records))
+		h.put(block, &as)
+		return block
+	}
+	first := batchHeader{position: firstPosition, seq: 1}
+	begin := place(first, id)
+	require.True(t, first.parse(begin, &id))
+	right := batchHeader{position: 2 * blockSize, seq: 1, previous: first.sum}
+	for name, test := range map[string]struct {
+		h     batchHeader
+		id    logID
+		found int
+	}{
+		"the next":          {right, id, 2},
+		"another position":  {batchHeader{position: 3 * blockSize, seq: 1, previous: first.sum}, id, 1},
+		"an old position":   {batchHeader{position: firstPosition, seq: 1, previous: first.sum}, id, 1},
+		"another file":      {batchHeader{position: 2 * blockSize, seq: 2, previous: first.sum}, id, 1},
+		"another log":       {right, logID{9}, 1},
+		"after another one": {batchHeader{position: 2 * blockSize, seq: 1, previous: first.sum + 1}, id, 1},
+	} {
+		fs := newMemFS()
+		fs.put("log", append(append(make([]byte, blockSize), begin...), place(test.h, test.id)...))
+		f, err := fs.Open("log")
+		require.NoError(t, err)
+		s := scanner{id: &id, segments: []*segment{{seq: 1, name: "log", file: f, size: 3 * blockSize}}}
+		found := 0
+		for {
+			records, err := s.next()
+			require.NoError(t, err)
+			if records == nil {
+				break
+			}
+			found++
+		}
+		require.Equal(t, test.found, found, name)
+	}
 }
 
 // A file that the disk cannot read is an error, and no torn end.

@@ -239,13 +239,12 @@ func crashAtEverySync(t *testing.T, seed uint64) {
 	}
 	e := open(t, small(w))
 	var turn atomic.Int64
-	w.before = func(op, name string) error {
+	w.watch(func(op, name string) error {
 		if op != "write" || turn.Add(1)%3 == 0 {
 			take("before " + op + " of " + name)
 		}
 		return nil
-	}
-	w.after = func(op, name string) { take("after " + op + " of " + name) }
+	}, func(op, name string) { take("after " + op + " of " + name) })
 
 	checked := make(chan int)
 	go func() {

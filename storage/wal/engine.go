@@ -70,6 +70,7 @@ func Open(dir string, o *Options) (*Engine, error) {
 	e := &Engine{
 		o: o.withDefaults(), groups: map[uint64]*Storage{}, turn: make(chan struct{}, 1),
 	}
+	e.keeper = newKeeper(e)
 	e.cache.limit = max(0, e.o.EntryCacheBytes)
 	if err := e.lockDirectory(dir); err != nil {
 		return nil, err
@@ -78,7 +79,7 @@ func Open(dir string, o *Options) (*Engine, error) {
 		_ = e.closeFiles() // the first error says more
 		return nil, err
 	}
-	e.keeper = startKeeper(e)
+	go e.keeper.run()
 	return e, nil
 }
 

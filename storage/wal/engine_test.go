@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -158,12 +159,12 @@ func TestFormat(t *testing.T) {
 func TestSharedSyncs(t *testing.T) {
 	const groups, saves = 16, 40
 	w := newMemFS()
-	w.before = func(op, _ string) error {
+	w.watch(func(op, _ string) error {
 		if op == "sync" {
 			time.Sleep(time.Millisecond) // as a disk would take
 		}
 		return nil
-	}
+	}, nil)
 	o := small(w)
 	o.SegmentBytes, o.LogBytes = 4<<20, 16<<20
 	e := open(t, o)
@@ -259,13 +260,13 @@ func TestFilesAreRecycled(t *testing.T) {
 	fs := newMemFS()
 	e := open(t, small(fs))
 	s := group(t, e, 1)
-	created := 0
-	fs.before = func(op, _ string) error {
+	var created atomic.Int64
+	fs.watch(func(op, _ string) error {
 		if op == "create" {
-			created++
+			created.Add(1)
 		}
 		return nil
-	}
+	}, nil)
 	for i := uint64(1); i < 600; i++ {
 		save(t, s, entries(i, i+1, 1, 3000))
 		if i%10 == 0 {
@@ -274,9 +275,9 @@ func TestFilesAreRecycled(t *testing.T) {
 		}
 	}
 	require.NoError(t, e.Close())
-	t.Log(e.lastSeq, "segments,", created, "files created")
+	t.Log(e.lastSeq, "segments,", created.Load(), "files created")
 	require.Greater(t, e.lastSeq, uint64(30))
-	require.Less(t, created, 12)
+	require.Less(t, created.Load(), int64(12))
 }
 
 // An idle group takes little memory.

@@ -90,7 +90,7 @@ func failAt(t *testing.T, at int64) {
 	w := newMemFS()
 	var failed atomic.Value
 	var after atomic.Int64
-	w.before = func(op, name string) error {
+	w.watch(func(op, name string) error {
 		if op == "remove" {
 			return nil // not a write
 		}
@@ -102,7 +102,7 @@ func failAt(t *testing.T, at int64) {
 			return syscall.ENOSPC
 		}
 		return nil
-	}
+	}, nil)
 	var acked [2]uint64
 	within(t, "the run", func() {
 		e, err := Open(testDir, small(w))
@@ -150,12 +150,12 @@ func TestFailureIsForGood(t *testing.T) {
 	save(t, s, entries(1, 5, 1, 10))
 	save(t, other, entries(1, 5, 1, 10))
 	var fail atomic.Bool
-	w.before = func(op, _ string) error {
+	w.watch(func(op, _ string) error {
 		if op == "sync" && fail.CompareAndSwap(true, false) { // only once
 			return syscall.EIO
 		}
 		return nil
-	}
+	}, nil)
 	fail.Store(true)
 	err := s.Save(raft.Ready{Entries: entries(5, 6, 1, 10), MustSync: true})
 	var failure *FailedError
@@ -191,7 +191,7 @@ func TestFailureIsForGood(t *testing.T) {
 	require.Equal(t, syncs, w.syncs.Load(), "the log was synced again")
 
 	// The lock is free again.
-	w.before = nil
+	w.watch(nil, nil)
 	e = open(t, small(w))
 	require.Len(t, all(t, group(t, e, 2)), 4)
 	require.NoError(t, e.Close())
@@ -208,12 +208,12 @@ func TestNodeStopsWithItsStorage(t *testing.T) {
 	node, err := raft.NewRawNode(&raft.Config{ID: 1, Storage: s, Applied: 1})
 	require.NoError(t, err)
 	require.NoError(t, node.Campaign())
-	w.before = func(op, _ string) error {
+	w.watch(func(op, _ string) error {
 		if op == "sync" {
 			return syscall.EIO
 		}
 		return nil
-	}
+	}, nil)
 	rd := node.Ready()
 	require.ErrorIs(t, s.Save(rd), ErrFailed)
 	require.ErrorIs(t, e.Close(), ErrFailed)

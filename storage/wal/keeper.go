@@ -16,18 +16,14 @@ type keeper struct {
 	done   chan struct{}
 }
 
-func startKeeper(e *Engine) *keeper {
+func newKeeper(e *Engine) *keeper {
 	k := &keeper{e: e, awake: make(chan struct{}, 1), stop: make(chan struct{}), done: make(chan struct{})}
 	k.wake()
-	go k.run()
 	return k
 }
 
 // wake says that there may be something to do. It never waits.
 func (k *keeper) wake() {
-	if k == nil {
-		return // the log is being opened
-	}
 	select {
 	case k.awake <- struct{}{}:
 	default:

@@ -90,6 +90,13 @@ func (m *memFS) put(name string, data []byte) {
 	m.names[name], m.durable[name] = f, f
 }
 
+// watch sets before and after, of a file system in use.
+func (m *memFS) watch(before func(op, name string) error, after func(op, name string)) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.before, m.after = before, after
+}
+
 // segments returns the names of the files of the log, in order.
 func (m *memFS) segments() []string {
 	m.mu.Lock()
@@ -116,16 +123,19 @@ func (m *memFS) size() int {
 
 func (m *memFS) do(op, name string, do func() error) error {
 	m.ops.Add(1)
-	if m.before != nil {
-		if err := m.before(op, name); err != nil {
+	m.mu.Lock()
+	before, after := m.before, m.after
+	m.mu.Unlock()
+	if before != nil {
+		if err := before(op, name); err != nil {
 			return &os.PathError{Op: op, Path: name, Err: err}
 		}
 	}
 	m.mu.Lock()
 	err := do()
 	m.mu.Unlock()
-	if err == nil && op == "sync" && m.after != nil {
-		m.after(op, name)
+	if err == nil && op == "sync" && after != nil {
+		after(op, name)
 	}
 	return err
 }
@@ -150,7 +160,11 @@ func (m *memFS) Lock(name string) (io.Closer, error) {
 		return nil, errInUse
 	}
 	m.locks[name] = true
-	return closer(func() { delete(m.locks, name) }), nil
+	return closer(func() {
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		delete(m.locks, name)
+	}), nil
 }
 
 type closer func()
