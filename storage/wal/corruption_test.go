@@ -151,7 +151,9 @@ func TestEveryByteOfACrashedLog(t *testing.T) {
 // After Close nothing that rots is taken for a torn end.
 func TestEveryByteOfAClosedLog(t *testing.T) {
 	fs := filled(t)
-	require.NoError(t, open(t, small(fs)).Close())
+	e := open(t, small(fs))
+	require.NoError(t, group(t, e, 1).Save(raft.Ready{Entries: entries(10, 12, 2, 100)})) // not synced before
+	require.NoError(t, e.Close())
 	want, err := contents(fs.kill())
 	require.NoError(t, err)
 	name := fs.segments()[0]

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"path/filepath"
+	"slices"
 	"sync"
 	"sync/atomic"
 )
@@ -85,10 +86,13 @@ func Open(dir string, o *Options) (*Engine, error) {
 
 func (e *Engine) lockDirectory(dir string) error {
 	files := e.o.files
-	if err := files.MkdirAll(dir); err != nil {
-		return fmt.Errorf("wal: creating %s: %w", dir, err)
+	// With a log in it, it is there for good.
+	names, err := files.List(dir)
+	if err != nil || !slices.ContainsFunc(names, isSegment) {
+		if err := files.MkdirAll(dir); err != nil {
+			return fmt.Errorf("wal: creating %s: %w", dir, err)
+		}
 	}
-	var err error
 	if e.dir, err = files.RealPath(dir); err != nil {
 		return fmt.Errorf("wal: %w", err)
 	}

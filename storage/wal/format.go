@@ -56,6 +56,11 @@ func parseName(name, suffix string) (uint64, bool) {
 	return seq, err == nil && seq > 0
 }
 
+func isSegment(name string) bool {
+	_, ok := parseName(name, segmentSuffix)
+	return ok
+}
+
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
 func checksum(p []byte) uint32 { return crc32.Checksum(p, castagnoli) }

@@ -1,6 +1,7 @@
 package wal
 
 import (
+	"slices"
 	"sync"
 	"time"
 
@@ -166,7 +167,6 @@ func (s *Storage) move(end uint64) (left bool, err error) {
 	if s.gone || st.low() >= end {
 		return false, nil
 	}
-	// Only now that something is moved: the state that is there may have the old positions.
 	moved := false
 	if st.snap > 0 && st.snapAt.position < end {
 		if st.snapAt, err = s.copyRecord(st.snapAt, kindSnapshotCopy); err != nil {
@@ -174,7 +174,7 @@ func (s *Storage) move(end uint64) (left bool, err error) {
 		}
 		moved = true
 	}
-	at := append(make([]location, 0, len(st.at)+len(st.at)/8+1), st.at...)
+	at := slices.Clone(st.at) // readers may have the other
 	for i, size := 0, 0; i < len(at) && size < moveBytes; i++ {
 		if at[i].position >= end {
 			continue
@@ -188,7 +188,7 @@ func (s *Storage) move(end uint64) (left bool, err error) {
 	st.at, st.moved = at, true
 	s.mu.Lock()
 	s.state = st
-	s.checkpoint = min(s.checkpoint, end-1) // it does not know where they are
+	s.checkpoint = min(s.checkpoint, end-1) // the newest on the disk leads to the old places
 	s.mu.Unlock()
 	return moved, nil
 }

@@ -126,9 +126,9 @@ func (e *Engine) rename(from, to string) error {
 	return nil
 }
 
-// format makes the file the segment of a number, one without batches. Of a recycled
-// file the old batches stay but for the first: their positions are not those that
-// their places have now.
+// format makes the file the segment of a number, one without batches. The old batches
+// of a recycled file stay: they are of another number, and of positions that their
+// places do not have any more.
 func (e *Engine) format(name string, seq uint64, size int64, recycled bool) error {
 	open, op := e.o.files.Create, "create"
 	if recycled {
@@ -142,7 +142,7 @@ func (e *Engine) format(name string, seq uint64, size int64, recycled bool) erro
 		// What is written before is the quicker to write again: no blocks are
 		// allocated and the journal has nothing to do. From the front, in case of hurry.
 		zeros := alignedBytes(fillBytes)
-		for at := int64(2 * blockSize); at < size && !e.hurry.Load() && err == nil && e.Err() == nil; at += fillBytes {
+		for at := int64(blockSize); at < size && !e.hurry.Load() && err == nil && e.Err() == nil; at += fillBytes {
 			err = f.WriteSync(zeros[:min(fillBytes, size-at)], at)
 		}
 		if err == nil && e.Err() == nil {
@@ -150,7 +150,7 @@ func (e *Engine) format(name string, seq uint64, size int64, recycled bool) erro
 		}
 	}
 	if err == nil && e.Err() == nil {
-		block := alignedBytes(2 * blockSize)
+		block := alignedBytes(blockSize)
 		h := segmentHeader{version: formatVersion, id: e.id, seq: seq, cluster: e.cluster, node: e.node}
 		h.put(block)
 		err = f.WriteSync(block, 0)
