@@ -187,9 +187,7 @@ func (e *Engine) lead() {
 		e.synced, e.previous, e.crowd = b.end(), sum, b.waiters
 	}
 	e.wake(b)
-	if e.Err() != nil {
-		e.wake(e.pending)
-	} else if e.pending.waiters > 0 {
+	if e.pending.waiters > 0 {
 		select {
 		case e.turn <- struct{}{}:
 		default: // one is there that nobody took yet

@@ -159,7 +159,8 @@ func TestEveryByteOfAClosedLog(t *testing.T) {
 	name := fs.segments()[0]
 	from, to := batches(t, fs, name)
 	rnd := rand.New(rand.NewPCG(1, 2))
-	for i := range len(from) - 1 { // the last is the mark
+	require.Equal(t, batchHeaderLen+recordHeaderLen+8, to[len(to)-1]-from[len(from)-1], "no mark")
+	for i := range len(from) - 1 {
 		for at := from[i]; at < to[i]; at += 1 + rnd.IntN(40) {
 			rotten := fs.kill()
 			rotten.names[name].data[at] ^= 1 << rnd.IntN(8)
@@ -233,6 +234,12 @@ func TestDamagedFiles(t *testing.T) {
 		"the first batch of the oldest": func(fs *memFS) {
 			fs.names[names[0]].data[blockSize+40] ^= 1
 		},
+		"nothing is left but an empty one": func(fs *memFS) { // which is no new log
+			for _, name := range names[:len(names)-1] {
+				delete(fs.names, name)
+			}
+			clear(fs.names[names[len(names)-1]].data[blockSize:])
+		},
 		"one is cut": func(fs *memFS) {
 			fs.names[middle].data = fs.names[middle].data[:minSegmentBytes/2]
 		},
@@ -254,6 +261,12 @@ func TestDamagedFiles(t *testing.T) {
 			_, err := contents(rotten)
 			require.ErrorIs(t, err, ErrCorrupt)
 			require.Contains(t, err.Error(), segmentSuffix)
+			switch name {
+			case "one is missing":
+				require.Contains(t, err.Error(), filepath.Base(middle))
+			case "one is of another log":
+				require.ErrorIs(t, err, errForeign)
+			}
 			for _, name := range before.segments() {
 				f := before.names[name]
 				require.Equal(t, f.data, rotten.names[name].data, "the log was touched")
@@ -372,6 +385,8 @@ func TestMisdirectedReads(t *testing.T) {
 	e := open(t, o)
 	s, other := group(t, e, 1), group(t, e, 2)
 	right := s.state.at[2]
+	before := s.state.at[6]
+	save(t, s, entries(9, 10, 3, 5000)) // in place of an entry of the term before
 	for name, at := range map[string]location{
 		"another entry":   s.state.at[1],
 		"another group":   other.state.at[2],
@@ -385,8 +400,11 @@ func TestMisdirectedReads(t *testing.T) {
 		require.ErrorIs(t, err, ErrCorrupt, name)
 	}
 	s.state.at[2] = right
+	s.state.at[6] = before
+	_, err := s.Entries(9, 10, 0)
+	require.ErrorIs(t, err, ErrCorrupt, "what was replaced")
 	s.state.snapAt = other.state.snapAt
-	_, err := s.Snapshot()
+	_, err = s.Snapshot()
 	require.ErrorIs(t, err, ErrCorrupt)
 	require.NoError(t, e.Close())
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"path/filepath"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -195,6 +196,44 @@ func TestFailureIsForGood(t *testing.T) {
 	e = open(t, small(w))
 	require.Len(t, all(t, group(t, e, 2)), 4)
 	require.NoError(t, e.Close())
+}
+
+// All who wait when a write fails are told, those for whom the next would have been too:
+// nobody is left waiting for one who does not come.
+func TestFailureReachesAllWhoWait(t *testing.T) {
+	const writers = 12
+	fs := newMemFS()
+	e := open(t, small(fs))
+	waiting := func() (n int) {
+		e.mu.Lock()
+		defer e.mu.Unlock()
+		return e.pending.waiters
+	}
+	for id := range uint64(writers) {
+		save(t, group(t, e, id), entries(1, 2, 1, 10))
+	}
+	fs.watch(func(op, _ string) error {
+		if op != "sync" {
+			return nil
+		}
+		for waiting() < writers-1 {
+			time.Sleep(time.Millisecond)
+		}
+		return syscall.EIO
+	}, nil)
+	within(t, "a write", func() {
+		var running sync.WaitGroup
+		for id := range uint64(writers) {
+			running.Go(func() {
+				err := group(t, e, id).Save(raft.Ready{Entries: entries(2, 3, 1, 10), MustSync: true})
+				if !errors.Is(err, ErrFailed) || !errors.Is(err, syscall.EIO) {
+					t.Error(err)
+				}
+			})
+		}
+		running.Wait()
+	})
+	require.ErrorIs(t, e.Close(), ErrFailed)
 }
 
 // What a node makes of it: it stops, and emits nothing more (docs/host-contract.md).
