@@ -33,7 +33,7 @@ func (e *Engine) segmentOf(position uint64) *segment {
 const fillBytes = 1 << 20
 
 // firstSegmentBytes is the size of the first file of a new directory, which Open has
-// to wait for. The next is made meanwhile.
+// to wait for, and the least of one that a write waits for. The next is made meanwhile.
 const firstSegmentBytes = 1 << 20
 
 // rotate begins the next segment, with a batch at a position. Only who writes a
@@ -140,13 +140,13 @@ func (e *Engine) format(name string, seq uint64, size int64, recycled bool) erro
 	}
 	if !recycled {
 		// What is written before is the quicker to write again: no blocks are
-		// allocated and the journal has nothing to do. From the front, in case of hurry.
-		zeros := alignedBytes(fillBytes)
-		for at := int64(blockSize); at < size && !e.hurry.Load() && err == nil && e.Err() == nil; at += fillBytes {
-			err = f.WriteSync(zeros[:min(fillBytes, size-at)], at)
-		}
-		if err == nil && e.Err() == nil {
-			err = f.WriteSync(zeros[:blockSize], size-blockSize) // so long it is in any case
+		// allocated and the journal has nothing to do. If a write waits for the file
+		// it becomes a short one.
+		zeros, least := alignedBytes(fillBytes), min(size, firstSegmentBytes)
+		for at := int64(blockSize); at < size && (at < least || !e.hurry.Load()) && err == nil && e.Err() == nil; {
+			n := min(fillBytes, size-at)
+			err = f.WriteSync(zeros[:n], at)
+			at += n
 		}
 	}
 	if err == nil && e.Err() == nil {
