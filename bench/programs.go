@@ -18,8 +18,8 @@ import (
 // programs are the command lines that take samples, by library.
 type programs map[string][]string
 
-// newPrograms builds what is not this program itself, in dir.
-func newPrograms(ctx context.Context, dir string) (programs, error) {
+// ownPrograms are the libraries that are in this program itself.
+func ownPrograms() (programs, error) {
 	self, err := os.Executable()
 	if err != nil {
 		return nil, err
@@ -27,6 +27,15 @@ func newPrograms(ctx context.Context, dir string) (programs, error) {
 	p := programs{}
 	for _, lib := range libraries() {
 		p[lib.Name] = []string{self, "sample"}
+	}
+	return p, nil
+}
+
+// newPrograms builds what is not this program itself, in dir.
+func newPrograms(ctx context.Context, dir string) (programs, error) {
+	p, err := ownPrograms()
+	if err != nil {
+		return nil, err
 	}
 	v37 := filepath.Join(dir, "v37")
 	cmd := exec.CommandContext(ctx, "go", "build", "-o", v37, ".")

@@ -32,11 +32,22 @@ type record struct {
 
 func newRecord(results []report.Result, counts report.Instructions, o options) record {
 	r := record{
-		About: fmt.Sprintf("Medians of %d samples of %v of processor time, the libraries in turn, GOMAXPROCS=1: %s, %s, %s.",
-			o.samples, o.length, machine(), runtime.Version(), time.Now().Format(time.DateOnly)),
+		About:        about(o.samples, o.length),
 		Samples:      make(map[string]map[string][]core.Sample),
 		Instructions: counts,
 	}
+	r.add(results)
+	return r
+}
+
+// about says how, where and when samples are taken.
+func about(samples int, length time.Duration) string {
+	return fmt.Sprintf("Medians of %d samples of %v of processor time, the libraries in turn, GOMAXPROCS=1: %s, %s, %s.",
+		samples, length, machine(), runtime.Version(), time.Now().Format(time.DateOnly))
+}
+
+// add adds the samples of results.
+func (r record) add(results []report.Result) {
 	for _, result := range results {
 		r.Samples[result.Key] = make(map[string][]core.Sample)
 		for lib, samples := range result.Samples {
@@ -45,7 +56,6 @@ func newRecord(results []report.Result, counts report.Instructions, o options) r
 			}
 		}
 	}
-	return r
 }
 
 // rounded keeps of a sample what it is exact to.
@@ -69,6 +79,14 @@ func (r record) results() []report.Result {
 
 // write writes the samples, and what is made from them.
 func (r record) write() error {
+	if err := r.save("core.json"); err != nil {
+		return err
+	}
+	return r.render()
+}
+
+// save writes the samples to a file of the results.
+func (r record) save(name string) error {
 	b, err := json.MarshalIndent(r, "", "")
 	if err != nil {
 		return err
@@ -76,23 +94,32 @@ func (r record) write() error {
 	if err := os.MkdirAll(resultsDir, 0o755); err != nil {
 		return err
 	}
-	if err := os.WriteFile(filepath.Join(resultsDir, "core.json"), append(b, '\n'), 0o644); err != nil {
-		return err
-	}
-	return r.render()
+	return os.WriteFile(filepath.Join(resultsDir, name), append(b, '\n'), 0o644)
 }
 
-// render makes the tables and the chart from the samples that are there.
+// load reads the samples from a file of the results.
+func load(name string) (r record, err error) {
+	b, err := os.ReadFile(filepath.Join(resultsDir, name))
+	if err != nil {
+		return r, err
+	}
+	return r, json.Unmarshal(b, &r)
+}
+
+// render makes the tables and the charts from the samples that are there.
 func render() error {
-	b, err := os.ReadFile(filepath.Join(resultsDir, "core.json"))
+	r, err := load("core.json")
 	if err != nil {
 		return err
 	}
-	var r record
-	if err := json.Unmarshal(b, &r); err != nil {
+	if err := r.render(); err != nil {
 		return err
 	}
-	return r.render()
+	r, err = load(scalingFile)
+	if err != nil {
+		return err
+	}
+	return r.renderScaling()
 }
 
 // render writes the tables, also into docs/performance.md, and the chart.
