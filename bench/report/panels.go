@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"fmt"
 	"html"
+	"io"
 	"math"
 	"slices"
 
@@ -66,7 +67,7 @@ func classOf(lib string) string {
 }
 
 // mark draws a point of a library: a disc, or a square for the peer.
-func mark(b *bytes.Buffer, lib string, x, y float64) {
+func mark(b io.Writer, lib string, x, y float64) {
 	if lib == Ours {
 		fmt.Fprintf(b, `<circle class="ours-mark" cx="%.1f" cy="%.1f" r="3.5"/>`, x, y)
 		return
@@ -77,7 +78,7 @@ func mark(b *bytes.Buffer, lib string, x, y float64) {
 // panel draws one curve. left and right are the ends of its scale, low and high the decades of the other.
 type panel struct {
 	Curve
-	out                    *bytes.Buffer
+	out                    io.Writer
 	left, right, low, high float64
 	labels                 []label
 }
@@ -130,11 +131,11 @@ func (p *panel) draw() {
 		for i, v := range s.values {
 			fmt.Fprintf(p.out, "%c%.1f %.1f", "ML"[min(i, 1)], p.x(p.Points[i]), p.y(v))
 		}
-		p.out.WriteString(`"/>`)
+		fmt.Fprint(p.out, `"/>`)
 		for i, v := range s.values {
 			mark(p.out, s.lib, p.x(p.Points[i]), p.y(v))
 		}
-		p.out.WriteString("\n")
+		fmt.Fprintln(p.out)
 		p.labels = append(p.labels, label{s.name, p.y(s.values[len(s.values)-1])})
 	}
 	p.names()
@@ -183,7 +184,7 @@ func (p *panel) grid() {
 			fmt.Fprintf(p.out, `<text class="tick mid" x="%.1f" y="%d">%s</text>`, x, plotBottom+17, short(n))
 			beyond = x + half
 		}
-		p.out.WriteString("\n")
+		fmt.Fprintln(p.out)
 	}
 	fmt.Fprintf(p.out, `<text class="mid" x="%d" y="%d">%s</text>`+"\n", (plotLeft+plotRight)/2, plotBottom+34, html.EscapeString(p.Axis))
 }
