@@ -98,9 +98,13 @@ func countedOps(key string) int {
 	return 4000
 }
 
-// instructions counts those of an operation under valgrind, with the garbage collector off.
+// instructions counts those of an operation.
 func (p programs) instructions(ctx context.Context, lib, key string) (float64, error) {
-	n := countedOps(key)
+	return p.instructionsOf(ctx, lib, key, countedOps(key))
+}
+
+// instructionsOf counts those of an operation under valgrind, with the garbage collector off, by n operations and 2n.
+func (p programs) instructionsOf(ctx context.Context, lib, key string, n int) (float64, error) {
 	first, err := p.collected(ctx, lib, key, n)
 	if err != nil {
 		return 0, err

@@ -5,7 +5,9 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"math"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -89,6 +91,9 @@ func scaling(ctx context.Context, out io.Writer, args []string) error {
 	if o.partial() {
 		return nil
 	}
+	if r.Instructions, err = countCurves(ctx, p); err != nil {
+		return err
+	}
 	if err := r.save(scalingFile); err != nil {
 		return err
 	}
@@ -115,6 +120,29 @@ func sampleLine(ctx context.Context, p programs, o options, c core.Curve, l core
 	return results, nil
 }
 
+// countCurves counts our instructions at some points, if valgrind is there.
+func countCurves(ctx context.Context, p programs) (report.Instructions, error) {
+	counts := report.Instructions{}
+	if _, err := exec.LookPath("valgrind"); err != nil {
+		return counts, nil
+	}
+	started := time.Now()
+	for _, c := range core.Curves() {
+		for _, l := range c.Lines {
+			for _, at := range l.Counted {
+				key := l.Row(c, at.Point).Key
+				n, err := p.instructionsOf(ctx, report.Ours, key, at.Ops)
+				if err != nil {
+					return nil, err
+				}
+				counts[key] = map[string]float64{report.Ours: math.Round(n)}
+			}
+		}
+	}
+	fmt.Fprintf(os.Stderr, "%-8s %5.1f s\n", "counted", time.Since(started).Seconds())
+	return counts, nil
+}
+
 // renderScaling writes the tables of the curves, also into docs/performance.md, and their drawing.
 func (r record) renderScaling() error {
 	b, err := os.ReadFile(page)
@@ -131,6 +159,9 @@ func (r record) renderScaling() error {
 		curve := report.CurveOf(c, r.Samples)
 		curves = append(curves, curve)
 		block := curve.Table() + "\n" + curve.Growth() + "\n"
+		if counts := curve.Counts(r.Instructions); counts != "" {
+			block += counts + "\n"
+		}
 		if text, err = report.Splice(text, "scaling-"+c.Key, block); err != nil {
 			return err
 		}

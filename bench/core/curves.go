@@ -18,8 +18,10 @@ type Curve struct {
 	From int
 	// Linear says that the cost may grow as fast as the quantity; otherwise it should not grow.
 	Linear bool
-	Unit   Unit
-	Lines  []Line
+	// Whole says that what the last point comes to for all is of interest.
+	Whole bool
+	Unit  Unit
+	Lines []Line
 }
 
 // Line is one of the lines of a curve: one for our library, and, unless Alone, one for its peer.
@@ -32,7 +34,12 @@ type Line struct {
 	Alone bool
 	// Once says that another sample would be the same.
 	Once bool
+	// Counted are the points for which our instructions are counted, and by how many operations.
+	Counted []Counting
 }
+
+// Counting is a point, and by how many operations instructions are counted for it: at least 300.
+type Counting struct{ Point, Ops int }
 
 // Row returns the row of a point.
 func (l Line) Row(c Curve, point int) Row {
@@ -52,32 +59,34 @@ func Curves() []Curve {
 	return []Curve{
 		{
 			Key: "voters", Title: "time for an entry", Axis: "voters", Points: []int{1, 3, 5, 7, 9, 15, 31, 63, 101}, Few: 101, From: 3,
-			Linear: true, Lines: []Line{{Key: "propose"}},
+			Linear: true, Lines: []Line{{Key: "propose", Counted: []Counting{{3, 2000}, {31, 300}, {101, 300}}}},
 		},
 		{
 			Key: "log", Title: "time for an entry, three voters", Axis: "entries in the log before",
-			Points: []int{0, 1000, 10_000, 100_000, 1_000_000}, Few: 100_000, Lines: []Line{{Key: "log"}},
+			Points: []int{0, 1000, 10_000, 100_000, 1_000_000}, Few: 100_000,
+			Lines: []Line{{Key: "log", Counted: []Counting{{0, 2000}, {100_000, 2000}}}},
 		},
 		{
 			Key: "payload", Title: "time for an entry, three voters", Axis: "bytes of its data",
-			Points: []int{0, 128, 1 << 10, 8 << 10, 64 << 10, 256 << 10}, Few: 256 << 10, Lines: []Line{{Key: "payload"}},
+			Points: []int{0, 128, 1 << 10, 8 << 10, 64 << 10, 256 << 10}, Few: 256 << 10,
+			Lines: []Line{{Key: "payload", Counted: []Counting{{128, 2000}, {8 << 10, 2000}, {256 << 10, 2000}}}},
 		},
 		{
 			Key: "pending", Title: "time for a proposal, three voters", Axis: "proposals before one Ready",
 			Points: []int{1, 4, 16, 64, 256, 1024}, Few: 1024, From: 1, Lines: []Line{{Key: "pending"}},
 		},
 		{
-			Key: "groups", Title: "time for a tick of an idle group", Axis: "groups", Points: manyGroups(), Few: 10_000, From: 1,
+			Key: "groups", Title: "time for a tick of an idle group", Axis: "groups", Points: manyGroups(), Few: 10_000, From: 1, Whole: true,
 			Lines: []Line{
-				{Key: "tick-follower", Title: "follower"},
-				{Key: "tick-leader", Title: "leader"},
+				{Key: "tick-follower", Title: "follower", Counted: []Counting{{1, 100_000}, {1000, 100_000}}},
+				{Key: "tick-leader", Title: "leader", Counted: []Counting{{1, 3000}, {1000, 3000}}},
 				{Key: "host-ticks", Title: "group"},
 				{Key: "host-deadlines", Title: "group by NextDeadline", Alone: true},
 				{Key: "host-asleep", Title: "group asleep", Alone: true},
 			},
 		},
 		{
-			Key: "memory", Title: "heap of an idle replica", Axis: "groups", Points: manyGroups()[2:], Few: 10_000, From: 1000, Unit: Heap,
+			Key: "memory", Title: "heap of an idle replica", Axis: "groups", Points: manyGroups()[2:], Few: 10_000, From: 1000, Whole: true, Unit: Heap,
 			Lines: []Line{
 				{Key: "heap-leader", Title: "leader", Once: true},
 				{Key: "heap-follower", Title: "follower", Once: true},

@@ -90,37 +90,80 @@ func (r Result) bytes(lib string) (float64, bool) {
 	return r.median(lib, func(s core.Sample) float64 { return s.Bytes })
 }
 
-// Growth says how much more the last point costs than the first that counts, for each line.
+// Growth says how much more the last point costs than the first that counts, for each line, and what it comes to
+// for all.
 func (c Curve) Growth() string {
-	from := max(slices.Index(c.Points, c.From), 0)
-	first, last := c.Points[from], c.Points[len(c.Points)-1]
-	var parts []string
-	for j, l := range c.Lines {
-		said := ""
-		for _, lib := range Libraries(l) {
-			was, ok := c.Results[j][from].Value(lib)
-			is, ok2 := c.Results[j][len(c.Points)-1].Value(lib)
-			if !ok || !ok2 || was == 0 || is == 0 {
-				continue // what costs nothing does not grow
-			}
-			if said += ", "; lib != Ours {
-				said += lib + " "
-			}
-			said += digits(is/was) + " ×"
+	from, end := max(slices.Index(c.Points, c.From), 0), len(c.Points)-1
+	first, last := c.Points[from], c.Points[end]
+	factors := c.each(func(results []Result, lib string) string {
+		was, _ := results[from].Value(lib)
+		is, _ := results[end].Value(lib)
+		if was == 0 || is == 0 {
+			return "" // what costs nothing does not grow
 		}
-		if said = strings.TrimPrefix(said, ", "); said == "" {
-			continue
-		}
-		if l.Title != "" {
-			said = l.Title + " " + said
-		}
-		parts = append(parts, said)
-	}
+		return digits(is/was) + " ×"
+	})
 	ratio := ""
 	if c.Linear {
-		ratio = ", " + digits(float64(last)/float64(first)) + " × as many"
+		ratio = ", which is " + digits(float64(last)/float64(first)) + " ×,"
 	}
-	return fmt.Sprintf("From %s to %s %s%s, ours takes: %s.", thousands(float64(first)), thousands(float64(last)), c.Axis, ratio, strings.Join(parts, "; "))
+	s := fmt.Sprintf("From %s to %s %s%s the cost changes by: %s.", thousands(float64(first)), thousands(float64(last)), c.Axis, ratio, factors)
+	if !c.Whole {
+		return s
+	}
+	all := c.each(func(results []Result, lib string) string {
+		v, ok := results[end].Value(lib)
+		if !ok || v < 1 {
+			return ""
+		}
+		return Format(c.Unit, v*float64(last))
+	})
+	return s + fmt.Sprintf(" For all %s %s: %s.", thousands(float64(last)), c.Axis, all)
+}
+
+// each says something of each line and library, but where it is empty.
+func (c Curve) each(say func(results []Result, lib string) string) string {
+	var parts []string
+	for j, l := range c.Lines {
+		var said []string
+		for _, lib := range Libraries(l) {
+			if s := say(c.Results[j], lib); s != "" {
+				said = append(said, lib+" "+s)
+			}
+		}
+		if len(said) > 0 {
+			parts = append(parts, strings.TrimLeft(l.Title+" ", " ")+strings.Join(said, ", "))
+		}
+	}
+	return strings.Join(parts, "; ")
+}
+
+// Counts says how many instructions an operation of ours takes at the points where they are counted. It is empty if none are.
+func (c Curve) Counts(counts Instructions) string {
+	var parts []string
+	for _, l := range c.Lines {
+		said := ""
+		for _, at := range l.Counted {
+			n, ok := counts[l.Row(c.Curve, at.Point).Key][Ours]
+			if !ok {
+				continue
+			}
+			if said += ", "; said == ", " {
+				said = strings.TrimLeft(l.Title+" ", " ")
+			}
+			said += thousands(n) + " at " + thousands(float64(at.Point))
+			if c.Linear {
+				said += " (" + thousands(n/float64(at.Point)) + " for each)"
+			}
+		}
+		if said != "" {
+			parts = append(parts, said)
+		}
+	}
+	if len(parts) == 0 {
+		return ""
+	}
+	return "Instructions of ours: " + strings.Join(parts, "; ") + "."
 }
 
 // short names a point on an axis: 1k, 64Ki.

@@ -64,8 +64,22 @@ func TestCurveTable(t *testing.T) {
 
 // Growth is told from the point that counts on, and not for what costs nothing.
 func TestGrowth(t *testing.T) {
-	require.Equal(t, "From 10 to 1,000 voters, 100 × as many, ours takes: 100 ×, etcd 3.6 400 ×.", straight().Growth())
-	require.Equal(t, "From 0 to 1,000 groups, ours takes: awake 1.00 ×, etcd 3.6 1.00 ×.", several().Growth())
+	require.Equal(t, "From 10 to 1,000 voters, which is 100 ×, the cost changes by: ours 100 ×, etcd 3.6 400 ×.", straight().Growth())
+	c := several()
+	c.Whole = true
+	require.Equal(t, "From 0 to 1,000 groups the cost changes by: awake ours 1.00 ×, etcd 3.6 1.00 ×. For all 1,000 groups: awake ours 2.00 MB, etcd 3.6 2.10 MB.", c.Growth())
+}
+
+// Instructions are told where they were counted, for each of what the cost may grow with.
+func TestCounts(t *testing.T) {
+	c := straight()
+	c.Lines[0].Counted = []core.Counting{{Point: 10, Ops: 1}, {Point: 1000, Ops: 1}}
+	counts := Instructions{"a/10": {Ours: 2000}, "a/1000": {Ours: 300_000}}
+	require.Equal(t, "Instructions of ours: 2,000 at 10 (200 for each), 300,000 at 1,000 (300 for each).", c.Counts(counts))
+	require.Empty(t, c.Counts(nil))
+	c = several()
+	c.Lines[0].Counted = []core.Counting{{Point: 1000, Ops: 1}}
+	require.Equal(t, "Instructions of ours: awake 7 at 1,000.", c.Counts(Instructions{"a/1000": {Ours: 7}}))
 }
 
 // The drawing is well-formed, with a panel for each curve, and a line for each library that has samples.
