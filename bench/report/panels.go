@@ -12,7 +12,7 @@ import (
 	"github.com/quorate-raft/raft/bench/core"
 )
 
-// A panel has its title above the plot, the scale left of it, and the names of its lines right of it.
+// A panel, in pixels: its title above the plot, the scale left of it, and the names of its lines right of it, in pixels.
 const (
 	panelWidth  = 500
 	panelHeight = 276
@@ -39,7 +39,7 @@ var dashes = []string{"none", "7 3", "2 3", "9 3 2 3", "4 2"}
 func Curves(title string, curves []Curve) []byte {
 	var b bytes.Buffer
 	rows := (len(curves) + columns - 1) / columns
-	width, height := columns*panelWidth, panelTop+rows*panelHeight
+	width, height := columns*panelWidth, panelTop+rows*panelHeight+8
 	fmt.Fprintf(&b, `<svg xmlns="http://www.w3.org/2000/svg" width="%d" height="%d" viewBox="0 0 %d %d" role="img">`+"\n", width, height, width, height)
 	fmt.Fprintf(&b, "<title>%s</title>\n<style>\n%s</style>\n", html.EscapeString(title), panelStyle)
 	fmt.Fprintf(&b, `<rect class="bg" width="%d" height="%d"/>`+"\n", width, height)
@@ -170,8 +170,7 @@ func (p *panel) y(v float64) float64 {
 }
 
 func (p *panel) grid() {
-	for d := p.low; d <= p.high; d++ {
-		v := math.Pow(10, d)
+	for _, v := range p.rungs() {
 		fmt.Fprintf(p.out, `<path class="grid" d="M%d %.1fH%d"/><text class="tick end" x="%d" y="%.1f">%s</text>`+"\n",
 			plotLeft, p.y(v), plotRight, plotLeft-6, p.y(v)+4, power(p.Unit, v))
 	}
@@ -189,7 +188,22 @@ func (p *panel) grid() {
 	fmt.Fprintf(p.out, `<text class="mid" x="%d" y="%d">%s</text>`+"\n", (plotLeft+plotRight)/2, plotBottom+34, html.EscapeString(p.Axis))
 }
 
-// power names a power of ten with its unit, in whole ones.
+// rungs are where the scale has a line: at powers of ten, and between them if there are few.
+func (p *panel) rungs() []float64 {
+	steps := []float64{1}
+	if p.high-p.low == 1 {
+		steps = []float64{1, 2, 5}
+	}
+	var all []float64
+	for d := p.low; d < p.high; d++ {
+		for _, s := range steps {
+			all = append(all, s*math.Pow(10, d))
+		}
+	}
+	return append(all, math.Pow(10, p.high))
+}
+
+// power names a rung with its unit, in whole ones.
 func power(unit core.Unit, v float64) string {
 	names := []string{"ns", "µs", "ms", "s"}
 	if unit == core.Heap {
