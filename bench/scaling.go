@@ -30,7 +30,7 @@ func parseScaling(args []string) (scalingOptions, error) {
 	var o scalingOptions
 	flags := flag.NewFlagSet("scaling", flag.ContinueOnError)
 	flags.BoolVar(&o.short, "short", false, "take one short sample of each point, leave out the largest, and write no files")
-	flags.IntVar(&o.samples, "samples", 3, "how many samples to take of each point and library")
+	flags.IntVar(&o.samples, "samples", 5, "how many samples to take of each point and library: half as many where a short run takes none")
 	flags.DurationVar(&o.length, "time", 100*time.Millisecond, "processor time of a sample")
 	keys := flags.String("curves", "", "a regular expression: measure the curves whose keys match, and write no files")
 	if err := flags.Parse(args); err != nil {
@@ -74,7 +74,7 @@ func scaling(ctx context.Context, out io.Writer, args []string) error {
 	if err != nil {
 		return err
 	}
-	r := record{About: about(o.samples, o.length), Samples: make(map[string]map[string][]core.Sample)}
+	r := record{About: about(o.samples, o.length) + " Half as many where one takes long.", Samples: make(map[string]map[string][]core.Sample)}
 	for _, c := range o.curves {
 		started := time.Now()
 		for _, l := range c.Lines {
@@ -100,14 +100,22 @@ func scaling(ctx context.Context, out io.Writer, args []string) error {
 	return r.renderScaling()
 }
 
+// samplesOf is how many samples are taken of a point: half of what is asked for, but at least one, where each takes long.
+func samplesOf(asked int, c core.Curve, l core.Line, point int) int {
+	switch {
+	case l.Once:
+		return 1
+	case point > c.Few:
+		return max(1, asked/2)
+	}
+	return asked
+}
+
 // sampleLine takes samples of all points of a line.
 func sampleLine(ctx context.Context, p programs, o options, c core.Curve, l core.Line) ([]report.Result, error) {
-	samples := o.samples
-	if l.Once {
-		samples = 1
-	}
 	var results []report.Result
 	for _, n := range c.Points {
+		samples := samplesOf(o.samples, c, l, n)
 		row := l.Row(c, n)
 		result, err := sampleRow(row, samples, func(lib string) (core.Sample, error) {
 			return p.sample(ctx, lib, row.Key, "-time", o.length.String())

@@ -33,6 +33,15 @@ func TestScalingOptions(t *testing.T) {
 	}
 }
 
+// Points that take long are sampled less often, and what does not vary once.
+func TestSamplesOf(t *testing.T) {
+	c := core.Curve{Few: 100}
+	require.Equal(t, 5, samplesOf(5, c, core.Line{}, 100))
+	require.Equal(t, 2, samplesOf(5, c, core.Line{}, 101))
+	require.Equal(t, 1, samplesOf(1, c, core.Line{}, 101))
+	require.Equal(t, 1, samplesOf(5, c, core.Line{Once: true}, 1))
+}
+
 // The page has a place for every curve.
 func TestPageHasCurves(t *testing.T) {
 	b, err := os.ReadFile(page)
