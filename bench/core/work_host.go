@@ -6,11 +6,11 @@ import "fmt"
 const beat = 10
 
 // hosted is how the replicas of a host's groups are timed there.
-var hosted = Config{ElectionTick: 10 * beat, HeartbeatTick: beat}
+func hosted() Config { return Config{ElectionTick: 10 * beat, HeartbeatTick: beat} }
 
 // asleep is the same for groups that sleep.
 func asleep() Config {
-	c := hosted
+	c := hosted()
 	c.SleepAfter = beat
 	return c
 }
@@ -19,7 +19,7 @@ func asleep() Config {
 // heartbeat, and what is counted one interval of one group.
 func hostTicks[M any](groups int) maker[M] {
 	return func(lib Library[M]) (*Work, error) {
-		all, err := idleGroups(lib, groups, hosted)
+		all, err := idleGroups(lib, groups, hosted())
 		if err != nil {
 			return nil, err
 		}
@@ -37,7 +37,7 @@ func hostTicks[M any](groups int) maker[M] {
 // hostDeadlines does the same by NextDeadline.
 func hostDeadlines[M any](groups int) maker[M] {
 	return func(lib Library[M]) (*Work, error) {
-		all, err := idleGroups(lib, groups, hosted)
+		all, err := idleGroups(lib, groups, hosted())
 		if err != nil {
 			return nil, err
 		}
