@@ -23,7 +23,8 @@ func (Library) NewLog(c core.LogConfig) core.Log { return newHostLog(c) }
 func (Library) NewNode(c core.Config, log core.Log) (core.Node[pb.Message], error) {
 	l := log.(*hostLog)
 	rc := &raft.Config{
-		ID: c.ID, Storage: l, Applied: c.Applied, ElectionTick: c.ElectionTick,
+		ID: c.ID, Storage: l, Applied: c.Applied, ElectionTick: c.ElectionTick, HeartbeatTick: c.HeartbeatTick,
+		SleepAfter:    c.SleepAfter,
 		MaxSizePerMsg: 1 << 20, MaxInflightMsgs: 256, DisableCheckQuorum: c.NoCheckQuorum,
 	}
 	if c.Lease {
