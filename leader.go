@@ -19,6 +19,10 @@ type leaderState struct {
 	// scratch has room for one value of each peer, where they are more than fewPeers.
 	scratch []uint64
 
+	// ahead is how many voters hold more than what is committed, if aheadKnown.
+	ahead      int
+	aheadKnown bool
+
 	// start is the index of the first entry of the leader's term.
 	start uint64
 	// uncommitted is the payload, in bytes, of own entries not handed out yet
@@ -92,6 +96,7 @@ func (r *raft) updateSelf() {
 		return
 	}
 	p := &l.peers[l.self]
+	l.aheadKnown = false
 	p.Match = r.log.durable
 	p.Next = r.log.last.index + 1
 	p.State = progress.Replicate
@@ -187,7 +192,7 @@ func (r *raft) maybeCommit() error {
 	}
 	first, before := !l.committedInTerm(r.log), r.log.committed
 	r.log.commitTo(n)
-	l.sendDue = true
+	l.sendDue, l.aheadKnown = true, false
 	if first && len(l.reads.pending) > 0 {
 		r.readsMayStart()
 	}
@@ -198,6 +203,24 @@ func (r *raft) maybeCommit() error {
 		return r.maybeLeaveJoint()
 	}
 	return nil
+}
+
+// majorityAhead reports whether so many voters hold more than what is committed that it may be
+// a majority of each half: only then is it worth while to find out what they hold. passed says
+// that a peer just came to. Without it a leader of many would go through all of them at each answer.
+func (r *raft) majorityAhead(passed bool) bool {
+	l := r.leader
+	if !l.aheadKnown {
+		l.ahead, l.aheadKnown = 0, true
+		for i := range l.peers {
+			if r.conf.roles[i]&roleVoter != 0 && l.peers[i].Match > r.log.committed {
+				l.ahead++
+			}
+		}
+	} else if passed {
+		l.ahead++
+	}
+	return l.ahead > len(r.conf.cfg.Voters[0])/2
 }
 
 // leaderAppendResp handles an answer to an append or a snapshot (Raft figure 2).
@@ -211,7 +234,7 @@ func (r *raft) leaderAppendResp(m *pb.Message, from int) error {
 	if m.Reject {
 		return r.leaderAppendRejected(m, p)
 	}
-	first := uint64(0)
+	before, first := p.Match, uint64(0)
 	if p.State == progress.Snapshot {
 		var err error
 		if first, err = r.log.firstIndex(); err != nil {
@@ -233,7 +256,7 @@ func (r *raft) leaderAppendResp(m *pb.Message, from int) error {
 		l.beatDue = true // tell it of the commit at once
 	}
 	// Only a peer that crosses the commit index can move it.
-	if m.Index > r.log.committed {
+	if m.Index > r.log.committed && r.majorityAhead(before <= r.log.committed) {
 		return r.maybeCommit()
 	}
 	return nil

@@ -435,6 +435,7 @@ func (r *raft) leaderConfChanged(oldIDs []uint64) error {
 	l := r.leader
 	old := l.peers
 	l.peers = make([]progress.Progress, len(r.conf.ids))
+	l.aheadKnown = false
 	l.scratch = r.scratch(l.scratch)
 	for i, id := range r.conf.ids {
 		if j, ok := slices.BinarySearch(oldIDs, id); ok {

@@ -393,7 +393,9 @@ func (rn *RawNode) ackAppend(token AppendToken) error {
 	if r.role == StateLeader && l.durable > durable {
 		r.leader.sinceProgress = 0
 		r.updateSelf()
-		return r.fail(r.maybeCommit())
+		if r.majorityAhead(false) {
+			return r.fail(r.maybeCommit())
+		}
 	}
 	return nil
 }

@@ -55,7 +55,10 @@ func (u *unstable) push(ents []pb.Entry) {
 		u.entries, u.offset, u.durableBytes = slices.Clip(ents), ents[0].Index, 0
 		return
 	}
-	if len(ents) > cap(u.entries)-len(u.entries) || u.durableBytes > maxDurableBytes {
+	if u.durableBytes > maxDurableBytes {
+		u.chunk = 0 // few of so large ones go together
+		u.regrow(len(ents))
+	} else if len(ents) > cap(u.entries)-len(u.entries) {
 		u.regrow(len(ents))
 	}
 	if len(ents) == 1 { // as mostly; to copy a stretch takes more
@@ -113,7 +116,7 @@ func (u *unstable) trim(index uint64) {
 	u.entries = u.entries[index-u.offset+1:]
 	u.offset = index + 1
 	if len(u.entries) == 0 && u.durableBytes > maxDurableBytes {
-		u.entries, u.durableBytes = nil, 0
+		u.entries, u.durableBytes, u.chunk = nil, 0, 0
 	}
 }
 
