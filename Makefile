@@ -2,7 +2,7 @@
 
 FUZZTIME ?= 100000x
 
-.PHONY: generate figures lint test race fuzz simulate bugs hunt bench gates browser cover nightly ci
+.PHONY: generate figures lint test race fuzz simulate bugs hunt bench scaling gates browser cover nightly ci
 
 # generate writes raftpb/raft.pb.go from raftpb/raft.proto; no protoc is needed.
 generate:
@@ -39,6 +39,10 @@ bugs hunt:
 bench:
 	GOWORK=off go -C bench run .
 	GOWORK=off go -C bench/endtoend run .
+
+# scaling measures how cost grows, and writes bench/results/scaling.* and docs/performance.md.
+scaling:
+	GOWORK=off go -C bench run . scaling
 
 # gates compares instructions and allocations of an operation with bench/gates.txt; needs valgrind.
 gates:

@@ -17,6 +17,7 @@ type candidateState struct {
 	// a candidate does not win, whatever the others say: it could crash, forget
 	// the term and lead it a second time.
 	ownVoteDurable bool
+	few            [fewPeers]ballot // room for the votes, where they are no more
 }
 
 // openBallot begins to count votes. A pre-candidate that goes on as a candidate needs
@@ -27,7 +28,13 @@ func (r *raft) openBallot() {
 		c.ownVoteDurable = false
 		return
 	}
-	r.candidate = &candidateState{votes: make([]ballot, len(r.conf.ids))}
+	c := &candidateState{}
+	if n := len(r.conf.ids); n <= fewPeers {
+		c.votes = c.few[:n]
+	} else {
+		c.votes = make([]ballot, n)
+	}
+	r.candidate = c
 }
 
 type ballot uint8

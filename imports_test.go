@@ -59,6 +59,7 @@ var importTable = map[string]importLayer{
 	"examples/memory":             {packages: []string{"."}},
 	"replica":                     {packages: []string{"."}},
 	"repair":                      {packages: []string{".", "replica"}},
+	"storage/wal":                 {packages: []string{"."}},
 	"transport":                   {packages: []string{"raftpb"}, modules: []string{zapModule}},
 }
 

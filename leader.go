@@ -16,7 +16,7 @@ type leaderState struct {
 	// leader's own place, or -1 where it is no member.
 	peers []progress.Progress
 	self  int
-	// scratch has room for one value of each peer.
+	// scratch has room for one value of each peer, where they are more than fewPeers.
 	scratch []uint64
 
 	// start is the index of the first entry of the leader's term.
@@ -74,6 +74,14 @@ func (r *raft) newPeer(l *leaderState) progress.Progress {
 		Since:    l.round,
 		Window:   progress.NewWindow(r.cfg.MaxInflightMsgs, r.cfg.MaxInflightBytes),
 	}
+}
+
+// scratch returns s with room for the members.
+func (r *raft) scratch(s []uint64) []uint64 {
+	if len(r.conf.ids) <= fewPeers {
+		return s
+	}
+	return slices.Grow(s[:0], len(r.conf.ids))
 }
 
 // updateSelf brings the leader's own entry in peers up to date: it counts
@@ -145,8 +153,8 @@ func (r *raft) appendOne(e pb.Entry) error {
 	return err
 }
 
-// appendOwn numbers entries and appends them, as the leader's own. The array of ents
-// stays the caller's.
+// appendOwn numbers entries and appends them, as the leader's own. The log may keep the
+// array of ents, unless it is of one.
 func (r *raft) appendOwn(ents []pb.Entry) error {
 	next := r.log.last.index + 1
 	for i := range ents {

@@ -12,7 +12,7 @@ import (
 const noLimit = math.MaxUint64
 
 // raftLog is the node's view of its log: what Storage holds followed by what
-// is not durable yet, and the cursors into it:
+// is in memory, and the cursors into it:
 //
 //	applied ≤ applying ≤ committed ≤ last
 //	durable ≤ submitted ≤ last
@@ -33,8 +33,7 @@ type raftLog struct {
 	committed uint64
 	applying  uint64 // handed out to be applied
 	applied   uint64
-	submitted uint64 // handed out to be persisted
-	durable   uint64
+	submitted uint64 // handed out to be persisted; durable is in unstable
 	// savedCommit is the commit index that is durable.
 	savedCommit uint64
 
@@ -89,8 +88,9 @@ func newLog(storage Storage, hs pb.HardState, applied uint64) (*raftLog, error) 
 	l := &raftLog{
 		storage: storage, last: entryID{term, last},
 		committed: max(hs.Commit, applied), applying: applied, applied: applied,
-		submitted: last, durable: last, maxApplying: noLimit,
+		submitted: last, maxApplying: noLimit,
 	}
+	l.durable = last
 	l.savedCommit = l.committed
 	l.offset = last + 1
 	l.terms.reset(l.last)
@@ -165,9 +165,9 @@ func (l *raftLog) earlierTerm(i uint64) (uint64, error) {
 		return 0, ErrUnavailable
 	case l.terms.covers(i):
 		return l.terms.run(i).term, nil
-	case i >= l.offset:
+	case i >= l.first():
 		// Storage may hold nothing there, or what was replaced.
-		return l.entries[i-l.offset].Term, nil
+		return l.unstable.term(i), nil
 	case l.snapshot != nil && i == l.snapshot.Metadata.Index:
 		return l.snapshot.Metadata.Term, nil
 	case l.snapshot != nil:
@@ -252,8 +252,8 @@ func (l *raftLog) unlessFault(index uint64, err error) (uint64, uint64, error) {
 }
 
 // slice returns entries from lo on, at most to hi (exclusive) and within
-// maxSize bytes, at least one. It stops where Storage ends and the unstable
-// part begins rather than copying them together. ErrCompacted if lo is gone.
+// maxSize bytes, at least one. It stops where Storage, or an array in memory, ends
+// rather than copying them together. ErrCompacted if lo is gone.
 func (l *raftLog) slice(lo, hi, maxSize uint64) ([]pb.Entry, error) {
 	if lo >= hi {
 		return nil, nil
@@ -261,13 +261,13 @@ func (l *raftLog) slice(lo, hi, maxSize uint64) ([]pb.Entry, error) {
 	if hi > l.last.index+1 {
 		panic(fmt.Sprintf("raft: slice [%d, %d) of a log that ends at %d", lo, hi, l.last.index))
 	}
-	if lo >= l.offset {
+	if lo >= l.first() {
 		return l.unstable.slice(lo, hi, maxSize), nil
 	}
 	if l.snapshot != nil {
 		return nil, ErrCompacted
 	}
-	hi = min(hi, l.offset)
+	hi = min(hi, l.first())
 	ents, err := l.storage.Entries(lo, hi, maxSize)
 	if err == nil {
 		if err = l.checkRead(ents, lo, hi); err == nil {
@@ -279,7 +279,7 @@ func (l *raftLog) slice(lo, hi, maxSize uint64) ([]pb.Entry, error) {
 	return nil, &StorageError{fmt.Sprintf("entries [%d, %d)", lo, hi), err}
 }
 
-// append adds entries that continue the log.
+// append adds entries that continue the log. Of many it keeps the array, see unstable.push.
 func (l *raftLog) append(ents []pb.Entry) {
 	if len(ents) == 0 {
 		return

@@ -64,7 +64,11 @@ func (m *logModel) entries(after pb.Entry, n int, terms int) []pb.Entry {
 }
 
 func (m *logModel) append() {
-	ents := m.entries(m.last(), 1+m.rnd.IntN(6), 1+m.rnd.IntN(3))
+	n := 1 + m.rnd.IntN(6)
+	if m.rnd.IntN(5) == 0 {
+		n += minAdopted
+	}
+	ents := m.entries(m.last(), n, 1+m.rnd.IntN(3))
 	m.l.append(ents)
 	m.truth = append(m.truth, ents...)
 }
@@ -101,7 +105,8 @@ func (m *logModel) submit() {
 		require.Equal(m.t, m.truth[before+1:before+1+n], committed)
 		require.LessOrEqual(m.t, before+n, l.durable, "applied before it is durable")
 		require.Nil(m.t, l.snapshot)
-		l.applying = before + n
+		l.handOut(committed)
+		require.Equal(m.t, before+n, l.applying)
 		m.hold(committed)
 	}
 	var w modelWrite
@@ -273,8 +278,10 @@ func (m *logModel) checkReads() {
 		require.NotEmpty(t, ents)
 		require.Equal(t, m.truth[lo:lo+uint64(len(ents))], ents)
 		require.LessOrEqual(t, lo+uint64(len(ents)), hi)
-		if lo < l.offset {
-			require.LessOrEqual(t, lo+uint64(len(ents)), l.offset, "copied together")
+		for _, end := range []uint64{l.first(), l.offset} {
+			if lo < end {
+				require.LessOrEqual(t, lo+uint64(len(ents)), end, "copied together")
+			}
 		}
 		m.hold(ents)
 	}

@@ -168,20 +168,13 @@ func (m *membership) tally(votes []ballot) quorum.VoteResult {
 }
 
 func (m *membership) tallyHalf(half memberRole, votes []ballot) quorum.VoteResult {
-	voters, granted, rejected := 0, 0, 0
+	var count [ballotRejected + 1]int // votes come in no order that a branch predictor could learn
 	for i, role := range m.roles {
-		if role&half == 0 {
-			continue
-		}
-		voters++
-		switch votes[i] {
-		case ballotGranted:
-			granted++
-		case ballotRejected:
-			rejected++
+		if role&half != 0 {
+			count[votes[i]]++
 		}
 	}
-	return quorum.Tally(voters, granted, rejected)
+	return quorum.Tally(count[ballotNone]+count[ballotGranted]+count[ballotRejected], count[ballotGranted], count[ballotRejected])
 }
 
 // held is what a majority may hold of each voter.
@@ -194,7 +187,7 @@ const (
 )
 
 // held returns the highest value of the given sort that a majority of each half
-// holds; learners never count. scratch has room for all peers.
+// holds; learners never count. scratch has room for all peers, unless they are few.
 func (m *membership) held(peers []progress.Progress, scratch []uint64, what held) uint64 {
 	in := m.heldByHalf(roleIncoming, peers, scratch, what)
 	if !m.cfg.Joint() {
@@ -203,8 +196,14 @@ func (m *membership) held(peers []progress.Progress, scratch []uint64, what held
 	return min(in, m.heldByHalf(roleOutgoing, peers, scratch, what))
 }
 
+// fewPeers is how many fit onto the stack.
+const fewPeers = 9
+
 func (m *membership) heldByHalf(half memberRole, peers []progress.Progress, scratch []uint64, what held) uint64 {
-	scratch = scratch[:0]
+	var few [fewPeers]uint64 // as mostly: no leader needs to keep room for them
+	if scratch = scratch[:0]; len(m.roles) <= fewPeers {
+		scratch = few[:0]
+	}
 	for i, role := range m.roles {
 		if role&half == 0 {
 			continue
@@ -321,7 +320,7 @@ func (r *raft) mayLead() bool {
 	return r.conf.atOrOldest(r.log.committed).cfg.IsVoter(r.id)
 }
 
-// appendLog adds entries that continue the log, and with OnAppend makes the changes
+// appendLog adds entries that continue the log, which may keep the array, and with OnAppend makes the changes
 // of membership in them effective.
 func (r *raft) appendLog(ents []pb.Entry) error {
 	before := len(r.log.confs)
@@ -436,7 +435,7 @@ func (r *raft) leaderConfChanged(oldIDs []uint64) error {
 	l := r.leader
 	old := l.peers
 	l.peers = make([]progress.Progress, len(r.conf.ids))
-	l.scratch = slices.Grow(l.scratch[:0], len(r.conf.ids))
+	l.scratch = r.scratch(l.scratch)
 	for i, id := range r.conf.ids {
 		if j, ok := slices.BinarySearch(oldIDs, id); ok {
 			l.peers[i] = old[j]

@@ -283,13 +283,13 @@ func (s *failingStorage) FirstIndex() (uint64, error) {
 // cause, also one that waits.
 func TestNodeStorageFailure(t *testing.T) {
 	s := &failingStorage{MemoryStorage: raft.NewMemoryStorage()}
-	n, err := raft.StartNode(&raft.Config{ID: 1, Storage: s}, []raft.Peer{{ID: 1}})
+	s.SetConfState(pb.ConfState{Voters: []uint64{1}})
+	require.NoError(t, s.Append([]pb.Entry{{Term: 1, Index: 1}}))
+	require.NoError(t, s.SetHardState(pb.HardState{Term: 1, Commit: 1}))
+	s.failEntries.Store(true) // to be applied the committed entry is read
+	n, err := raft.RestartNode(&raft.Config{ID: 1, Storage: s})
 	require.NoError(t, err)
 	defer n.Stop()
-	rd := <-n.Ready()
-	persist(s.MemoryStorage, rd)
-	s.fail.Store(true)
-	_ = n.Advance(rd)
 	<-n.Done()
 	require.ErrorIs(t, n.Err(), errDisk)
 	require.ErrorIs(t, n.Propose(context.Background(), []byte("x")), raft.ErrStorage)
@@ -299,11 +299,11 @@ var errDisk = errors.New("disk on fire")
 
 type failingStorage struct {
 	*raft.MemoryStorage
-	fail atomic.Bool
+	fail, failEntries atomic.Bool
 }
 
 func (s *failingStorage) Entries(lo, hi, maxSize uint64) ([]pb.Entry, error) {
-	if s.fail.Load() {
+	if s.fail.Load() || s.failEntries.Load() {
 		return nil, errDisk
 	}
 	return s.MemoryStorage.Entries(lo, hi, maxSize)

@@ -420,6 +420,9 @@ func (rn *RawNode) ackApply(index uint64) error {
 		return nil
 	}
 	l.appliedTo(index)
+	if r.asleep {
+		rn.release()
+	}
 	if r.takeOver != 0 && r.takeOver == r.term && r.role == StateFollower && r.campaignObstacle() == reasonNone {
 		return r.fail(r.campaign(transferElection))
 	}

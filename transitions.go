@@ -78,7 +78,7 @@ func (r *raft) becomeLeader() error {
 	}
 	l := &leaderState{
 		peers:   make([]progress.Progress, len(r.conf.ids)),
-		scratch: make([]uint64, 0, len(r.conf.ids)),
+		scratch: r.scratch(nil),
 		start:   r.log.last.index + 1,
 		self:    r.conf.pos(r.id),
 	}

@@ -2,22 +2,28 @@ package raft
 
 import (
 	"slices"
+	"unsafe"
 
 	pb "github.com/quorate-raft/raft/raftpb"
 )
 
-// unstable holds the end of the log that is not known to be durable yet: a
-// received snapshot, and the entries from offset on. Arrays of entries are
+// unstable holds the end of the log that is in memory: a received snapshot that is not
+// durable yet, and the entries from offset on, which are all that are not durable,
+// and of those that are the newest, until they are handed out to be applied: so they need
+// not be read back from Storage a moment after they were written. Arrays of entries are
 // handed to the host and to messages, so they are never written again where
 // something stands: truncation goes on in a new array.
 type unstable struct {
 	// snapshot was received and is not durable yet, or nil.
 	snapshot *pb.Snapshot
-	// entries[i] has index offset+i.
+	// entries[i] has index offset+i. Those up to durable are durable.
 	entries []pb.Entry
 	offset  uint64
-	// chunk is the size of the next array, and durableBytes the payload of durable
-	// entries that the current one keeps from being freed.
+	durable uint64
+	// older are entries right before offset in an array of their own, or none.
+	older []pb.Entry
+	// chunk is the size of the next array, and durableBytes what durable entries take that
+	// the current one keeps from being freed.
 	chunk        int
 	durableBytes int
 }
@@ -29,12 +35,26 @@ const (
 	// to maxBusyChunk entries: who takes many at once allocates no more often.
 	busyFactor   = 16
 	maxBusyChunk = 512
-	// maxDurableBytes is how many of durableBytes there may be.
+	// maxDurableBytes is how many of durableBytes there may be when nothing else is in the
+	// array, and maxKeptBytes how many for what is not applied.
 	maxDurableBytes = 256 << 10
+	maxKeptBytes    = 1 << 20
+	// minAdopted is from how many entries on a message's array is taken as it is.
+	minAdopted = 16
 )
 
-// push appends ents, which continue the log.
+// push appends ents, which continue the log. An array of minAdopted or more belongs to the
+// log from then on, the others are the caller's.
 func (u *unstable) push(ents []pb.Entry) {
+	if len(ents) >= minAdopted && (len(u.entries) == 0 || u.offset+uint64(len(u.entries)) <= u.durable+1) {
+		// Rather than copy these it puts the others aside. They are durable.
+		u.older = u.entries
+		if u.durableBytes > maxKeptBytes/2 {
+			u.older = nil
+		}
+		u.entries, u.offset, u.durableBytes = slices.Clip(ents), ents[0].Index, 0
+		return
+	}
 	if len(ents) > cap(u.entries)-len(u.entries) || u.durableBytes > maxDurableBytes {
 		u.regrow(len(ents))
 	}
@@ -59,6 +79,9 @@ func (u *unstable) regrow(n int) {
 	copy(ents, u.entries)
 	u.entries = ents
 	u.durableBytes = 0
+	if u.offset <= u.durable {
+		u.durableBytes = inMemory(ents[:u.durable-u.offset+1])
+	}
 }
 
 // truncate drops the entries from index on, index ≥ offset.
@@ -68,22 +91,44 @@ func (u *unstable) truncate(index uint64) {
 	u.entries = u.entries[:n:n]
 }
 
+// written records that the entries up to index are durable, offset ≤ index. Those that
+// were there before, and handed out to be applied, are trimmed already.
+func (u *unstable) written(index uint64) {
+	u.durableBytes += inMemory(u.entries[max(u.durable+1, u.offset)-u.offset : index+1-u.offset])
+	u.durable = index
+	if u.durableBytes > maxKeptBytes {
+		u.trim(index)
+	}
+}
+
 // trim drops the entries up to index, which are durable.
 func (u *unstable) trim(index uint64) {
+	if index+1 < u.offset {
+		return
+	}
+	u.older = nil
 	if index < u.offset {
 		return
 	}
-	n := index - u.offset + 1
-	for i := range u.entries[:n] {
-		u.durableBytes += len(u.entries[i].Data)
-	}
-	u.entries = u.entries[n:]
+	u.entries = u.entries[index-u.offset+1:]
 	u.offset = index + 1
+	if len(u.entries) == 0 && u.durableBytes > maxDurableBytes {
+		u.entries, u.durableBytes = nil, 0
+	}
+}
+
+// inMemory is what ents take, in bytes.
+func inMemory(ents []pb.Entry) int {
+	size := len(ents) * int(unsafe.Sizeof(pb.Entry{}))
+	for i := range ents {
+		size += len(ents[i].Data)
+	}
+	return size
 }
 
 // restart begins anew after index.
 func (u *unstable) restart(index uint64) {
-	u.entries = nil
+	u.entries, u.older = nil, nil
 	u.offset = index + 1
 	u.durableBytes = 0
 }
@@ -93,9 +138,26 @@ func (u *unstable) from(lo uint64) []pb.Entry {
 	return slices.Clip(u.entries[lo-u.offset:])
 }
 
-// slice returns the entries [lo, hi) within maxSize bytes, at least one.
+// first is the index of the first entry in memory, or of the next.
+func (u *unstable) first() uint64 { return u.offset - uint64(len(u.older)) }
+
+// term returns the term of the entry at index, which is in memory.
+func (u *unstable) term(index uint64) uint64 {
+	if index >= u.offset {
+		return u.entries[index-u.offset].Term
+	}
+	return u.older[index-u.first()].Term
+}
+
+// slice returns entries in memory from lo on, at most to hi (exclusive), that lie in one array
+// and within maxSize bytes, at least one.
 func (u *unstable) slice(lo, hi, maxSize uint64) []pb.Entry {
-	ents := u.entries[lo-u.offset : hi-u.offset]
+	var ents []pb.Entry
+	if lo >= u.offset {
+		ents = u.entries[lo-u.offset : hi-u.offset]
+	} else {
+		ents = u.older[lo-u.first() : min(hi, u.offset)-u.first()]
+	}
 	n := fitting(ents, maxSize)
 	return ents[:n:n]
 }

@@ -10,13 +10,13 @@ import (
 	pb "github.com/quorate-raft/raft/raftpb"
 )
 
-// Entries that are not durable are held like in a plain slice, and the arrays
-// that were handed out are never written again where something stands.
+// The entries in memory are held like in a plain slice, and the arrays that were handed
+// out, or are a message's, are never written again where something stands.
 func TestUnstableIsASlice(t *testing.T) {
 	for seed := range uint64(100) {
 		rnd := rand.New(rand.NewPCG(seed, 3))
 		u := unstable{offset: 1}
-		var naive []pb.Entry
+		var naive, aside []pb.Entry // aside are put aside when many came
 		type held struct{ got, was []pb.Entry }
 		var out []held
 		term := uint64(1)
@@ -24,26 +24,48 @@ func TestUnstableIsASlice(t *testing.T) {
 			end := u.offset + uint64(len(naive))
 			switch rnd.IntN(8) {
 			case 0, 1, 2, 3:
-				ents := make([]pb.Entry, 1+rnd.IntN(4))
+				n := 1 + rnd.IntN(4)
+				if rnd.IntN(5) == 0 {
+					n = minAdopted + rnd.IntN(3)
+				}
+				ents := make([]pb.Entry, n, n+2)
 				for i := range ents {
 					ents[i] = pb.Entry{Term: term, Index: end + uint64(i), Data: make([]byte, rnd.IntN(30))}
 				}
 				u.push(ents)
+				if n >= minAdopted && end <= u.durable+1 {
+					aside, naive = naive, nil
+				}
 				naive = append(naive, ents...)
-				clear(ents) // the caller's array is the caller's
+				if n < minAdopted {
+					clear(ents) // the caller's array is the caller's
+				} else {
+					out = append(out, held{ents[:n+2], slices.Clone(ents[:n+2])}) // so is what is behind it
+				}
 			case 4:
 				index := u.offset + uint64(rnd.IntN(len(naive)+1))
+				require.LessOrEqual(t, len(u.older), len(aside))
 				term++
 				u.truncate(index)
 				naive = slices.Clone(naive[:index-u.offset])
+				u.durable = min(u.durable, index-1)
 			case 5:
-				index := u.offset + uint64(rnd.IntN(len(naive)+1)) - 1
-				naive = slices.Clone(naive[index+1-u.offset:])
-				u.trim(index)
+				// Written up to one place, handed out to be applied up to another.
+				if index := u.offset + uint64(rnd.IntN(len(naive)+1)) - 1; index > u.durable {
+					u.written(index)
+					require.Equal(t, index, u.durable)
+				}
+				applying := uint64(rnd.IntN(int(u.durable) + 1))
+				if applying+1 >= u.offset {
+					aside = nil
+				}
+				naive = slices.Clone(naive[max(u.offset, applying+1)-u.offset:])
+				u.trim(applying)
 			case 6:
 				if rnd.IntN(20) == 0 {
 					u.restart(end + 5)
-					naive = nil
+					u.durable = end + 5
+					naive, aside = nil, nil
 					require.Equal(t, end+6, u.offset)
 				}
 			default:
@@ -65,6 +87,15 @@ func TestUnstableIsASlice(t *testing.T) {
 				}
 			}
 			require.Equal(t, len(naive), len(u.entries))
+			require.Equal(t, len(aside), len(u.older))
+			if n := uint64(len(aside)); n > 0 {
+				lo := u.first() + uint64(rnd.IntN(int(n)))
+				got := u.slice(lo, lo+1+uint64(rnd.IntN(int(end-lo))), noLimit)
+				require.Equal(t, aside[lo-u.first():][:len(got)], got)
+				require.Equal(t, len(got), cap(got))
+				require.Equal(t, got[0].Term, u.term(lo))
+				out = append(out, held{got, slices.Clone(got)})
+			}
 		}
 		require.Equal(t, append([]pb.Entry{}, naive...), append([]pb.Entry{}, u.entries...))
 		for _, h := range out {
@@ -110,8 +141,70 @@ func TestUnstableArraysAreBounded(t *testing.T) {
 	require.Equal(t, minChunk, cap(u.entries))
 	for i := uint64(2); i < 1000; i++ {
 		u.push([]pb.Entry{{Index: i, Data: make([]byte, 64<<10)}})
+		u.written(i)
 		u.trim(i)
 		require.LessOrEqual(t, cap(u.entries), maxChunk)
-		require.LessOrEqual(t, u.durableBytes, maxDurableBytes+64<<10)
+		require.LessOrEqual(t, u.durableBytes, maxDurableBytes)
 	}
+}
+
+// What is durable stays in memory until it is handed out to be applied, within a bound,
+// and is counted also where it moves to another array.
+func TestDurableEntriesStayInMemory(t *testing.T) {
+	const size = 1000
+	for _, count := range []int{1, minAdopted} {
+		u := unstable{offset: 1}
+		last, most := uint64(0), 0
+		for range 4000 {
+			ents := make([]pb.Entry, count)
+			for i := range ents {
+				last++
+				ents[i] = pb.Entry{Index: last, Data: make([]byte, size)}
+			}
+			u.push(ents)
+			u.written(last)
+			require.Equal(t, last, u.durable)
+			most = max(most, len(u.entries))
+			require.LessOrEqual(t, len(u.entries)*size, maxKeptBytes)
+			require.LessOrEqual(t, len(u.older)*size, maxKeptBytes/2)
+			require.GreaterOrEqual(t, u.durableBytes, len(u.entries)*size, "all that is kept is counted")
+		}
+		if count < minAdopted {
+			require.Greater(t, most*size, maxKeptBytes/2)
+		} else {
+			require.Equal(t, count, most)
+			require.Len(t, u.older, count)
+		}
+		kept := len(u.entries)
+		u.trim(last - 1)
+		require.Equal(t, min(kept, 1), len(u.entries), "what was handed out goes")
+		require.Empty(t, u.older)
+	}
+}
+
+// What is put aside for many entries is bounded by its size.
+func TestLargeEntriesAreNotPutAside(t *testing.T) {
+	u := unstable{offset: 1}
+	for i, size := range []int{10, 600 << 10, 10} {
+		u.push([]pb.Entry{{Index: uint64(i + 1), Data: make([]byte, size)}})
+		u.written(uint64(i + 1))
+	}
+	ents := make([]pb.Entry, minAdopted)
+	for i := range ents {
+		ents[i].Index = uint64(4 + i)
+	}
+	u.push(ents)
+	require.Empty(t, u.older)
+	require.Equal(t, uint64(4), u.first())
+}
+
+// An array of many entries is not copied, and neither is what follows it written into it.
+func TestManyEntriesAreNotCopied(t *testing.T) {
+	u := unstable{offset: 1}
+	many := make([]pb.Entry, minAdopted, 2*minAdopted)
+	u.push(many)
+	require.Same(t, &many[0], &u.entries[0])
+	u.push([]pb.Entry{{Index: minAdopted + 1, Term: 5}})
+	require.Len(t, u.entries, minAdopted+1)
+	require.Zero(t, many[:minAdopted+1][minAdopted])
 }

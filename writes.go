@@ -127,9 +127,10 @@ func (l *raftLog) acknowledge() *batch {
 		}
 	}
 	if w.end > l.durable {
-		l.durable = w.end
-		if l.snapshot == nil {
-			l.trim(w.end)
+		if w.end >= l.offset {
+			l.written(w.end)
+		} else {
+			l.durable = w.end
 		}
 	}
 	l.savedCommit = max(l.savedCommit, w.commit)
@@ -143,6 +144,7 @@ type appliedPart struct{ end, bytes uint64 }
 // handOut records that ents are handed out to be applied, in what is submitted next.
 func (l *raftLog) handOut(ents []pb.Entry) {
 	l.applying = ents[len(ents)-1].Index
+	l.trim(l.applying)
 	if l.maxApplying != noLimit {
 		bytes := entriesSize(ents)
 		l.applyingBytes += bytes

@@ -3,7 +3,8 @@
 //	go -C bench run .              all rows, six samples of each; writes results and docs/performance.md
 //	go -C bench run . -short       in two minutes; writes nothing
 //	go -C bench run . -rows propose
-//	go -C bench run . render       the table and the chart anew, from the samples in results
+//	go -C bench run . render       the tables and the charts anew, from the samples in results
+//	go -C bench run . scaling      how cost grows with voters, the log, payload, proposals, groups; -short writes nothing
 //	go -C bench run . gate         instructions and allocations against gates.txt
 //	go -C bench run . sample -lib ours -row propose/3 -cpuprofile cpu.prof
 package main
@@ -33,6 +34,8 @@ func command(ctx context.Context, args []string) error {
 			return child.Main(os.Stdout, args[1:], libraries()...)
 		case "gate":
 			return runGate(ctx, os.Stdout, args[1:])
+		case "scaling":
+			return scaling(ctx, os.Stdout, args[1:])
 		case "render":
 			return render()
 		}

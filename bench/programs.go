@@ -17,8 +17,8 @@ import (
 // programs are the command lines that take samples, by library.
 type programs map[string][]string
 
-// newPrograms builds what is not this program itself, in dir.
-func newPrograms(ctx context.Context, dir string) (programs, error) {
+// ownPrograms are the libraries that are in this program itself.
+func ownPrograms() (programs, error) {
 	self, err := os.Executable()
 	if err != nil {
 		return nil, err
@@ -26,6 +26,15 @@ func newPrograms(ctx context.Context, dir string) (programs, error) {
 	p := programs{}
 	for _, lib := range libraries() {
 		p[lib.Name] = []string{self, "sample"}
+	}
+	return p, nil
+}
+
+// newPrograms builds what is not this program itself, in dir.
+func newPrograms(ctx context.Context, dir string) (programs, error) {
+	p, err := ownPrograms()
+	if err != nil {
+		return nil, err
 	}
 	v37, err := child.Build(ctx, "v37", dir)
 	if err != nil {
@@ -74,9 +83,13 @@ func countedOps(key string) int {
 	return 4000
 }
 
-// instructions counts those of an operation under valgrind, with the garbage collector off.
+// instructions counts those of an operation.
 func (p programs) instructions(ctx context.Context, lib, key string) (float64, error) {
-	n := countedOps(key)
+	return p.instructionsOf(ctx, lib, key, countedOps(key))
+}
+
+// instructionsOf counts those of an operation under valgrind, with the garbage collector off, by n operations and 2n.
+func (p programs) instructionsOf(ctx context.Context, lib, key string, n int) (float64, error) {
 	first, err := p.collected(ctx, lib, key, n)
 	if err != nil {
 		return 0, err

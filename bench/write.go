@@ -11,7 +11,10 @@ import (
 )
 
 // output is where results go, from the directory of this module.
-var output = report.Output{Name: "core", Dir: "results", Page: "../docs/performance.md"}
+var (
+	output        = report.Output{Name: "core", Dir: "results", Page: "../docs/performance.md"}
+	scalingOutput = report.Output{Name: "scaling", Dir: output.Dir, Page: output.Page}
+)
 
 // record is what a run found: all that the tables and the chart are made from.
 type record struct {
@@ -24,11 +27,22 @@ type record struct {
 
 func newRecord(results []report.Result, counts report.Instructions, o options) record {
 	r := record{
-		About: fmt.Sprintf("Medians of %d samples of %v of processor time, the libraries in turn, GOMAXPROCS=1: %s, %s, %s.",
-			o.samples, o.length, report.Machine(), runtime.Version(), time.Now().Format(time.DateOnly)),
+		About:        about(o.samples, o.length),
 		Samples:      make(map[string]map[string][]core.Sample),
 		Instructions: counts,
 	}
+	r.add(results)
+	return r
+}
+
+// about says how, where and when samples are taken.
+func about(samples int, length time.Duration) string {
+	return fmt.Sprintf("Medians of %d samples of %v of processor time, the libraries in turn, GOMAXPROCS=1: %s, %s, %s.",
+		samples, length, report.Machine(), runtime.Version(), time.Now().Format(time.DateOnly))
+}
+
+// add adds the samples of results.
+func (r record) add(results []report.Result) {
 	for _, result := range results {
 		r.Samples[result.Key] = make(map[string][]core.Sample)
 		for lib, samples := range result.Samples {
@@ -37,7 +51,6 @@ func newRecord(results []report.Result, counts report.Instructions, o options) r
 			}
 		}
 	}
-	return r
 }
 
 // rounded keeps of a sample what it is exact to.
@@ -67,13 +80,20 @@ func (r record) write() error {
 	return r.render()
 }
 
-// render makes the tables and the chart from the samples that are there.
+// render makes the tables and the charts from the samples that are there.
 func render() error {
 	var r record
 	if err := output.Load(&r); err != nil {
 		return err
 	}
-	return r.render()
+	if err := r.render(); err != nil {
+		return err
+	}
+	var s record
+	if err := scalingOutput.Load(&s); err != nil {
+		return err
+	}
+	return s.renderScaling()
 }
 
 // render writes the tables, also into docs/performance.md, and the chart.

@@ -37,6 +37,11 @@ func checkAliased(t *testing.T, b []byte) {
 func TestAliasedIsTheSame(t *testing.T) {
 	messages := []Message{
 		{}, {Type: MsgHeartbeat, From: 1, Term: 2, Context: []byte("c")}, manyEntries(1), manyEntries(200),
+		{
+			Type: MsgAppResp, To: 1 << 40, From: 300, Term: 1 << 62, LogTerm: 128, Index: 16384, Commit: 16383, Entries: manyEntries(3).Entries,
+			Reject: true, RejectHint: 5, Context: []byte{}, NoAnswer: true, Round: 6, LeaseTicks: 7, Session: 8, Features: 9, Sleep: true,
+		},
+		{Type: MsgHeartbeat, Term: 1 << 63, Vote: 4},
 		{Type: MsgSnap, Snapshot: &Snapshot{Data: []byte("x"), Metadata: SnapshotMetadata{Index: 1, Term: 1}}},
 	}
 	rnd := rand.New(rand.NewPCG(1, 2))

@@ -18,13 +18,10 @@ const (
 	decodeSlack  = 64 << 10
 
 	entriesField = 7
-
-	// manyEntries is from how many on it pays to read a message twice.
-	manyEntries = 4
 )
 
 // decodeMessage decodes a message, which keeps nothing of b.
-func decodeMessage(b []byte) (_ *raftpb.Message, err error) {
+func decodeMessage(b []byte) (*raftpb.Message, error) {
 	n, ok := countEntries(b)
 	if !ok {
 		return nil, violation("a message that cannot be decoded")
@@ -33,16 +30,10 @@ func decodeMessage(b []byte) (_ *raftpb.Message, err error) {
 		return nil, violation("%d entries in a message of %d bytes", n, len(b))
 	}
 	m := new(raftpb.Message)
-	if n < manyEntries {
-		if n > 0 {
-			m.Entries = make([]raftpb.Entry, 0, n)
-		}
-		err = m.Unmarshal(b)
-	} else {
-		// One copy for all entries, and not one for each: b is the reader's.
-		err = m.UnmarshalAliased(bytes.Clone(b))
+	if n > 0 {
+		b = bytes.Clone(b) // once for the data of all entries, which stays in it: b is the reader's
 	}
-	if err != nil {
+	if err := m.UnmarshalAliased(b); err != nil {
 		return nil, violation("a message that cannot be decoded: %v", err)
 	}
 	return m, nil

@@ -12,7 +12,7 @@ import (
 // A decoded message keeps nothing of the frame: the reader's buffer holds the next one
 // soon, and the entries go into the log and to the state machine.
 func TestDecodedMessageKeepsNothingOfTheFrame(t *testing.T) {
-	for _, entries := range []int{0, 1, manyEntries - 1, manyEntries, 64} {
+	for _, entries := range []int{0, 1, 3, 64} {
 		want := raftpb.Message{Type: raftpb.MsgApp, From: 1, To: 2, Term: 3, Index: 7, LogTerm: 3, Commit: 7, Context: []byte("context")}
 		for i := range entries {
 			want.Entries = append(want.Entries, raftpb.Entry{Term: 3, Index: uint64(8 + i), Data: bytes.Repeat([]byte{byte(i + 1)}, 20)})

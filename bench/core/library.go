@@ -39,8 +39,10 @@ type Config struct {
 	ID uint64
 	// Applied is what the state machine holds already.
 	Applied uint64
-	// ElectionTick in ticks; heartbeats go out with every tick.
-	ElectionTick int
+	// ElectionTick and HeartbeatTick in ticks; heartbeats go out with every tick if it is 0.
+	ElectionTick, HeartbeatTick int
+	// SleepAfter is after how many ticks without work a group sleeps, if the library can; never if it is 0.
+	SleepAfter int
 	// NoCheckQuorum lets voters vote within an election timeout of hearing from a leader.
 	NoCheckQuorum bool
 	// Lease makes reads rest on leases.
@@ -63,6 +65,14 @@ type Count struct {
 	Entries, Empty, Changes int
 	// Reads that were answered.
 	Reads int
+}
+
+// Clock is what a Node has besides if its host need not tick it at each interval.
+type Clock interface {
+	// NextDeadline returns in how many ticks one does more than count; false if none will.
+	NextDeadline() (ticks int, ok bool)
+	// TickBy is n ticks.
+	TickBy(n int)
 }
 
 // Node is a replica with its host.

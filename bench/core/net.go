@@ -65,16 +65,24 @@ type groupConfig struct {
 func newGroup[M any](lib Library[M], c groupConfig) (*Group[M], error) {
 	g := &Group[M]{Net: newNet(lib, c.voters+c.learners)}
 	c.log.Voters, c.log.Learners = ids(1, c.voters), ids(c.voters+1, c.learners)
-	for i := range c.voters + c.learners {
-		c.node.ID = uint64(i + 1)
-		log := lib.NewLog(c.log)
-		node, err := lib.NewNode(c.node, log)
-		if err != nil {
-			return nil, err
-		}
-		g.Nodes, g.Logs = append(g.Nodes, node), append(g.Logs, log)
+	for range c.voters + c.learners {
+		g.Logs = append(g.Logs, lib.NewLog(c.log))
 	}
-	return g, g.elect(0)
+	return g, g.start(lib, c.node)
+}
+
+// start starts the replicas anew over what is in their logs, and lets the first lead.
+func (g *Group[M]) start(lib Library[M], c Config) error {
+	g.Nodes = g.Nodes[:0]
+	for i, log := range g.Logs {
+		c.ID = uint64(i + 1)
+		node, err := lib.NewNode(c, log)
+		if err != nil {
+			return err
+		}
+		g.Nodes = append(g.Nodes, node)
+	}
+	return g.elect(0)
 }
 
 // ids returns n IDs from first on.

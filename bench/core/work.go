@@ -11,7 +11,7 @@ type maker[M any] func(lib Library[M]) (*Work, error)
 // makers has every row by its key.
 func makers[M any]() map[string]maker[M] {
 	all := make(map[string]maker[M])
-	for _, part := range []map[string]maker[M]{writes[M](), reads[M](), idles[M](), changes[M](), follows[M](), starts[M](), codecs[M](), quorums[M]()} {
+	for _, part := range []map[string]maker[M]{writes[M](), reads[M](), idles[M](), changes[M](), follows[M](), starts[M](), codecs[M](), quorums[M](), curves[M]()} {
 		for key, m := range part {
 			all[key] = m
 		}
@@ -30,57 +30,115 @@ func NewWork[M any](lib Library[M], key string) (*Work, error) {
 
 func writes[M any]() map[string]maker[M] {
 	return map[string]maker[M]{
-		"propose/1":             propose[M](1, 1, false),
-		"propose/3":             propose[M](3, 1, false),
-		"propose/5":             propose[M](5, 1, false),
-		"propose/7":             propose[M](7, 1, false),
-		"propose/101":           propose[M](101, 1, false),
-		"propose64/3":           propose[M](3, 64, false),
-		"propose64-pipelined/3": propose[M](3, 64, true),
+		"propose64/3":           propose[M](proposals{voters: 3, batch: 64, size: usual}),
+		"propose64-pipelined/3": propose[M](proposals{voters: 3, batch: 64, size: usual, pipelined: true}),
 		"simulate/3":            simulate[M],
 	}
 }
 
-// propose has batch entries of 128 bytes proposed one by one before a Ready is taken, then committed and applied on
-// all voters.
-func propose[M any](voters, batch int, pipelined bool) maker[M] {
+// usual is the size of an entry's data where it does not matter, in bytes.
+const usual = 128
+
+// proposals say what is proposed, and to whom.
+type proposals struct {
+	voters int
+	// batch is how many entries are proposed one by one before a Ready is taken.
+	batch int
+	// size is that of an entry's data, in bytes. All entries share it.
+	size      int
+	pipelined bool
+	// each has every entry counted, instead of every batch.
+	each bool
+}
+
+// propose has entries proposed, then committed and applied on all voters.
+func propose[M any](p proposals) maker[M] {
 	return func(lib Library[M]) (*Work, error) {
 		room := logRoom
-		if voters > 7 {
+		if p.voters > 7 {
 			room = 1 << 11
 		}
 		g, err := newGroup(lib, groupConfig{
-			voters: voters,
+			voters: p.voters,
 			log:    LogConfig{Capacity: room + 64},
-			node:   Config{ElectionTick: 10, Pipelined: pipelined},
+			node:   Config{ElectionTick: 10, Pipelined: p.pipelined},
 		})
 		if err != nil {
 			return nil, err
 		}
-		data := make([]byte, 128)
+		data, per := make([]byte, p.size), 1
+		if p.each {
+			per = p.batch
+		}
 		return &Work{
-			Max:      room / batch,
+			Max:      room / p.batch,
+			Per:      per,
 			Messages: &g.Net.Messages,
 			Begin: func(int) error {
 				g.compact()
 				g.reset()
 				return nil
 			},
-			Run: func(n int) error {
-				leader := g.Nodes[0]
-				for range n {
-					for range batch {
-						if err := leader.Propose(data); err != nil {
-							return err
-						}
+			Run: func(n int) error { return g.propose(data, p.batch, n) },
+			End: func(n int) error {
+				if p.size == 0 {
+					return g.check(Count{Empty: n * p.batch})
+				}
+				return g.check(Count{Entries: n * p.batch})
+			},
+		}, nil
+	}
+}
+
+// propose has batch entries proposed to the leader and settles, n times.
+func (g *Group[M]) propose(data []byte, batch, n int) error {
+	leader := g.Nodes[0]
+	for range n {
+		for range batch {
+			if err := leader.Propose(data); err != nil {
+				return err
+			}
+		}
+		if err := g.settle(0); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// proposeOnto has entries proposed to three voters whose logs hold some already. Nothing is compacted: once there is no
+// room in the arrays the group starts anew.
+func proposeOnto[M any](entries int) maker[M] {
+	return func(lib Library[M]) (*Work, error) {
+		data := make([]byte, usual)
+		c := groupConfig{
+			voters: 3,
+			log:    LogConfig{Capacity: entries + logRoom + 64, Entries: entries, Data: data},
+			node:   Config{ElectionTick: 10, Applied: uint64(entries)},
+		}
+		g, err := newGroup(lib, c)
+		if err != nil {
+			return nil, err
+		}
+		used := 0
+		return &Work{
+			Max:      logRoom,
+			Messages: &g.Net.Messages,
+			Begin: func(n int) error {
+				if used += n; used > logRoom {
+					for _, l := range g.Logs {
+						l.Reset()
 					}
-					if err := g.settle(0); err != nil {
+					if err := g.start(lib, c.node); err != nil {
 						return err
 					}
+					used = n
 				}
+				g.reset()
 				return nil
 			},
-			End: func(n int) error { return g.check(Count{Entries: n * batch}) },
+			Run: func(n int) error { return g.propose(data, 1, n) },
+			End: func(n int) error { return g.check(Count{Entries: n}) },
 		}, nil
 	}
 }

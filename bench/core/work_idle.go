@@ -7,21 +7,17 @@ import (
 
 func idles[M any]() map[string]maker[M] {
 	return map[string]maker[M]{
-		"tick-follower/1":     followerTick[M](1),
-		"tick-follower/10000": followerTick[M](10_000),
-		"tick-leader/1":       leaderTick[M](1, false),
-		"tick-leader/10000":   leaderTick[M](10_000, false),
-		"idle/3":              leaderTick[M](1, true),
-		"heap-follower":       heap[M](1),
-		"heap-leader":         heap[M](0),
+		"idle/3":        leaderTick[M](1, true),
+		"heap-follower": heap[M](1, 2000, Config{ElectionTick: 10}),
+		"heap-leader":   heap[M](0, 2000, Config{ElectionTick: 10}),
 	}
 }
 
 // idleGroups starts groups of three that have little in their logs.
-func idleGroups[M any](lib Library[M], groups, electionTick int) ([]*Group[M], error) {
-	var all []*Group[M]
+func idleGroups[M any](lib Library[M], groups int, c Config) ([]*Group[M], error) {
+	all := make([]*Group[M], 0, groups)
 	for range groups {
-		g, err := newGroup(lib, groupConfig{voters: 3, log: LogConfig{Capacity: 4}, node: Config{ElectionTick: electionTick}})
+		g, err := newGroup(lib, groupConfig{voters: 3, log: LogConfig{Capacity: 4}, node: c})
 		if err != nil {
 			return nil, err
 		}
@@ -34,7 +30,7 @@ func idleGroups[M any](lib Library[M], groups, electionTick int) ([]*Group[M], e
 // followerTick ticks one follower of each group in turn; none campaigns.
 func followerTick[M any](groups int) maker[M] {
 	return func(lib Library[M]) (*Work, error) {
-		all, err := idleGroups(lib, groups, 1<<28)
+		all, err := idleGroups(lib, groups, Config{ElectionTick: 1 << 28})
 		if err != nil {
 			return nil, err
 		}
@@ -66,7 +62,7 @@ func followerTick[M any](groups int) maker[M] {
 // the followers tick too.
 func leaderTick[M any](groups int, everyone bool) maker[M] {
 	return func(lib Library[M]) (*Work, error) {
-		all, err := idleGroups(lib, groups, 10)
+		all, err := idleGroups(lib, groups, Config{ElectionTick: 10})
 		if err != nil {
 			return nil, err
 		}
@@ -114,18 +110,17 @@ func leaderTick[M any](groups int, everyone bool) maker[M] {
 	}
 }
 
-// heap is what the library keeps alive for the i-th replica of an idle group of three.
-func heap[M any](i int) maker[M] {
+// heap is what the library keeps alive for the i-th replica of an idle group of three: of one that sleeps, if the groups
+// may sleep.
+func heap[M any](i, groups int, c Config) maker[M] {
 	return func(lib Library[M]) (*Work, error) {
 		return &Work{Value: func() (float64, error) {
-			const groups = 2000
-			all, err := idleGroups(lib, groups, 10)
+			all, err := idleGroups(lib, groups, c)
 			if err != nil {
 				return 0, err
 			}
 			for _, g := range all {
-				g.Nodes[0].Tick()
-				if err := g.settle(0); err != nil {
+				if err := g.idle(c); err != nil {
 					return 0, err
 				}
 				clear(g.Net.inbox)
@@ -136,9 +131,41 @@ func heap[M any](i int) maker[M] {
 			}
 			without := liveHeap()
 			runtime.KeepAlive(all)
-			return float64(with-without) / groups, nil
+			return (float64(with) - float64(without)) / float64(groups), nil
 		}}, nil
 	}
+}
+
+// idle makes an idle group what it is after a while: its leader has sent heartbeats, or all sleep.
+func (g *Group[M]) idle(c Config) error {
+	if c.SleepAfter == 0 {
+		g.Nodes[0].Tick()
+		return g.settle(0)
+	}
+	for range c.SleepAfter + 4*c.HeartbeatTick {
+		if err := g.tick(); err != nil {
+			return err
+		}
+	}
+	for i, n := range g.Nodes {
+		clock, ok := n.(Clock)
+		if !ok {
+			return errNoClock
+		}
+		if k, ok := clock.NextDeadline(); ok {
+			return fmt.Errorf("replica %d is awake, and has something to do in %d ticks", i+1, k)
+		}
+	}
+	return nil
+}
+
+// tick is an interval of a host that ticks all of its replicas, and asks each for a Ready.
+func (g *Group[M]) tick() error {
+	for i, n := range g.Nodes {
+		n.Tick()
+		g.Net.wake(i)
+	}
+	return g.settle(0)
 }
 
 func liveHeap() uint64 {

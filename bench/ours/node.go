@@ -6,6 +6,8 @@ import (
 	pb "github.com/quorate-raft/raft/raftpb"
 )
 
+var _ core.Clock = (*node)(nil)
+
 // node is a RawNode with a host that does one thing after the other.
 type node struct {
 	rn        *raft.RawNode
@@ -18,6 +20,8 @@ type node struct {
 }
 
 func (n *node) Tick()                     { n.rn.Tick() }
+func (n *node) TickBy(ticks int)          { n.rn.TickBy(ticks) }
+func (n *node) NextDeadline() (int, bool) { return n.rn.NextDeadline() }
 func (n *node) Campaign() error           { return n.rn.Campaign() }
 func (n *node) Propose(data []byte) error { return n.rn.Propose(data) }
 func (n *node) ReadIndex(c []byte) error  { return n.rn.ReadIndex(c) }

@@ -23,7 +23,8 @@ func (Library) NewLog(c core.LogConfig) core.Log { return newHostLog(c) }
 func (Library) NewNode(c core.Config, log core.Log) (core.Node[pb.Message], error) {
 	l := log.(*hostLog)
 	rc := &raft.Config{
-		ID: c.ID, Storage: l, Applied: c.Applied, ElectionTick: c.ElectionTick,
+		ID: c.ID, Storage: l, Applied: c.Applied, ElectionTick: c.ElectionTick, HeartbeatTick: c.HeartbeatTick,
+		SleepAfter:    c.SleepAfter,
 		MaxSizePerMsg: 1 << 20, MaxInflightMsgs: 256, DisableCheckQuorum: c.NoCheckQuorum,
 	}
 	if c.Lease {
@@ -102,15 +103,10 @@ func (Library) Vote(voters []uint64, answers [][]bool) func(int) bool {
 		}
 	}
 	return func(i int) bool {
-		var yes, no int
+		var count [rejected + 1]int
 		for _, b := range votes[i] {
-			switch b {
-			case granted:
-				yes++
-			case rejected:
-				no++
-			}
+			count[b]++
 		}
-		return quorum.Tally(len(voters), yes, no) == quorum.VoteWon
+		return quorum.Tally(len(voters), count[granted], count[rejected]) == quorum.VoteWon
 	}
 }

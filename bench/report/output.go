@@ -38,17 +38,23 @@ func (o Output) Load(record any) error {
 
 // Render writes tables below a heading to a file of their own, and without it into the page; and the chart.
 func (o Output) Render(heading, tables string, chart []byte) error {
-	text, err := os.ReadFile(o.Page)
+	return o.RenderBlocks(heading+"\n\n"+tables, map[string]string{"": tables}, chart)
+}
+
+// RenderBlocks writes text to a file of its own, blocks into the page, each where the comparison's name and its key say,
+// and the chart.
+func (o Output) RenderBlocks(text string, blocks map[string]string, chart []byte) error {
+	b, err := os.ReadFile(o.Page)
 	if err != nil {
 		return err
 	}
-	spliced, err := Splice(string(text), o.Name, tables)
-	if err != nil {
-		return err
+	page := string(b)
+	for key, block := range blocks {
+		if page, err = Splice(page, o.Name+key, block); err != nil {
+			return err
+		}
 	}
-	for name, content := range map[string]string{
-		o.file("md"): heading + "\n\n" + tables, o.file("svg"): string(chart), o.Page: spliced,
-	} {
+	for name, content := range map[string]string{o.file("md"): text, o.file("svg"): string(chart), o.Page: page} {
 		if err := os.WriteFile(name, []byte(content), 0o644); err != nil {
 			return err
 		}

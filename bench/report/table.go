@@ -86,6 +86,8 @@ func Format(unit core.Unit, v float64) string {
 	switch {
 	case unit == core.Rate && v > 0:
 		return digits(1e3/v) + " M/s"
+	case unit == core.Heap && v >= 1e6:
+		return digits(v/1e6) + " MB"
 	case unit == core.Heap:
 		return digits(v/1000) + " KB"
 	case v < 1e3:

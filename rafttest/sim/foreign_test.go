@@ -21,8 +21,14 @@ func (d *disguised) Ready() raft.Ready {
 	return rd
 }
 
+// AckAppend passes over Readys that turned out to be empty, which have no token.
 func (d *disguised) AckAppend(readys uint64) error {
-	return d.RawNode.AckAppend(d.tokens[readys-1])
+	for ; readys > 0; readys-- {
+		if token := d.tokens[readys-1]; token != (raft.AppendToken{}) {
+			return d.RawNode.AckAppend(token)
+		}
+	}
+	return nil
 }
 
 func disguise(c *raft.Config) (Foreign, error) {

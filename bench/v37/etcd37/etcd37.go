@@ -25,7 +25,7 @@ func (Library) NewLog(c core.LogConfig) core.Log { return newHostLog(c) }
 func (Library) NewNode(c core.Config, log core.Log) (core.Node[*pb.Message], error) {
 	l := log.(*hostLog)
 	rc := &raft.Config{
-		ID: c.ID, Storage: l, Applied: c.Applied, ElectionTick: c.ElectionTick, HeartbeatTick: 1,
+		ID: c.ID, Storage: l, Applied: c.Applied, ElectionTick: c.ElectionTick, HeartbeatTick: max(c.HeartbeatTick, 1),
 		MaxSizePerMsg: 1 << 20, MaxInflightMsgs: 256, PreVote: true, CheckQuorum: !c.NoCheckQuorum,
 		AsyncStorageWrites: c.Pipelined, Logger: core.Quiet{},
 	}
