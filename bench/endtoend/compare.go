@@ -25,6 +25,7 @@ type options struct {
 	writers    []int
 	libs       []string
 	storage    string
+	logdb      string
 	rounds     int
 	processors int
 	quiet      float64
@@ -41,6 +42,7 @@ func parseOptions(args []string) (o options, err error) {
 	writers := flags.String("writers", "1,16,64,256", "how many writers there are: `numbers`, one row for each")
 	libs := flags.String("libs", strings.Join(keys(), ","), "which `libraries` to measure")
 	flags.StringVar(&o.storage, "storage", ours.DefaultStorage, "`storage` of ours: "+strings.Join(ours.Storages(), ", "))
+	flags.StringVar(&o.logdb, "logdb", "tan", "log `database` of dragonboat: tan, pebble")
 	flags.IntVar(&o.rounds, "rounds", 6, "how many samples to take of each row and library")
 	flags.IntVar(&o.processors, "processors", 2, "GOMAXPROCS of each sample")
 	flags.Float64Var(&o.quiet, "quiet", 0.2, "take a sample again if others took more than this `part` of the processors' time")
@@ -65,6 +67,9 @@ func parseOptions(args []string) (o options, err error) {
 	if !slices.Contains(ours.Storages(), o.storage) {
 		return o, fmt.Errorf("-storage: %q is none of %v", o.storage, ours.Storages())
 	}
+	if o.logdb != "tan" && o.logdb != "pebble" {
+		return o, fmt.Errorf("-logdb: %q is neither tan nor pebble", o.logdb)
+	}
 	if o.short {
 		o.quiet, o.rounds, o.Span, o.Warm = 1, 2, 800*time.Millisecond, 200*time.Millisecond
 	}
@@ -88,8 +93,8 @@ func (o options) partial() bool {
 
 // about says how, where and when the samples are taken.
 func (o options) about() string {
-	return fmt.Sprintf("Three members in one process, GOMAXPROCS=%d, writes of %d B, ours with storage %s. Medians of %d samples of %v, "+
-		"the libraries in turn: %s, %s, %s, load average %s at the start.", o.processors, o.Size, o.storage, o.rounds, o.Span,
+	return fmt.Sprintf("Three members in one process, GOMAXPROCS=%d, writes of %d B, ours with storage %s, dragonboat with %s. Medians of %d samples of %v, "+
+		"the libraries in turn: %s, %s, %s, load average %s at the start.", o.processors, o.Size, o.storage, o.logdb, o.rounds, o.Span,
 		report.Machine(), runtime.Version(), time.Now().Format(time.DateOnly), load.LoadAverage())
 }
 

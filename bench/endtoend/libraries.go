@@ -59,6 +59,9 @@ func newPrograms(ctx context.Context, dir string, o options) (programs, error) {
 				return nil, err
 			}
 			p[l.title] = []string{program}
+			if l.key == "dragonboat" {
+				p[l.title] = append(p[l.title], "-lib", "dragonboat/"+o.logdb)
+			}
 		}
 	}
 	return p, nil

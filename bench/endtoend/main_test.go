@@ -47,7 +47,7 @@ func TestOptions(t *testing.T) {
 	require.Equal(t, 1, o.rounds)
 	require.Equal(t, 10*time.Second, o.Span)
 	for _, bad := range [][]string{
-		{"-writers", "0"}, {"-writers", "x"}, {"-time", "0s"}, {"-size", "7"}, {"-libs", "x"}, {"-storage", "x"}, {"-rounds", "0"},
+		{"-writers", "0"}, {"-writers", "x"}, {"-time", "0s"}, {"-size", "7"}, {"-libs", "x"}, {"-storage", "x"}, {"-logdb", "x"}, {"-rounds", "0"},
 		{"-cpuprofile", "x"}, {"extra"},
 	} {
 		_, err := parseOptions(bad)

@@ -18,8 +18,8 @@ import (
 	"github.com/quorate-raft/raft/bench/load"
 )
 
-// libraries are dragonboat with each of its log databases, the faster one first. The rest is the default: its TCP
-// transport, its engine.
+// libraries are dragonboat with each of its log databases: its documentation calls tan the faster one. The rest is the
+// default: its TCP transport, its engine.
 var libraries = []load.Library{
 	{Name: "dragonboat/tan", Start: func(ctx context.Context, dir string) (load.Cluster, error) {
 		c := &cluster{counted: true}

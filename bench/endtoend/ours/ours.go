@@ -26,7 +26,7 @@ func Libraries() []load.Library {
 	var all []load.Library
 	for _, storage := range Storages() {
 		all = append(all, load.Library{Name: Name(storage), Start: func(ctx context.Context, dir string) (load.Cluster, error) {
-			return start(ctx, dir, storages[storage])
+			return start(ctx, dir, storages[storage].open, storages[storage].counted)
 		}})
 	}
 	return all
@@ -41,13 +41,14 @@ type member struct {
 }
 
 type cluster struct {
-	all    []*member
-	leader *member
-	syncs  load.Syncs
+	all     []*member
+	leader  *member
+	counted bool
+	syncs   load.Syncs
 }
 
-func start(ctx context.Context, dir string, open open) (_ load.Cluster, err error) {
-	c := &cluster{}
+func start(ctx context.Context, dir string, open open, counted bool) (_ load.Cluster, err error) {
+	c := &cluster{counted: counted}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, c.Close())
@@ -119,7 +120,7 @@ func (c *cluster) Machines() []*load.Machine {
 	return all
 }
 
-func (c *cluster) Syncs() (int64, bool) { return c.syncs.Count(), true }
+func (c *cluster) Syncs() (int64, bool) { return c.syncs.Count(), c.counted }
 
 func (c *cluster) Close() error {
 	var errs []error

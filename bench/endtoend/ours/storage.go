@@ -11,17 +11,22 @@ import (
 	"github.com/quorate-raft/raft/bench/load"
 	"github.com/quorate-raft/raft/replica"
 	"github.com/quorate-raft/raft/storage/pebblestore"
+	"github.com/quorate-raft/raft/storage/wal"
 )
 
 // open opens the log of a member in a directory, and counts its syncs. What it returns second closes it.
 type open func(dir string, id uint64, syncs *load.Syncs) (replica.Storage, func() error, error)
 
-// storages are the storages that a replica may have, by name.
-var storages = map[string]open{
-	"pebblestore": openPebble,
+// storages are the storages that a replica may have, by name, and whether their syncs are counted.
+var storages = map[string]struct {
+	open    open
+	counted bool
+}{
+	"pebblestore": {openPebble, true},
+	"wal":         {openWAL, false}, // it has no place to count
 }
 
-// DefaultStorage is the fastest.
+// DefaultStorage is the one that results are written for.
 const DefaultStorage = "pebblestore"
 
 // Storages are the names of the storages.
@@ -31,6 +36,18 @@ func openPebble(dir string, id uint64, syncs *load.Syncs) (replica.Storage, func
 	engine, err := pebblestore.Open(filepath.Join(dir, "log"), &pebblestore.Options{
 		ClusterID: clusterID, NodeID: id, FS: countingFS{vfs.Default, syncs},
 	})
+	if err != nil {
+		return nil, nil, err
+	}
+	s, err := engine.Group(group)
+	if err != nil {
+		return nil, nil, errors.Join(err, engine.Close())
+	}
+	return s, engine.Close, nil
+}
+
+func openWAL(dir string, id uint64, _ *load.Syncs) (replica.Storage, func() error, error) {
+	engine, err := wal.Open(filepath.Join(dir, "log"), &wal.Options{ClusterID: clusterID, NodeID: id})
 	if err != nil {
 		return nil, nil, err
 	}
