@@ -215,6 +215,7 @@ func TestCrashAtEverySync(t *testing.T) {
 
 func crashAtEverySync(t *testing.T, seed uint64) {
 	const groups = 3
+	steps := min(80, scaled(80)) // maxWrites bounds them
 	w := newMemFS()
 	scripts := make([]*scripted, groups)
 	for i := range scripts {
@@ -259,7 +260,7 @@ func crashAtEverySync(t *testing.T, seed uint64) {
 	for _, c := range scripts {
 		c.s = group(t, e, c.id)
 		writers.Go(func() {
-			for range 80 {
+			for range steps {
 				if err := c.step(); err != nil {
 					t.Errorf("group %d: %v", c.id, err)
 					return
