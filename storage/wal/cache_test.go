@@ -169,9 +169,9 @@ func TestReadsStopAtTheLimit(t *testing.T) {
 // What the cache gave up is not kept in memory by the little that it still has of
 // a group.
 func TestCacheFreesWhatItDrops(t *testing.T) {
-	const groups, each, size = 10, 6, 512 << 10
+	const groups, each, size = 10, 6, 128 << 10
 	o := small(newMemFS())
-	o.EntryCacheBytes = 16 << 20
+	o.EntryCacheBytes = 4 << 20
 	e := open(t, o)
 	var freed atomic.Int64
 	for id := range uint64(groups) {

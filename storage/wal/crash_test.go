@@ -6,6 +6,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -215,6 +216,7 @@ func TestCrashAtEverySync(t *testing.T) {
 
 func crashAtEverySync(t *testing.T, seed uint64) {
 	const groups = 3
+	steps := min(80, scaled(80)) // maxWrites bounds them
 	w := newMemFS()
 	scripts := make([]*scripted, groups)
 	for i := range scripts {
@@ -259,7 +261,7 @@ func crashAtEverySync(t *testing.T, seed uint64) {
 	for _, c := range scripts {
 		c.s = group(t, e, c.id)
 		writers.Go(func() {
-			for range 80 {
+			for range steps {
 				if err := c.step(); err != nil {
 					t.Errorf("group %d: %v", c.id, err)
 					return
@@ -353,4 +355,62 @@ func TestCrashOfNewDirectory(t *testing.T) {
 		}
 		require.NoError(t, e.Close())
 	}
+}
+
+// What a process finds that was started after another was killed, it may build on: a
+// loss of power does not take it any more, although the other one was killed before it
+// was synced.
+func TestPowerFailureAfterKill(t *testing.T) {
+	for seed := range uint64(20) {
+		rnd := rand.New(rand.NewPCG(seed, 4))
+		fs := newMemFS()
+		e := open(t, small(fs))
+		save(t, group(t, e, 1), entries(1, 3, 1, 700))
+		killed(fs, "sync", segmentSuffix)
+		require.Error(t, group(t, e, 1).Save(raft.Ready{Entries: entries(3, 5, 1, 3000), MustSync: true}))
+		require.Error(t, e.Close())
+		fs.watch(nil, nil)
+		e = open(t, small(fs))
+		last, err := group(t, e, 1).LastIndex()
+		require.NoError(t, err)
+		require.Equal(t, uint64(4), last)
+		left := fs.crash(rnd)
+		require.NoError(t, e.Close())
+		e = open(t, small(left))
+		require.Equal(t, append(entries(1, 3, 1, 700), entries(3, 5, 1, 3000)...), all(t, group(t, e, 1)))
+		require.NoError(t, e.Close())
+	}
+}
+
+// The same where not even the name of the first file is durable.
+func TestPowerFailureAfterKilledCreation(t *testing.T) {
+	for seed := range uint64(20) {
+		fs := newMemFS()
+		killed(fs, "sync", testDir)
+		_, err := Open(testDir, small(fs))
+		require.ErrorIs(t, err, ErrFailed)
+		require.Len(t, fs.segments(), 1)
+		fs.watch(nil, nil)
+		e := open(t, small(fs))
+		save(t, group(t, e, 1), entries(1, 3, 1, 100))
+		left := fs.crash(rand.New(rand.NewPCG(seed, 5)))
+		require.NoError(t, e.Close())
+		e = open(t, small(left))
+		require.Len(t, all(t, group(t, e, 1)), 2)
+		require.NoError(t, e.Close())
+	}
+}
+
+// killed makes all that follows the first operation of a kind on a file fail, with it.
+func killed(fs *memFS, op, suffix string) {
+	var dead atomic.Bool
+	fs.watch(func(did, name string) error {
+		if did == op && strings.HasSuffix(name, suffix) {
+			dead.Store(true)
+		}
+		if dead.Load() {
+			return syscall.EIO
+		}
+		return nil
+	}, nil)
 }

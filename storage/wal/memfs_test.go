@@ -277,16 +277,25 @@ func (h *memHandle) WriteSync(p []byte, off int64) error {
 	if err != nil {
 		return err
 	}
+	return h.sync(int(off), int(off)+len(p))
+}
+
+// Sync makes all of the file durable; WriteSync does no more than it has to.
+func (h *memHandle) Sync() error { return h.sync(0, 1<<30) }
+
+func (h *memHandle) sync(from, to int) error {
 	h.m.syncs.Add(1)
 	return h.m.do("sync", h.name, func() error {
 		if len(h.f.stable) < len(h.f.data) {
 			h.f.stable = append(h.f.stable, make([]byte, len(h.f.data)-len(h.f.stable))...)
 		}
 		for sector := range h.f.dirty {
-			from, to := sector*sectorSize, min((sector+1)*sectorSize, len(h.f.data))
-			copy(h.f.stable[from:to], h.f.data[from:to])
+			begin, end := sector*sectorSize, min((sector+1)*sectorSize, len(h.f.data))
+			if begin >= from && begin < to {
+				copy(h.f.stable[begin:end], h.f.data[begin:end])
+				delete(h.f.dirty, sector)
+			}
 		}
-		clear(h.f.dirty)
 		return nil
 	})
 }

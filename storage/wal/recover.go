@@ -118,6 +118,14 @@ func (e *Engine) recover(found []*segment) error {
 		e.groups[id] = &Storage{e: e, group: id, state: st.logState, checkpoint: st.checkpoint}
 	}
 	e.segments = found[:s.current+1]
+	// A process that was killed may have left its last batch, and the name of its first
+	// file, where a loss of power still takes them. They are about to be relied on.
+	if err := s.at().file.Sync(); err != nil {
+		return fmt.Errorf("wal: syncing %s: %w", s.at().name, err)
+	}
+	if err := e.o.files.SyncDir(e.dir); err != nil {
+		return fmt.Errorf("wal: syncing %s: %w", e.dir, err)
+	}
 	return e.dropUnused(found[s.current+1:])
 }
 

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"sort"
+	"time"
 )
 
 // segment is one file of the log: its header, then batches without a gap, each of
@@ -29,8 +30,12 @@ func (e *Engine) segmentOf(position uint64) *segment {
 	return e.segments[i-1]
 }
 
-// fillBytes is how much of a new file is written at once.
-const fillBytes = 1 << 20
+// fillBytes is how much of a new file is written at once, fillPause the longest pause
+// after it; it is as long as the write took.
+const (
+	fillBytes = 256 << 10
+	fillPause = 10 * time.Millisecond
+)
 
 // firstSegmentBytes is the size of the first file of a new directory, which Open has
 // to wait for, and the least of one that a write waits for. The next is made meanwhile.
@@ -144,9 +149,11 @@ func (e *Engine) format(name string, seq uint64, size int64, recycled bool) erro
 		// it becomes a short one.
 		zeros, least := alignedBytes(fillBytes), min(size, firstSegmentBytes)
 		for at := int64(blockSize); at < size && (at < least || !e.hurry.Load()) && err == nil && e.Err() == nil; {
-			n := min(fillBytes, size-at)
+			n, began := min(fillBytes, size-at), time.Now()
 			err = f.WriteSync(zeros[:n], at)
-			at += n
+			if at += n; at > least {
+				time.Sleep(min(time.Since(began), fillPause)) // the log is written meanwhile
+			}
 		}
 	}
 	if err == nil && e.Err() == nil {

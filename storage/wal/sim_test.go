@@ -43,7 +43,7 @@ func (s *simulated) open(id uint64, created bool) (rafttest.Storage, error) {
 func TestSimulation(t *testing.T) {
 	t.Parallel()
 	opened := 0
-	for seed := range uint64(scaled(20)) {
+	for seed := range uint64(scaled(12)) {
 		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
 			s := &simulated{t: t, engines: map[uint64]*Engine{}, disks: map[uint64]*memFS{}}
 			r := sim.Run(sim.Options{Seed: seed, Steps: 8000, Faults: sim.All, OpenStorage: s.open})
