@@ -2,6 +2,7 @@ package replica
 
 import (
 	"fmt"
+	"runtime"
 
 	"github.com/quorate-raft/raft"
 )
@@ -9,6 +10,9 @@ import (
 // write persists the Readys that wait, and then sends what rests on them: several share a
 // sync.
 func (r *Replica) write() {
+	// What was sent a moment ago leaves before this goroutine's processor waits for the disk: the
+	// runtime gives it to others only after a while.
+	runtime.Gosched()
 	rds := r.in.takeWrites(r.written)
 	defer func() {
 		clear(rds)
