@@ -39,6 +39,7 @@ type agenda struct {
 	dropped uint64 // messages
 
 	work   work         // for the loop
+	late   bool         // the loop wants to be called, though not before all else
 	writes []raft.Ready // to be written, in order
 	apply  []applyWork  // to be applied. Bounded by raft.Config.MaxApplyingSize and Config.MaxPending
 	poked  bool         // the applier is to look at the reads that it holds
@@ -138,7 +139,7 @@ func (ag *agenda) free() role {
 		return writing
 	case (len(ag.apply) > 0 || ag.poked) && !ag.taken[applying]:
 		return applying
-	case !ag.work.empty() && !ag.taken[looping]:
+	case (ag.late || !ag.work.empty()) && !ag.taken[looping]:
 		return looping
 	}
 	return nothing

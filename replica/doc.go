@@ -23,8 +23,9 @@
 // written and sent by goroutines of their own. Ticks come from the monotonic clock and go on
 // while the disk stands still, so that a leader with a stalled disk hands over.
 //
-// While a leader writes, proposals gather for the next write. There is no timer: one that comes
-// alone does not wait.
+// While a leader writes, proposals gather for the next write, and what would tell of a commit
+// alone goes with the append of what its callers propose next. There is no timer: a proposal that
+// comes alone does not wait, nor does a commit after which nobody proposes.
 //
 // # Outcomes
 //

@@ -60,9 +60,20 @@ func (ag *agenda) message(m *pb.Message) {
 	})
 }
 
-// takeWork exchanges what there is for the loop for w, which is empty.
-func (ag *agenda) takeWork(w *work) {
+// takeWork exchanges what there is for the loop for w, which is empty. late says that the loop
+// is called since nothing else is to be done, as it wanted.
+func (ag *agenda) takeWork(w *work) (late bool) {
 	ag.mu.Lock()
 	defer ag.mu.Unlock()
+	late = ag.late && ag.work.empty()
+	ag.late = false
 	ag.work, *w = *w, ag.work
+	return late
+}
+
+// later lets the loop be called once nothing else is to be done.
+func (ag *agenda) later() {
+	ag.mu.Lock()
+	defer ag.mu.Unlock()
+	ag.late = true
 }

@@ -18,7 +18,7 @@ const maxLazy = 64
 func (r *Replica) turn() {
 	r.gather()
 	w := &r.taken
-	r.in.takeWork(w)
+	late := r.in.takeWork(w)
 	ticked := r.tickDue()
 	r.handle(w)
 	urgent := ticked || len(w.reads) > 0 || w.hasAck || slices.ContainsFunc(w.messages, urgent)
@@ -26,6 +26,14 @@ func (r *Replica) turn() {
 	r.drain(urgent)
 	if ticked || len(r.lazy) >= maxLazy {
 		r.writeLazy()
+	}
+	switch {
+	case len(r.commits) == 0:
+	case ticked || late:
+		r.transport.Send(r.commits)
+		r.commits = emptied(r.commits)
+	default:
+		r.in.later()
 	}
 	if err := r.node.Err(); err != nil {
 		r.stop(err)
@@ -40,7 +48,8 @@ func (r *Replica) gather() {
 	if r.unacked > 0 {
 		return
 	}
-	for n, i := r.in.proposals(), 0; n > 0 && i < maxGather; i++ {
+	n := r.in.proposals()
+	for i := 0; i < maxGather && (n > 0 || len(r.commits) > 0); i++ {
 		runtime.Gosched()
 		was := n
 		if n = r.in.proposals(); n == was {
@@ -286,8 +295,7 @@ func (r *Replica) writeLazy() {
 	}
 	r.unacked += len(r.lazy)
 	r.in.write(r.lazy)
-	clear(r.lazy)
-	r.lazy = r.lazy[:0]
+	r.lazy = emptied(r.lazy)
 }
 
 // saved records that the Readys up to that of a token are written.
@@ -323,20 +331,49 @@ func (r *Replica) acknowledge() {
 	r.note(r.node.AckAppend(last))
 }
 
-// send puts messages on their way; snapshots go a way of their own.
+// send puts messages on their way; snapshots go a way of their own, and what tells of a commit
+// alone waits a moment.
 func (r *Replica) send(ms []pb.Message) {
 	from := 0
 	for i := range ms {
-		if ms[i].Type != pb.MsgSnap {
-			continue
+		m := &ms[i]
+		switch {
+		case m.Type == pb.MsgSnap:
+			r.transport.Send(ms[from:i])
+			from = i + 1
+			r.snapshots.send(*m)
+		case m.Type != pb.MsgApp:
+		case r.holdCommit(m):
+			r.transport.Send(ms[from:i])
+			from = i + 1
 		}
-		r.transport.Send(ms[from:i])
-		from = i + 1
-		r.snapshots.send(ms[i])
 	}
 	if from < len(ms) {
 		r.transport.Send(ms[from:])
 	}
+}
+
+// holdCommit reports whether an append tells of nothing but a commit and asks for no answer.
+// Then it is held until those who were told of the commit had the time to propose: mostly there is
+// another append to the peer soon, which tells of the commit too.
+func (r *Replica) holdCommit(m *pb.Message) bool {
+	at := slices.IndexFunc(r.commits, func(c pb.Message) bool { return c.To == m.To })
+	hold := len(m.Entries) == 0 && m.NoAnswer
+	switch {
+	case hold && at >= 0:
+		r.commits[at] = *m
+	case hold:
+		r.commits = append(r.commits, *m)
+	case at >= 0 && m.Commit >= r.commits[at].Commit:
+		r.commits = slices.Delete(r.commits, at, at+1)
+	}
+	return hold
+}
+
+// emptied drops what s refers to and keeps its memory.
+func emptied[T any](s []T) []T {
+	clear(s)
+	return s[:0]
 }
 
 // softChanged is called when the leader or this node's role changes.

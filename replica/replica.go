@@ -59,6 +59,7 @@ type Replica struct {
 	unacked          int          // Readys that are being written
 	handedOut        []handed     // those and what came after
 	lazy             []raft.Ready // those that wait for another write, to be written with it
+	commits          []pb.Message // that tell of commits, and may be replaced by appends
 	waitingProposals []*proposal
 	readBook         readBook
 	transfers        []*transfer
