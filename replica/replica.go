@@ -204,7 +204,8 @@ func (r *Replica) Propose(ctx context.Context, data []byte) (any, error) {
 	if uint64(size) > r.cfg.MaxProposalBytes {
 		return nil, notApplied(fmt.Errorf("%w: %d bytes, the limit is %d", ErrTooLarge, size, r.cfg.MaxProposalBytes))
 	}
-	p := &proposal{done: make(chan struct{}), data: make([]byte, size), bytes: uint64(size)}
+	p := newProposal()
+	p.data, p.bytes = make([]byte, size), uint64(size)
 	copy(p.data[headerSize:], data)
 	return r.await(ctx, p)
 }
@@ -223,7 +224,8 @@ func (r *Replica) ProposeConfChange(ctx context.Context, cc pb.ConfChangeI) (pb.
 func (r *Replica) proposeConf(ctx context.Context, cc pb.ConfChangeI, term uint64) (confDone, error) {
 	change := ownChange(cc)
 	change.Context = make([]byte, headerSize)
-	p := &proposal{done: make(chan struct{}), conf: &change, onlyIn: term, bytes: uint64(change.Size())}
+	p := newProposal()
+	p.conf, p.onlyIn, p.bytes = &change, term, uint64(change.Size())
 	result, err := r.await(ctx, p)
 	done, _ := result.(confDone)
 	return done, err
@@ -266,7 +268,11 @@ func (r *Replica) await(ctx context.Context, p *proposal) (any, error) {
 	r.in.put(func(w *work) { w.proposals = append(w.proposals, p) })
 	select {
 	case <-p.done:
-		return p.result, p.err
+		result, err := p.result, p.err
+		if err == nil {
+			p.recycle()
+		}
+		return result, err
 	case <-ctx.Done():
 		return r.pending.giveUp(p, ctx.Err())
 	}
