@@ -3,6 +3,7 @@ package replica
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -16,7 +17,8 @@ import (
 // gatedStorage notes what is saved, and stands still while hold is locked.
 type gatedStorage struct {
 	rafttest.Storage
-	hold sync.Mutex
+	hold    sync.Mutex
+	entered atomic.Int64 // calls of Save
 
 	mu    sync.Mutex
 	saved []raft.Ready
@@ -27,6 +29,7 @@ func newGatedStorage() *gatedStorage {
 }
 
 func (s *gatedStorage) Save(rd raft.Ready) error {
+	s.entered.Add(1)
 	s.hold.Lock()
 	defer s.hold.Unlock()
 	s.mu.Lock()
@@ -149,8 +152,9 @@ func TestReadysShareASync(t *testing.T) {
 		return n
 	}
 	disk.hold.Lock()
+	before := disk.entered.Load()
 	tr.deliver(app(3, 1))
-	until(t, "one is being written", func() bool { return unacked() == 1 })
+	until(t, "one is being written", func() bool { return disk.entered.Load() > before })
 	for i := uint64(4); i < 7; i++ {
 		tr.deliver(app(i, 5))
 		tr.deliver(beat) // is answered at once, with what came before
