@@ -198,3 +198,31 @@ func TestCommitIndexIsWrittenWithTheNextEntries(t *testing.T) {
 	require.True(t, r.onLoop(func() {}))
 	until(t, "the last one is written", func() bool { return len(disk.take()) == 1 })
 }
+
+// What is passed on to the leader does not wait for the disk of who passes it on.
+func TestForwardingWhileWriting(t *testing.T) {
+	disk := newGatedStorage()
+	sent := make(chan pb.Message, 100)
+	tr := &exerciseTransport{send: func(m pb.Message) { sent <- m }}
+	r := startOne(t, 3, func(c *Config) { c.Storage, c.Transport, c.TickInterval = disk, tr, time.Hour })
+	until(t, "it has begun", func() bool { return r.applied.Load() == 3 })
+	disk.hold.Lock()
+	tr.deliver(&pb.Message{
+		Type: pb.MsgApp, From: 2, To: 1, Term: 5, Index: 3, LogTerm: 1, Commit: 3, Entries: []pb.Entry{{Term: 5, Index: 4}},
+	})
+	until(t, "it is being written", func() bool {
+		writing := false
+		require.True(t, r.onLoop(func() { writing = r.unacked > 0 }))
+		return writing
+	})
+	ctx, cancel := context.WithCancel(t.Context())
+	var done sync.WaitGroup
+	done.Go(func() {
+		_, err := r.Propose(ctx, []byte("x"))
+		require.ErrorIs(t, err, ErrAmbiguous)
+	})
+	require.Equal(t, pb.MsgProp, (<-sent).Type)
+	cancel()
+	done.Wait()
+	disk.hold.Unlock()
+}

@@ -77,3 +77,18 @@ func TestCommitGoesWithTheNextAppend(t *testing.T) {
 	r.send([]pb.Message{entries(2, 6)})
 	require.Equal(t, []pb.Message{commit(3, 6)}, r.commits)
 }
+
+// A commit is told after a few turns also if the loop always has something else to do.
+func TestCommitIsNotHeldForLong(t *testing.T) {
+	sent := 0
+	r := &Replica{in: newAgenda(1), transport: &exerciseTransport{send: func(pb.Message) { sent++ }}}
+	r.send([]pb.Message{{Type: pb.MsgApp, To: 2, Commit: 5, NoAnswer: true}})
+	for range maxHeld - 1 {
+		r.tellCommits(false)
+		require.Zero(t, sent)
+		require.True(t, r.in.late)
+	}
+	r.tellCommits(false)
+	require.Equal(t, 1, sent)
+	require.Empty(t, r.commits)
+}

@@ -21,20 +21,14 @@ func (r *Replica) turn() {
 	late := r.in.takeWork(w)
 	ticked := r.tickDue()
 	r.handle(w)
-	urgent := ticked || len(w.reads) > 0 || w.hasAck || slices.ContainsFunc(w.messages, urgent)
+	urgent := ticked || len(w.reads) > 0 || w.hasAck || slices.ContainsFunc(w.messages, urgent) ||
+		(len(w.proposals) > 0 && !r.isLeader()) // to be passed on
 	w.reset()
 	r.drain(urgent)
 	if ticked || len(r.lazy) >= maxLazy {
 		r.writeLazy()
 	}
-	switch {
-	case len(r.commits) == 0:
-	case ticked || late:
-		r.transport.Send(r.commits)
-		r.commits = emptied(r.commits)
-	default:
-		r.in.later()
-	}
+	r.tellCommits(ticked || late)
 	if err := r.node.Err(); err != nil {
 		r.stop(err)
 	}
@@ -368,6 +362,23 @@ func (r *Replica) holdCommit(m *pb.Message) bool {
 		r.commits = slices.Delete(r.commits, at, at+1)
 	}
 	return hold
+}
+
+// maxHeld is for how many turns of the loop a commit is held: there may always be something to do.
+const maxHeld = 4
+
+// tellCommits sends what is held of commits, now or when the loop has nothing else to do.
+func (r *Replica) tellCommits(now bool) {
+	if len(r.commits) == 0 {
+		r.held = 0
+		return
+	}
+	if r.held++; now || r.held >= maxHeld {
+		r.transport.Send(r.commits)
+		r.commits, r.held = emptied(r.commits), 0
+		return
+	}
+	r.in.later()
 }
 
 // emptied drops what s refers to and keeps its memory.

@@ -60,6 +60,7 @@ type Replica struct {
 	handedOut        []handed     // those and what came after
 	lazy             []raft.Ready // those that wait for another write, to be written with it
 	commits          []pb.Message // that tell of commits, and may be replaced by appends
+	held             int          // turns since there are commits
 	waitingProposals []*proposal
 	readBook         readBook
 	transfers        []*transfer
