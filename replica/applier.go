@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"sync"
 
 	"github.com/quorate-raft/raft"
 	pb "github.com/quorate-raft/raft/raftpb"
@@ -23,86 +22,35 @@ type applyWork struct {
 	call func()
 }
 
-// applyQueue holds what the applier has to do. Its size is bounded by
-// raft.Config.MaxApplyingSize and Config.MaxPending.
-type applyQueue struct {
-	mu     sync.Mutex
-	ready  sync.Cond
-	work   []applyWork
-	poked  bool
-	closed bool
-}
-
-func newApplyQueue() *applyQueue {
-	q := &applyQueue{}
-	q.ready.L = &q.mu
-	return q
-}
-
-func (q *applyQueue) put(w applyWork) {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	q.work = append(q.work, w)
-	q.ready.Signal()
-}
-
-func (q *applyQueue) close() {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	q.closed = true
-	q.ready.Signal()
-}
-
-// poke lets the applier look at the reads that it holds.
-func (q *applyQueue) poke() {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	q.poked = true
-	q.ready.Signal()
-}
-
-// take waits for work, or to be poked, and exchanges it for into. It reports false
-// at the end.
-func (q *applyQueue) take(into []applyWork) (w []applyWork, more bool) {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	for len(q.work) == 0 && !q.poked && !q.closed {
-		q.ready.Wait()
-	}
-	w, q.work, q.poked = q.work, into[:0], false
-	return w, !q.closed
-}
-
 // maxBatch bounds the commands of one Apply.
 const maxBatch = 1024
 
-// applier is the state of the goroutine that applies.
+// applier is the state of who applies.
 type applier struct {
 	r        *Replica
 	applied  uint64
 	commands []Command
 	done     []applied
 	waiting  []applyWork // reads that have to see more
+	work     []applyWork // an empty one, to be used again
 }
 
-// run applies until the replica stops.
+// run applies what waits.
 func (a *applier) run() {
-	var w []applyWork
-	for {
-		var more bool
-		if w, more = a.r.apply.take(w); !more {
-			return
+	w := a.r.in.takeApply(a.work)
+	for i := range w {
+		if err := a.do(&w[i]); err != nil {
+			a.r.stop(err)
+			break
 		}
-		for i := range w {
-			if err := a.do(&w[i]); err != nil {
-				a.r.stop(err)
-				return
-			}
-			w[i] = applyWork{}
-		}
-		a.serve()
-		a.r.snapshots.maybeTake(a.applied)
 	}
+	clear(w)
+	a.work = w[:0]
+	if a.r.stopped() {
+		return
+	}
+	a.serve()
+	a.r.snapshots.maybeTake(a.applied)
 }
 
 func (a *applier) do(w *applyWork) error {
@@ -283,7 +231,7 @@ func (a *applier) appliedTo(index uint64) {
 	a.applied = index
 	a.r.applied.Store(index)
 	a.r.targets.appliedTo(index)
-	a.r.in.put(func(w *work) { w.applied = index })
+	a.r.in.note(func(w *work) { w.applied = index })
 }
 
 // restoreFrom gives a snapshot's file to the state machine.

@@ -15,12 +15,17 @@
 //
 // # Goroutines
 //
-// The loop owns the node and never waits for a disk, the network or the state
-// machine. The writer persists one Ready after the other and then sends what
-// rests on it. The applier hands committed commands to the state machine and
-// serves reads. Snapshots are written and sent by goroutines of their own.
-// Ticks come from the monotonic clock and go on while the disk stands still, so
-// that a leader with a stalled disk hands over.
+// There are three, and three things to do. The loop owns the node and never waits for a disk, the
+// network or the state machine. Readys are written one after the other, and then what rests on
+// them is sent; those that wait together share a sync. Committed commands are handed to the state
+// machine, and reads served. Each is done by one goroutine at a time, and by no particular one:
+// whoever took a Ready goes on and writes it, unless somebody writes already. Snapshots are
+// written and sent by goroutines of their own. Ticks come from the monotonic clock and go on
+// while the disk stands still, so that a leader with a stalled disk hands over.
+//
+// While a leader writes, proposals gather for the next write, and what would tell of a commit
+// alone goes with the append of what its callers propose next. There is no timer: a proposal that
+// comes alone does not wait, nor does a commit after which nobody proposes.
 //
 // # Outcomes
 //

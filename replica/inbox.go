@@ -1,8 +1,6 @@
 package replica
 
 import (
-	"sync"
-
 	"github.com/quorate-raft/raft"
 	pb "github.com/quorate-raft/raft/raftpb"
 )
@@ -17,6 +15,11 @@ type work struct {
 	acked   raft.AppendToken // the last write that is done
 	hasAck  bool
 	applied uint64 // applied up to here, 0 if nothing new
+	due     bool   // look, though nothing of the above came
+}
+
+func (w *work) empty() bool {
+	return len(w.messages)+len(w.proposals)+len(w.reads)+len(w.calls) == 0 && !w.hasAck && w.applied == 0 && !w.due
 }
 
 func (w *work) reset() {
@@ -27,45 +30,50 @@ func (w *work) reset() {
 	*w = work{messages: w.messages[:0], proposals: w.proposals[:0], reads: w.reads[:0], calls: w.calls[:0]}
 }
 
-// inbox gathers what the other goroutines have for the loop, which takes all of it
-// at once.
-type inbox struct {
-	maxMessages int
-	wake        chan struct{} // holds a token while there is something
-
-	mu      sync.Mutex
-	work    work
-	dropped uint64 // messages
-}
-
-func newInbox(maxMessages int) *inbox {
-	return &inbox{maxMessages: maxMessages, wake: make(chan struct{}, 1)}
-}
-
-func (in *inbox) put(f func(w *work)) {
-	in.mu.Lock()
-	f(&in.work)
-	in.mu.Unlock()
-	select {
-	case in.wake <- struct{}{}:
-	default:
+// put adds to what waits for the loop.
+func (ag *agenda) put(f func(w *work)) {
+	ag.mu.Lock()
+	f(&ag.work)
+	idle := !ag.taken[looping]
+	ag.mu.Unlock()
+	if idle {
+		ag.wakeOne()
 	}
 }
 
+// note adds to what waits for the loop, and wakes nobody: whoever calls it is a worker, and
+// looks itself.
+func (ag *agenda) note(f func(w *work)) {
+	ag.mu.Lock()
+	defer ag.mu.Unlock()
+	f(&ag.work)
+}
+
 // message takes a message, or drops it where too many wait.
-func (in *inbox) message(m *pb.Message) {
-	in.put(func(w *work) {
-		if len(w.messages) >= in.maxMessages {
-			in.dropped++
+func (ag *agenda) message(m *pb.Message) {
+	ag.put(func(w *work) {
+		if len(w.messages) >= ag.maxMessages {
+			ag.dropped++
 			return
 		}
 		w.messages = append(w.messages, *m)
 	})
 }
 
-// take exchanges what there is for w, which is empty.
-func (in *inbox) take(w *work) {
-	in.mu.Lock()
-	defer in.mu.Unlock()
-	in.work, *w = *w, in.work
+// takeWork exchanges what there is for the loop for w, which is empty. late says that the loop
+// is called since nothing else is to be done, as it wanted.
+func (ag *agenda) takeWork(w *work) (late bool) {
+	ag.mu.Lock()
+	defer ag.mu.Unlock()
+	late = ag.late && ag.work.empty()
+	ag.late = false
+	ag.work, *w = *w, ag.work
+	return late
+}
+
+// later lets the loop be called once nothing else is to be done.
+func (ag *agenda) later() {
+	ag.mu.Lock()
+	defer ag.mu.Unlock()
+	ag.late = true
 }

@@ -19,7 +19,8 @@ type Storage interface {
 
 	// Save writes rd's Snapshot (its metadata; the replica leaves Data empty),
 	// Entries and HardState, all or nothing. If rd.MustSync, this write and all
-	// before it are durable when it returns, also if rd changes nothing.
+	// before it are durable when it returns, also if rd changes nothing. Of
+	// Readys that are written together only the last one has it set.
 	Save(rd raft.Ready) error
 	// SetConfState keeps the configuration for InitialState, unless the one in
 	// place has a higher index.
@@ -79,9 +80,9 @@ type Command struct {
 	Result any
 }
 
-// StateMachine is what is replicated. All its methods but those of a View are
-// called by one goroutine, or before Start returns. They must not wait for the
-// replica (Propose, Read, Stop), which waits for them.
+// StateMachine is what is replicated. Its methods, but for Durable.Sync and those of a
+// View, are called one at a time, though not always by the same goroutine. They must not
+// wait for the replica (Propose, Read, Stop), which waits for them.
 type StateMachine interface {
 	// Apply applies commands, in order, and sets the Result of each. Every replica
 	// gets the same commands and must come to the same state. An error stops

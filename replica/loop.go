@@ -1,6 +1,8 @@
 package replica
 
 import (
+	"runtime"
+	"slices"
 	"time"
 
 	"go.uber.org/zap"
@@ -9,37 +11,63 @@ import (
 	pb "github.com/quorate-raft/raft/raftpb"
 )
 
-// run is the loop: it alone touches the node. It ends when the replica stops.
-func (r *Replica) run() {
-	defer func() {
-		close(r.writes)
-		// The node takes nothing more, so it is known what never happened. Nobody
-		// waits for a state machine that is at something long.
-		r.pending.stop(r.stopError())
-		r.lead.Store(raft.None)
-		r.leads.Store(false)
-	}()
-	ticker := time.NewTicker(r.cfg.TickInterval)
-	defer ticker.Stop()
-	var w work
-	for {
-		select {
-		case <-r.in.wake:
-		case <-ticker.C:
-		case <-r.stopping:
+// maxLazy bounds the Readys that wait for a write.
+const maxLazy = 64
+
+// turn is one turn of the loop, which alone touches the node.
+func (r *Replica) turn() {
+	r.gather()
+	w := &r.taken
+	late := r.in.takeWork(w)
+	ticked := r.tickDue()
+	r.handle(w)
+	urgent := ticked || len(w.reads) > 0 || w.hasAck || slices.ContainsFunc(w.messages, urgent) ||
+		(len(w.proposals) > 0 && !r.isLeader()) // to be passed on
+	w.reset()
+	r.drain(urgent)
+	if ticked || len(r.lazy) >= maxLazy {
+		r.writeLazy()
+	}
+	r.tellCommits(ticked || late)
+	if err := r.node.Err(); err != nil {
+		r.stop(err)
+	}
+	r.stopIfRemoved()
+}
+
+// gather lets those run who are about to propose, before the leader begins to write: many were
+// told at the same time that their last proposal is applied, and a write that begins with the
+// first of them keeps the others waiting.
+func (r *Replica) gather() {
+	if r.unacked > 0 {
+		return
+	}
+	n := r.in.proposals()
+	for i := 0; i < maxGather && (n > 0 || len(r.commits) > 0); i++ {
+		runtime.Gosched()
+		was := n
+		if n = r.in.proposals(); n == was {
 			return
 		}
-		r.in.take(&w)
-		ticked := r.tickDue()
-		r.handle(&w)
-		urgent := ticked || len(w.messages) > 0 || len(w.reads) > 0
-		w.reset()
-		r.drain(urgent)
-		if err := r.node.Err(); err != nil {
-			r.stop(err)
-		}
-		r.stopIfRemoved()
 	}
+}
+
+// maxGather bounds how often the loop lets others go first.
+const maxGather = 8
+
+// urgent reports whether what comes of a message cannot wait until the disk is free. Entries
+// would wait for it anyway.
+func urgent(m pb.Message) bool {
+	return m.Type != pb.MsgProp && (m.Type != pb.MsgApp || len(m.Entries) == 0)
+}
+
+// ended is the end of the loop.
+func (r *Replica) ended() {
+	// The node takes nothing more, so it is known what never happened. Nobody
+	// waits for a state machine that is at something long.
+	r.pending.stop(r.stopError())
+	r.lead.Store(raft.None)
+	r.leads.Store(false)
 }
 
 // tickDue delivers the ticks that are due by the monotonic clock. One that does
@@ -91,8 +119,7 @@ func (r *Replica) tick() {
 // handle gives the node what came in.
 func (r *Replica) handle(w *work) {
 	if w.hasAck {
-		r.unacked -= int(r.takeAcked(w.acked))
-		r.note(r.node.AckAppend(w.acked))
+		r.saved(w.acked)
 	}
 	if w.applied > 0 {
 		r.note(r.node.AckApply(w.applied))
@@ -132,8 +159,13 @@ func (r *Replica) refusedMessage(m *pb.Message, err error) {
 	}
 }
 
-// propose hands the proposals that wait to the node, until there is no leader.
+// propose hands the proposals that wait to the node, until there is no leader. While a leader
+// writes they gather instead: each write has its price, and so has each message.
 func (r *Replica) propose() {
+	if r.unacked > 0 && r.isLeader() {
+		r.waitingProposals = r.pending.prune(r.waitingProposals)
+		return
+	}
 	for len(r.waitingProposals) > 0 {
 		p := r.waitingProposals[0]
 		if !r.pending.hand(p, r.ticks, r.proposeOne) {
@@ -173,14 +205,14 @@ func (r *Replica) serveByLease(rd *read) bool {
 	if err != nil || time.Since(before) > r.cfg.TickInterval/2 {
 		return false
 	}
-	r.apply.put(applyWork{readIndex: index, reads: []*read{rd}})
+	r.in.toApply(applyWork{readIndex: index, reads: []*read{rd}})
 	return true
 }
 
-// drain takes Readys and starts what they ask for. While two are being written and
+// drain takes Readys and starts what they ask for. While something is being written and
 // nothing is urgent, more work gathers for the next one instead.
 func (r *Replica) drain(urgent bool) {
-	for r.node.HasReady() && r.unacked < r.cfg.hooks.overlaps && (urgent || r.unacked < 2) {
+	for r.node.HasReady() && r.unacked < r.cfg.hooks.overlaps && (urgent || r.unacked == 0) {
 		rd := r.node.Ready()
 		if r.node.Err() != nil {
 			return
@@ -215,49 +247,144 @@ func (r *Replica) start(rd raft.Ready) {
 		r.readStates(rd.ReadStates)
 	}
 	if len(rd.CommittedEntries) > 0 {
-		r.apply.put(applyWork{entries: rd.CommittedEntries})
+		r.in.toApply(applyWork{entries: rd.CommittedEntries})
 	}
-	if r.unacked == 0 && !writes(&rd) {
-		// Nothing is being written that it could overtake.
-		r.transport.Send(rd.MessagesAfterAppend)
-		r.note(r.node.AckAppend(rd.AppendToken()))
+	r.keep(rd)
+}
+
+// handed is a Ready that was handed out and is not acknowledged yet.
+type handed struct {
+	token raft.AppendToken
+	// writes says that it is being written. Else it has nothing to write, and its promises wait
+	// for the write before it.
+	writes   bool
+	promises []pb.Message
+}
+
+// keep has a Ready written, if it asks for that. One that may be lost, as it holds no more than a
+// commit index, waits for the next write, and for a tick at most: then it costs nothing.
+func (r *Replica) keep(rd raft.Ready) {
+	writes := len(rd.Entries) > 0 || !raft.IsEmptyHardState(rd.HardState) || !raft.IsEmptySnap(rd.Snapshot)
+	h := handed{token: rd.AppendToken(), writes: writes}
+	if !writes {
+		h.promises = rd.MessagesAfterAppend
+	}
+	r.handedOut = append(r.handedOut, h)
+	lazy := len(rd.MessagesAfterAppend) == 0 && (!writes || !rd.MustSync)
+	if writes {
+		r.lazy = append(r.lazy, rd)
+	}
+	if !lazy {
+		r.writeLazy()
+	}
+	if !writes {
+		r.acknowledge()
+	}
+}
+
+// writeLazy has written what waits for a write.
+func (r *Replica) writeLazy() {
+	if len(r.lazy) == 0 {
 		return
 	}
-	r.unacked++
-	r.handedOut = append(r.handedOut, rd.AppendToken())
-	r.writes <- rd
+	r.unacked += len(r.lazy)
+	r.in.write(r.lazy)
+	r.lazy = emptied(r.lazy)
 }
 
-// writes reports whether a Ready asks to persist anything.
-func writes(rd *raft.Ready) bool {
-	return len(rd.Entries) > 0 || !raft.IsEmptyHardState(rd.HardState) || !raft.IsEmptySnap(rd.Snapshot)
-}
-
-// takeAcked returns how many Readys the token covers.
-func (r *Replica) takeAcked(token raft.AppendToken) int {
-	for i, t := range r.handedOut {
-		if t == token {
-			r.handedOut = append(r.handedOut[:0], r.handedOut[i+1:]...)
-			return i + 1
+// saved records that the Readys up to that of a token are written.
+func (r *Replica) saved(token raft.AppendToken) {
+	for i := range r.handedOut {
+		h := &r.handedOut[i]
+		if h.writes {
+			h.writes = false
+			r.unacked--
+		}
+		if h.token == token {
+			break
 		}
 	}
-	return 0
+	r.acknowledge()
 }
 
-// send puts messages on their way; snapshots go a way of their own.
+// acknowledge tells the node what is done, up to the first Ready that is being written. What
+// rests on those that had nothing to write is sent now: it may rest on what was written before.
+func (r *Replica) acknowledge() {
+	n := 0
+	for n < len(r.handedOut) && !r.handedOut[n].writes {
+		if ms := r.handedOut[n].promises; len(ms) > 0 {
+			r.transport.Send(ms)
+		}
+		n++
+	}
+	if n == 0 {
+		return
+	}
+	last := r.handedOut[n-1].token
+	r.handedOut = slices.Delete(r.handedOut, 0, n)
+	r.note(r.node.AckAppend(last))
+}
+
+// send puts messages on their way; snapshots go a way of their own, and what tells of a commit
+// alone waits a moment.
 func (r *Replica) send(ms []pb.Message) {
 	from := 0
 	for i := range ms {
-		if ms[i].Type != pb.MsgSnap {
-			continue
+		m := &ms[i]
+		switch {
+		case m.Type == pb.MsgSnap:
+			r.transport.Send(ms[from:i])
+			from = i + 1
+			r.snapshots.send(*m)
+		case m.Type != pb.MsgApp:
+		case r.holdCommit(m):
+			r.transport.Send(ms[from:i])
+			from = i + 1
 		}
-		r.transport.Send(ms[from:i])
-		from = i + 1
-		r.snapshots.send(ms[i])
 	}
 	if from < len(ms) {
 		r.transport.Send(ms[from:])
 	}
+}
+
+// holdCommit reports whether an append tells of nothing but a commit and asks for no answer.
+// Then it is held until those who were told of the commit had the time to propose: mostly there is
+// another append to the peer soon, which tells of the commit too.
+func (r *Replica) holdCommit(m *pb.Message) bool {
+	at := slices.IndexFunc(r.commits, func(c pb.Message) bool { return c.To == m.To })
+	hold := len(m.Entries) == 0 && m.NoAnswer
+	switch {
+	case hold && at >= 0:
+		r.commits[at] = *m
+	case hold:
+		r.commits = append(r.commits, *m)
+	case at >= 0 && m.Commit >= r.commits[at].Commit:
+		r.commits = slices.Delete(r.commits, at, at+1)
+	}
+	return hold
+}
+
+// maxHeld is for how many turns of the loop a commit is held: there may always be something to do.
+const maxHeld = 4
+
+// tellCommits sends what is held of commits, now or when the loop has nothing else to do.
+func (r *Replica) tellCommits(now bool) {
+	if len(r.commits) == 0 {
+		r.held = 0
+		return
+	}
+	if r.held++; now || r.held >= maxHeld {
+		r.transport.Send(r.commits)
+		r.commits, r.held = emptied(r.commits), 0
+		return
+	}
+	r.in.later()
+}
+
+// emptied drops what s refers to and keeps its memory.
+func emptied[T any](s []T) []T {
+	clear(s)
+	return s[:0]
 }
 
 // softChanged is called when the leader or this node's role changes.

@@ -38,7 +38,18 @@ type proposal struct {
 
 	result any
 	err    error
-	done   chan struct{} // closed when decided
+	done   chan struct{} // holds a token once it is decided
+}
+
+// proposals are such that came to a good end, after which nothing refers to them any more.
+var proposals = sync.Pool{New: func() any { return &proposal{done: make(chan struct{}, 1)} }}
+
+func newProposal() *proposal { return proposals.Get().(*proposal) }
+
+// recycle lets go of a proposal whose outcome was received and is no error.
+func (p *proposal) recycle() {
+	*p = proposal{done: p.done}
+	proposals.Put(p)
 }
 
 // pending holds the proposals of this replica that have no outcome yet.
@@ -59,6 +70,8 @@ type pending struct {
 	// led more than once and lost what it had appended before, which others may
 	// still have and commit.
 	byIndex map[uint64]*proposal
+
+	told []chan struct{} // belongs to who applies: an empty one, to be used again
 }
 
 func newPending(c *Config, origin uint64) *pending {
@@ -131,10 +144,18 @@ func (ps *pending) prune(queue []*proposal) []*proposal {
 	return slices.DeleteFunc(queue, func(p *proposal) bool { return p.stage == decided })
 }
 
-// decide ends p. The lock is held.
+// decide ends p and tells its caller. The lock is held.
 func (ps *pending) decide(p *proposal, result any, err error) {
+	if ps.end(p, result, err) {
+		p.done <- struct{}{}
+	}
+}
+
+// end ends p, and reports whether it was not decided before: then its caller has to be told. The
+// lock is held.
+func (ps *pending) end(p *proposal, result any, err error) bool {
 	if p.stage == decided {
-		return
+		return false
 	}
 	if p.stage == inLog {
 		ps.removeIndexed(p)
@@ -145,7 +166,7 @@ func (ps *pending) decide(p *proposal, result any, err error) {
 		p.data = nil // the queue may hold p for a while
 	}
 	p.stage, p.result, p.err = decided, result, err
-	close(p.done)
+	return true
 }
 
 // removeIndexed takes p out of byIndex. The lock is held.
@@ -187,25 +208,39 @@ type applied struct {
 }
 
 // settle ends the proposals that the applied entries decide: their own, and those
-// whose places in the log they took.
+// whose places in the log they took. Their callers are told once the lock is free, which they
+// will want for their next.
 func (ps *pending) settle(done []applied) {
+	told := ps.settled(done)
+	for i, c := range told {
+		c <- struct{}{}
+		told[i] = nil
+	}
+}
+
+func (ps *pending) settled(done []applied) (told []chan struct{}) {
 	ps.mu.Lock()
 	defer ps.mu.Unlock()
 	if len(ps.bySeq) == 0 {
-		return
+		return nil
 	}
+	told = ps.told[:0]
 	for i := range done {
 		a := &done[i]
 		if a.id.origin == ps.origin {
-			if p := ps.bySeq[a.id.seq]; p != nil {
-				ps.decide(p, a.result, nil)
+			if p := ps.bySeq[a.id.seq]; p != nil && ps.end(p, a.result, nil) {
+				told = append(told, p.done)
 			}
 		}
 		for p := ps.byIndex[a.index]; p != nil; p = ps.byIndex[a.index] {
 			// This node appended it as a leader, once, and here: it is nowhere else.
-			ps.decide(p, nil, notApplied(errReplaced))
+			if ps.end(p, nil, notApplied(errReplaced)) {
+				told = append(told, p.done)
+			}
 		}
 	}
+	ps.told = told
+	return told
 }
 
 // skipped ends the proposals whose places a snapshot up to index covers, or may

@@ -17,20 +17,13 @@ func newTestPending(t *testing.T) (*pending, func() *proposal) {
 	c.MaxPendingBytes = 100
 	ps := newPending(&c, 99)
 	return ps, func() *proposal {
-		p := &proposal{done: make(chan struct{}), data: make([]byte, headerSize), bytes: headerSize}
+		p := &proposal{done: make(chan struct{}, 1), data: make([]byte, headerSize), bytes: headerSize}
 		require.NoError(t, ps.add(p))
 		return p
 	}
 }
 
-func isDecided(p *proposal) bool {
-	select {
-	case <-p.done:
-		return true
-	default:
-		return false
-	}
-}
+func isDecided(p *proposal) bool { return p.stage == decided && len(p.done) == 1 }
 
 // A proposal's outcome is its own result, whatever else is applied, in whatever
 // place its entry is.
@@ -108,17 +101,17 @@ func TestPendingOverload(t *testing.T) {
 	for range 4 {
 		add()
 	}
-	err := ps.add(&proposal{done: make(chan struct{})})
+	err := ps.add(&proposal{done: make(chan struct{}, 1)})
 	require.ErrorIs(t, err, ErrOverloaded)
 	require.ErrorIs(t, err, ErrNotApplied)
 	require.False(t, ps.admitRead(), "reads count too")
 
 	ps, _ = newTestPending(t)
-	big := &proposal{done: make(chan struct{}), bytes: 1000}
+	big := &proposal{done: make(chan struct{}, 1), bytes: 1000}
 	require.NoError(t, ps.add(big))
-	require.ErrorIs(t, ps.add(&proposal{done: make(chan struct{}), bytes: 1}), ErrOverloaded)
+	require.ErrorIs(t, ps.add(&proposal{done: make(chan struct{}, 1), bytes: 1}), ErrOverloaded)
 	ps.decide(big, nil, errors.New("no"))
-	require.NoError(t, ps.add(&proposal{done: make(chan struct{}), bytes: 1}))
+	require.NoError(t, ps.add(&proposal{done: make(chan struct{}, 1), bytes: 1}))
 }
 
 // A stopped replica leaves nobody waiting, and says what it knows.
@@ -130,7 +123,7 @@ func TestPendingStop(t *testing.T) {
 	require.ErrorIs(t, early.err, ErrNotApplied)
 	require.ErrorIs(t, late.err, ErrAmbiguous)
 	require.ErrorIs(t, late.err, ErrStopped)
-	require.ErrorIs(t, ps.add(&proposal{done: make(chan struct{})}), ErrNotApplied)
+	require.ErrorIs(t, ps.add(&proposal{done: make(chan struct{}, 1)}), ErrNotApplied)
 }
 
 // The header names the proposal; bytes of other hosts have none and stay whole.
@@ -230,7 +223,7 @@ func TestPendingRefused(t *testing.T) {
 	for _, atMostOnce := range []bool{true, false} {
 		ps, add := newTestPending(t)
 		p, inLog, other := add(), add(), add()
-		change := &proposal{done: make(chan struct{}), conf: &pb.ConfChangeV2{}}
+		change := &proposal{done: make(chan struct{}, 1), conf: &pb.ConfChangeV2{}}
 		require.NoError(t, ps.add(change))
 		ps.handed(p, 0, 2, 5)
 		ps.handed(inLog, 11, 2, 5)

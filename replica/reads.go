@@ -66,7 +66,7 @@ func (r *Replica) readStates(states []raft.ReadState) {
 			}
 		}
 		if len(w.reads) > 0 || r.cfg.hooks.served != nil {
-			r.apply.put(w)
+			r.in.toApply(w)
 		}
 	}
 }
@@ -99,7 +99,7 @@ func (r *Replica) dropReads() {
 		}
 	}
 	if r.readsGone.Load() > 0 {
-		r.apply.poke() // the applier has the others
+		r.in.poke() // the applier has the others
 	}
 }
 

@@ -27,13 +27,13 @@ type Replica struct {
 	electionTick int
 	atMostOnce   bool // Transport is AtMostOnce
 
-	in        *inbox
-	apply     *applyQueue
+	in        *agenda
 	pending   *pending
 	snapshots *snapshots
 	targets   *targets
 	watchers
-	writes chan raft.Ready
+	applier applier      // belongs to who applies
+	written []raft.Ready // belongs to who writes: an empty one, to be used again
 	// storageMu orders the writes to Storage, which different goroutines make.
 	storageMu sync.Mutex
 
@@ -48,15 +48,19 @@ type Replica struct {
 	stopOnce sync.Once
 	err      error // why it stopped by itself; set before stopping is closed
 
-	// What follows belongs to the loop.
+	// What follows belongs to the loop: to who has that role.
 	node             *raft.RawNode
+	taken            work
 	began            time.Time
 	clock            uint64 // ticks that were due
 	ticks            uint64 // ticks that were delivered
 	soft             raft.SoftState
 	term             uint64
-	unacked          int // Readys that are being written
-	handedOut        []raft.AppendToken
+	unacked          int          // Readys that are being written
+	handedOut        []handed     // those and what came after
+	lazy             []raft.Ready // those that wait for another write, to be written with it
+	commits          []pb.Message // that tell of commits, and may be replaced by appends
+	held             int          // turns since there are commits
 	waitingProposals []*proposal
 	readBook         readBook
 	transfers        []*transfer
@@ -73,15 +77,14 @@ func Start(c Config) (*Replica, error) {
 		return nil, err
 	}
 	r := &Replica{
-		cfg: c.withDefaults(), transport: c.Transport, in: newInbox(0), apply: newApplyQueue(),
+		cfg: c.withDefaults(), transport: c.Transport,
 		stopping: make(chan struct{}), done: make(chan struct{}),
 		readBook: readBook{asked: map[uint64]*readBatch{}}, peers: map[uint64]string{},
 	}
 	if t, ok := c.Transport.(AtMostOnce); ok {
 		r.atMostOnce = t.AtMostOnce()
 	}
-	r.in.maxMessages = r.cfg.MaxInbox
-	r.writes = make(chan raft.Ready, r.cfg.hooks.overlaps)
+	r.in = newAgenda(r.cfg.MaxInbox)
 	r.log = r.cfg.Logger.With(zap.Uint64("id", c.ID))
 	r.pending = newPending(&r.cfg, rand.Uint64())
 	r.targets = newTargets(c.ID)
@@ -94,13 +97,18 @@ func Start(c Config) (*Replica, error) {
 		return nil, err
 	}
 	r.began = time.Now()
+	r.applier = applier{r: r, applied: r.applied.Load()}
+	ticker := time.NewTicker(r.cfg.TickInterval)
 	var running sync.WaitGroup
-	a := &applier{r: r, applied: r.applied.Load()}
-	for _, f := range []func(){r.run, r.write, a.run} {
-		running.Go(f)
+	for range workers {
+		running.Go(func() { r.run(ticker.C) })
 	}
-	go r.end(&running)
-	r.in.put(func(*work) {}) // what the node has to do at once
+	go func() {
+		running.Wait()
+		ticker.Stop()
+		r.end()
+	}()
+	r.in.put(func(w *work) { w.due = true }) // what the node has to do at once
 	return r, nil
 }
 
@@ -197,7 +205,8 @@ func (r *Replica) Propose(ctx context.Context, data []byte) (any, error) {
 	if uint64(size) > r.cfg.MaxProposalBytes {
 		return nil, notApplied(fmt.Errorf("%w: %d bytes, the limit is %d", ErrTooLarge, size, r.cfg.MaxProposalBytes))
 	}
-	p := &proposal{done: make(chan struct{}), data: make([]byte, size), bytes: uint64(size)}
+	p := newProposal()
+	p.data, p.bytes = make([]byte, size), uint64(size)
 	copy(p.data[headerSize:], data)
 	return r.await(ctx, p)
 }
@@ -216,7 +225,8 @@ func (r *Replica) ProposeConfChange(ctx context.Context, cc pb.ConfChangeI) (pb.
 func (r *Replica) proposeConf(ctx context.Context, cc pb.ConfChangeI, term uint64) (confDone, error) {
 	change := ownChange(cc)
 	change.Context = make([]byte, headerSize)
-	p := &proposal{done: make(chan struct{}), conf: &change, onlyIn: term, bytes: uint64(change.Size())}
+	p := newProposal()
+	p.conf, p.onlyIn, p.bytes = &change, term, uint64(change.Size())
 	result, err := r.await(ctx, p)
 	done, _ := result.(confDone)
 	return done, err
@@ -259,7 +269,11 @@ func (r *Replica) await(ctx context.Context, p *proposal) (any, error) {
 	r.in.put(func(w *work) { w.proposals = append(w.proposals, p) })
 	select {
 	case <-p.done:
-		return p.result, p.err
+		result, err := p.result, p.err
+		if err == nil {
+			p.recycle()
+		}
+		return result, err
 	case <-ctx.Done():
 		return r.pending.giveUp(p, ctx.Err())
 	}
@@ -384,7 +398,7 @@ func (r *Replica) Watch(room int) *Watcher {
 // that of ctx, or ErrStopped; the replica goes on all the same.
 func (r *Replica) TakeSnapshot(ctx context.Context) error {
 	done := make(chan error, 1)
-	r.apply.put(applyWork{call: func() { r.snapshots.take([]chan<- error{done}) }})
+	r.in.toApply(applyWork{call: func() { r.snapshots.take([]chan<- error{done}) }})
 	select {
 	case err := <-done:
 		return err
@@ -438,8 +452,8 @@ func (r *Replica) stop(err error) {
 		case err != nil:
 			r.log.Error("the replica stops", zap.Error(err))
 		}
+		r.in.close()
 		close(r.stopping)
-		r.apply.close()
 	})
 }
 
@@ -460,9 +474,8 @@ func (r *Replica) stopError() error {
 	return ErrStopped
 }
 
-// end waits for the end of the replica's goroutines and cleans up.
-func (r *Replica) end(running *sync.WaitGroup) {
-	running.Wait()
+// end cleans up behind the workers.
+func (r *Replica) end() {
 	r.snapshots.close()
 	if err := r.transport.Close(); err != nil {
 		r.log.Warn("closing the transport", zap.Error(err))

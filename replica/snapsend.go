@@ -69,7 +69,7 @@ func (s *snapshots) sendable() (pb.Snapshot, error) {
 	}
 	if !s.capturing && !s.closed {
 		s.capturing = true
-		s.r.apply.put(applyWork{call: s.capture})
+		s.r.in.toApply(applyWork{call: s.capture})
 	}
 	return pb.Snapshot{}, raft.ErrSnapshotTemporarilyUnavailable
 }
@@ -188,7 +188,7 @@ func (s *snapshots) report(to uint64, err error) {
 	if errors.Is(err, ErrSnapshotCorrupt) || errors.Is(err, fs.ErrNotExist) {
 		// The state machine still has what the file does not, and nobody can
 		// join without it.
-		s.r.apply.put(applyWork{call: func() { s.take(nil) }})
+		s.r.in.toApply(applyWork{call: func() { s.take(nil) }})
 	}
 	s.r.call(func() { _ = s.r.node.ReportSnapshot(to, status) })
 }

@@ -226,7 +226,7 @@ func (s *snapshots) taken(index uint64, waiting []chan<- error, err error) {
 	s.taking = false
 	if next := s.next; len(next) > 0 {
 		s.next = nil
-		s.r.apply.put(applyWork{call: func() { s.take(next) }})
+		s.r.in.toApply(applyWork{call: func() { s.take(next) }})
 	}
 }
 

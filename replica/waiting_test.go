@@ -65,7 +65,7 @@ func TestReadsThatNeverCanBeServed(t *testing.T) {
 	for range 20 {
 		rd := &read{done: make(chan struct{})}
 		until(t, "there is room for another", r.pending.admitRead)
-		r.apply.put(applyWork{readIndex: 1 << 40, reads: []*read{rd}})
+		r.in.toApply(applyWork{readIndex: 1 << 40, reads: []*read{rd}})
 		require.True(t, rd.end(readGivenUp))
 		r.readsGone.Add(1)
 	}

@@ -1,0 +1,228 @@
+package replica
+
+import (
+	"context"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/quorate-raft/raft"
+	pb "github.com/quorate-raft/raft/raftpb"
+	"github.com/quorate-raft/raft/rafttest"
+)
+
+// gatedStorage notes what is saved, and stands still while hold is locked.
+type gatedStorage struct {
+	rafttest.Storage
+	hold    sync.Mutex
+	entered atomic.Int64 // calls of Save
+
+	mu    sync.Mutex
+	saved []raft.Ready
+}
+
+func newGatedStorage() *gatedStorage {
+	return &gatedStorage{Storage: rafttest.Memory(raft.NewMemoryStorage())}
+}
+
+func (s *gatedStorage) Save(rd raft.Ready) error {
+	s.entered.Add(1)
+	s.hold.Lock()
+	defer s.hold.Unlock()
+	s.mu.Lock()
+	s.saved = append(s.saved, rd)
+	s.mu.Unlock()
+	return s.Storage.Save(rd)
+}
+
+// take returns what was saved since it was called last.
+func (s *gatedStorage) take() []raft.Ready {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	saved := s.saved
+	s.saved = nil
+	return saved
+}
+
+// leads starts the only member of a group, which leads.
+func leads(t *testing.T, change func(c *Config)) *Replica {
+	r := startOne(t, 1, change)
+	until(t, "it leads", func() bool {
+		r.call(func() { _ = r.node.Campaign() }) // it may not before it has applied who it is
+		return r.leads.Load()
+	})
+	_, err := r.Propose(t.Context(), []byte("first"))
+	require.NoError(t, err)
+	return r
+}
+
+// The ticks come, and messages are answered, while the disk and the state machine both stand
+// still: a leader whose disk is stalled has to hand over.
+func TestLoopGoesOnWhileAllElseIsStuck(t *testing.T) {
+	disk := newGatedStorage()
+	m := &stuckMachine{entered: make(chan struct{}, 10), free: make(chan struct{})}
+	r := startOne(t, 1, func(c *Config) { c.Storage, c.StateMachine = disk, m })
+	until(t, "it leads", r.leads.Load)
+	var done sync.WaitGroup
+	propose := func() {
+		done.Go(func() {
+			_, err := r.Propose(context.Background(), []byte("x"))
+			require.NoError(t, err)
+		})
+	}
+	propose()
+	<-m.entered
+	disk.hold.Lock()
+	propose()
+	until(t, "a write is under way", func() bool {
+		writing := false
+		require.True(t, r.onLoop(func() { writing = r.unacked > 0 }))
+		return writing
+	})
+	var before, after uint64
+	require.True(t, r.onLoop(func() { before = r.ticks }))
+	until(t, "ticks come", func() bool {
+		require.True(t, r.onLoop(func() { after = r.ticks }))
+		return after > before+10
+	})
+	disk.hold.Unlock()
+	close(m.free)
+	done.Wait()
+}
+
+// What a leader is asked to append while it writes is written together, with one sync.
+func TestProposalsGatherWhileWriting(t *testing.T) {
+	disk := newGatedStorage()
+	r := leads(t, func(c *Config) { c.Storage, c.TickInterval = disk, time.Hour })
+	disk.hold.Lock()
+	var done sync.WaitGroup
+	propose := func() {
+		done.Go(func() {
+			_, err := r.Propose(context.Background(), []byte("x"))
+			require.NoError(t, err)
+		})
+	}
+	propose()
+	until(t, "it is being written", func() bool {
+		count := 0
+		require.True(t, r.onLoop(func() { count = r.unacked }))
+		return count > 0
+	})
+	disk.take()
+	for range 100 {
+		propose()
+	}
+	until(t, "all wait", func() bool {
+		n := 0
+		require.True(t, r.onLoop(func() { n = len(r.waitingProposals) }))
+		return n == 100
+	})
+	disk.hold.Unlock()
+	done.Wait()
+	var sizes []int
+	for _, rd := range disk.take() {
+		if len(rd.Entries) > 0 {
+			sizes = append(sizes, len(rd.Entries))
+			require.True(t, rd.MustSync)
+		}
+	}
+	require.Equal(t, []int{1, 100}, sizes)
+}
+
+// Readys that wait for the disk share a sync, which the last of them asks for; nothing that rests
+// on the first is sent before it.
+func TestReadysShareASync(t *testing.T) {
+	disk := newGatedStorage()
+	sent := make(chan pb.Message, 100)
+	tr := &exerciseTransport{send: func(m pb.Message) { sent <- m }}
+	r := startOne(t, 3, func(c *Config) { c.Storage, c.Transport, c.TickInterval = disk, tr, time.Hour })
+	until(t, "it has begun", func() bool { return r.applied.Load() == 3 })
+	app := func(index, logTerm uint64) *pb.Message {
+		return &pb.Message{
+			Type: pb.MsgApp, From: 2, To: 1, Term: 5, Index: index, LogTerm: logTerm, Commit: 3,
+			Entries: []pb.Entry{{Term: 5, Index: index + 1, Data: []byte("x")}},
+		}
+	}
+	beat := &pb.Message{Type: pb.MsgHeartbeat, From: 2, To: 1, Term: 5, Commit: 3}
+	unacked := func() (n int) {
+		require.True(t, r.onLoop(func() { n = r.unacked }))
+		return n
+	}
+	disk.hold.Lock()
+	before := disk.entered.Load()
+	tr.deliver(app(3, 1))
+	until(t, "one is being written", func() bool { return disk.entered.Load() > before })
+	for i := uint64(4); i < 7; i++ {
+		tr.deliver(app(i, 5))
+		tr.deliver(beat) // is answered at once, with what came before
+		until(t, "another waits", func() bool { return unacked() == int(i)-2 })
+		require.Equal(t, pb.MsgHeartbeatResp, (<-sent).Type)
+	}
+	require.Empty(t, sent)
+	disk.take()
+	disk.hold.Unlock()
+	for i := uint64(4); i <= 7; i++ {
+		m := <-sent
+		require.Equal(t, []any{pb.MsgAppResp, i}, []any{m.Type, m.Index})
+	}
+	var syncs []bool
+	for _, rd := range disk.take() {
+		syncs = append(syncs, rd.MustSync)
+	}
+	require.Equal(t, []bool{true, false, false, true}, syncs)
+}
+
+// A commit index alone is not worth a write of its own, but is written with the next one, in
+// order; and at a tick, so that an idle member does not forget it.
+func TestCommitIndexIsWrittenWithTheNextEntries(t *testing.T) {
+	disk := newGatedStorage()
+	r := leads(t, func(c *Config) { c.Storage, c.TickInterval = disk, time.Hour })
+	disk.take()
+	for range 3 {
+		_, err := r.Propose(t.Context(), []byte("x"))
+		require.NoError(t, err)
+	}
+	saved := disk.take()
+	require.Len(t, saved, 6)
+	for i, rd := range saved {
+		require.Len(t, rd.Entries, i%2, "%d", i)
+		require.Equal(t, i%2 == 1, rd.MustSync)
+		if i%2 == 0 {
+			require.Equal(t, saved[i+1].Entries[0].Index-1, rd.HardState.Commit)
+		}
+	}
+	require.True(t, r.onLoop(func() { r.began = r.began.Add(-time.Hour) }))
+	require.True(t, r.onLoop(func() {}))
+	until(t, "the last one is written", func() bool { return len(disk.take()) == 1 })
+}
+
+// What is passed on to the leader does not wait for the disk of who passes it on.
+func TestForwardingWhileWriting(t *testing.T) {
+	disk := newGatedStorage()
+	sent := make(chan pb.Message, 100)
+	tr := &exerciseTransport{send: func(m pb.Message) { sent <- m }}
+	r := startOne(t, 3, func(c *Config) { c.Storage, c.Transport, c.TickInterval = disk, tr, time.Hour })
+	until(t, "it has begun", func() bool { return r.applied.Load() == 3 })
+	disk.hold.Lock()
+	tr.deliver(&pb.Message{
+		Type: pb.MsgApp, From: 2, To: 1, Term: 5, Index: 3, LogTerm: 1, Commit: 3, Entries: []pb.Entry{{Term: 5, Index: 4}},
+	})
+	until(t, "it is being written", func() bool {
+		writing := false
+		require.True(t, r.onLoop(func() { writing = r.unacked > 0 }))
+		return writing
+	})
+	ctx, cancel := context.WithCancel(t.Context())
+	var done sync.WaitGroup
+	done.Go(func() {
+		_, err := r.Propose(ctx, []byte("x"))
+		require.ErrorIs(t, err, ErrAmbiguous)
+	})
+	require.Equal(t, pb.MsgProp, (<-sent).Type)
+	cancel()
+	done.Wait()
+	disk.hold.Unlock()
+}
