@@ -72,6 +72,7 @@ func hostAsleep[M any](groups int) maker[M] {
 		if err != nil {
 			return nil, err
 		}
+		work.Max = 1 << 20 // it takes nothing, and is checked after as many
 		check := work.End
 		work.End = func(n int) error {
 			if err := check(n); err != nil {
