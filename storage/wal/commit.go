@@ -219,6 +219,8 @@ func (e *Engine) write(b *batch, segment *segment) (sum uint32, err error) {
 	if err := segment.file.WriteSync(whole, offset); err != nil {
 		return 0, e.fail("write", segment.name, err)
 	}
+	e.counts.batches.Add(1)
+	e.counts.bytes.Add(uint64(size))
 	if end := offset + int64(size); end > segment.size {
 		e.mu.Lock()
 		segment.size = end

@@ -27,6 +27,7 @@ type Engine struct {
 	life    sync.RWMutex
 	closed  bool
 	failure atomic.Pointer[FailedError]
+	counts  counts
 	keeper  *keeper
 
 	// mu protects what follows, for moments.
@@ -71,6 +72,7 @@ func Open(dir string, o *Options) (*Engine, error) {
 	e := &Engine{
 		o: o.withDefaults(), groups: map[uint64]*Storage{}, turn: make(chan struct{}, 1),
 	}
+	e.o.files = countedFiles{e.o.files, &e.counts.syncs}
 	e.keeper = newKeeper(e)
 	e.cache.limit = max(0, e.o.EntryCacheBytes)
 	if err := e.lockDirectory(dir); err != nil {

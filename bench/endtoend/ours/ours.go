@@ -26,7 +26,7 @@ func Libraries() []load.Library {
 	var all []load.Library
 	for _, storage := range Storages() {
 		all = append(all, load.Library{Name: Name(storage), Start: func(ctx context.Context, dir string) (load.Cluster, error) {
-			return start(ctx, dir, storages[storage].open, storages[storage].counted)
+			return start(ctx, dir, storages[storage])
 		}})
 	}
 	return all
@@ -37,18 +37,16 @@ type member struct {
 	network *transport.Transport
 	replica *replica.Replica
 	machine machine
-	close   func() error // the storage
+	store   *store
 }
 
 type cluster struct {
-	all     []*member
-	leader  *member
-	counted bool
-	syncs   load.Syncs
+	all    []*member
+	leader *member
 }
 
-func start(ctx context.Context, dir string, open open, counted bool) (_ load.Cluster, err error) {
-	c := &cluster{counted: counted}
+func start(ctx context.Context, dir string, open open) (_ load.Cluster, err error) {
+	c := &cluster{}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, c.Close())
@@ -65,7 +63,7 @@ func start(ctx context.Context, dir string, open open, counted bool) (_ load.Clu
 	for i, l := range listeners {
 		m := &member{}
 		c.all = append(c.all, m)
-		if err := m.start(peers, i, l, filepath.Join(dir, fmt.Sprint(i+1)), open, &c.syncs); err != nil {
+		if err := m.start(peers, i, l, filepath.Join(dir, fmt.Sprint(i+1)), open); err != nil {
 			return c, err
 		}
 	}
@@ -84,13 +82,11 @@ func start(ctx context.Context, dir string, open open, counted bool) (_ load.Clu
 	return c, nil
 }
 
-func (m *member) start(peers []raft.Peer, i int, l net.Listener, dir string, open open, syncs *load.Syncs) (err error) {
+func (m *member) start(peers []raft.Peer, i int, l net.Listener, dir string, open open) (err error) {
 	id := peers[i].ID
-	storage, closeStorage, err := open(dir, id, syncs)
-	if err != nil {
+	if m.store, err = open(dir, id); err != nil {
 		return err
 	}
-	m.close = closeStorage
 	m.network, err = transport.New(transport.Config{ClusterID: clusterID, NodeID: id, Listener: l})
 	if err != nil {
 		return err
@@ -100,7 +96,7 @@ func (m *member) start(peers []raft.Peer, i int, l net.Listener, dir string, ope
 		return err
 	}
 	m.replica, err = replica.Start(replica.Config{
-		ID: id, Bootstrap: peers, Storage: storage, Transport: wire, StateMachine: &m.machine,
+		ID: id, Bootstrap: peers, Storage: m.store, Transport: wire, StateMachine: &m.machine,
 		SnapshotDir: filepath.Join(dir, "snapshots"),
 	})
 	return err
@@ -120,7 +116,13 @@ func (c *cluster) Machines() []*load.Machine {
 	return all
 }
 
-func (c *cluster) Syncs() (int64, bool) { return c.syncs.Count(), c.counted }
+func (c *cluster) Syncs() (int64, bool) {
+	n := int64(0)
+	for _, m := range c.all {
+		n += m.store.syncs()
+	}
+	return n, true
+}
 
 func (c *cluster) Close() error {
 	var errs []error
@@ -133,8 +135,8 @@ func (c *cluster) Close() error {
 		if m.network != nil {
 			m.network.Close()
 		}
-		if m.close != nil {
-			errs = append(errs, m.close())
+		if m.store != nil {
+			errs = append(errs, m.store.close())
 		}
 	}
 	return errors.Join(errs...)

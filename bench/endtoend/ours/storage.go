@@ -14,48 +14,50 @@ import (
 	"github.com/quorate-raft/raft/storage/wal"
 )
 
-// open opens the log of a member in a directory, and counts its syncs. What it returns second closes it.
-type open func(dir string, id uint64, syncs *load.Syncs) (replica.Storage, func() error, error)
-
-// storages are the storages that a replica may have, by name, and whether their syncs are counted.
-var storages = map[string]struct {
-	open    open
-	counted bool
-}{
-	"pebblestore": {openPebble, true},
-	"wal":         {openWAL, false}, // it has no place to count
+// store is the log of a member.
+type store struct {
+	replica.Storage
+	close func() error
+	syncs func() int64 // how many there were so far
 }
 
-// DefaultStorage is the one that results are written for.
-const DefaultStorage = "pebblestore"
+// open opens the log of a member in a directory.
+type open func(dir string, id uint64) (*store, error)
+
+// storages are the storages that a replica may have, by name.
+var storages = map[string]open{"pebblestore": openPebble, "wal": openWAL}
+
+// DefaultStorage is the one that results are written for: the fastest.
+const DefaultStorage = "wal"
 
 // Storages are the names of the storages.
 func Storages() []string { return slices.Sorted(maps.Keys(storages)) }
 
-func openPebble(dir string, id uint64, syncs *load.Syncs) (replica.Storage, func() error, error) {
+func openPebble(dir string, id uint64) (*store, error) {
+	syncs := &load.Syncs{}
 	engine, err := pebblestore.Open(filepath.Join(dir, "log"), &pebblestore.Options{
 		ClusterID: clusterID, NodeID: id, FS: countingFS{vfs.Default, syncs},
 	})
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	s, err := engine.Group(group)
 	if err != nil {
-		return nil, nil, errors.Join(err, engine.Close())
+		return nil, errors.Join(err, engine.Close())
 	}
-	return s, engine.Close, nil
+	return &store{s, engine.Close, syncs.Count}, nil
 }
 
-func openWAL(dir string, id uint64, _ *load.Syncs) (replica.Storage, func() error, error) {
+func openWAL(dir string, id uint64) (*store, error) {
 	engine, err := wal.Open(filepath.Join(dir, "log"), &wal.Options{ClusterID: clusterID, NodeID: id})
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	s, err := engine.Group(group)
 	if err != nil {
-		return nil, nil, errors.Join(err, engine.Close())
+		return nil, errors.Join(err, engine.Close())
 	}
-	return s, engine.Close, nil
+	return &store{s, engine.Close, func() int64 { return int64(engine.Stats().Syncs) }}, nil
 }
 
 // countingFS is a file system whose syncs are counted.
