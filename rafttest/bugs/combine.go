@@ -12,17 +12,18 @@ import (
 
 // ActiveVariable is the environment variable with the number of the bug that is
 // active in a program built with the overlay of a Combination. Without it, or with 0,
-// none is.
+// none is; a number that the program does not have is a panic.
 const ActiveVariable = "RAFT_BUG"
 
 // Combination has many bugs in one build, of which at most one is active in a
-// process: a build takes seconds, and more than most bugs take to show. A function that a bug changes is there twice, and
-// the original begins by calling the other one while that bug is active:
+// process: a build takes longer than most bugs take to show. A function that a bug
+// changes is there twice, and the original begins by calling the other one while that
+// bug is active:
 //
 //	func (l *log) acknowledge(w write) { switch activeBug { case 19: l.bug19_acknowledge(w); return; };
 //
-// So what a bug does to other declarations than functions' bodies cannot be
-// combined, but for functions and imports that it adds.
+// So bugs can be combined that change functions' bodies, or add functions and imports;
+// those that change other declarations cannot.
 type Combination struct {
 	// Numbers are those of the bugs that are in it, in order.
 	Numbers []int

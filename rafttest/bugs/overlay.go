@@ -109,6 +109,7 @@ func Overlay(dir string, b Bug, moduleRoot string) (overlayJSON string, err erro
 	return overlayJSON, nil
 }
 
+// writeOverlay writes the files and what the go command takes.
 func writeOverlay(dir string, patched []File, moduleRoot string) (overlayJSON string, err error) {
 	root, err := filepath.Abs(moduleRoot)
 	if err != nil {

@@ -7,6 +7,7 @@ import (
 	"go/parser"
 	"go/token"
 	"go/types"
+	"maps"
 	"path"
 	"slices"
 	"strconv"
@@ -101,13 +102,13 @@ func compare(original, patched *source) (change, error) {
 	if err := compareRest(original, patched); err != nil {
 		return c, err
 	}
-	for name := range original.funcs {
+	for _, name := range slices.Sorted(maps.Keys(original.funcs)) {
 		if patched.funcs[name] == nil {
 			return c, fmt.Errorf("takes away func %s", name)
 		}
 	}
-	for name, f := range patched.funcs {
-		was := original.funcs[name]
+	for _, name := range slices.Sorted(maps.Keys(patched.funcs)) {
+		f, was := patched.funcs[name], original.funcs[name]
 		switch {
 		case was == nil && f.Recv != nil:
 			return c, fmt.Errorf("adds a method, %s: its type may then implement an interface", name)
@@ -124,8 +125,6 @@ func compare(original, patched *source) (change, error) {
 			c.changed = append(c.changed, name)
 		}
 	}
-	slices.Sort(c.changed)
-	slices.Sort(c.added)
 	for _, spec := range patched.imports {
 		has := func(other *ast.ImportSpec) bool { return original.of(other) == patched.of(spec) }
 		if slices.ContainsFunc(original.imports, has) {
@@ -143,17 +142,35 @@ func compareRest(original, patched *source) error {
 	if original.file.Name.Name != patched.file.Name.Name {
 		return errors.New("changes the package's name")
 	}
-	for i := range max(len(original.rest), len(patched.rest)) {
+	before, after := original.describeRest(), patched.describeRest()
+	for _, d := range after {
 		switch {
-		case i >= len(original.rest):
-			return fmt.Errorf("adds %s", describe(patched.rest[i]))
-		case i >= len(patched.rest):
-			return fmt.Errorf("takes away %s", describe(original.rest[i]))
-		case original.of(original.rest[i]) != patched.of(patched.rest[i]):
-			return fmt.Errorf("changes %s", describe(original.rest[i]))
+		case slices.Contains(before, d):
+		case slices.ContainsFunc(before, func(other described) bool { return other.name == d.name }):
+			return fmt.Errorf("changes %s", d.name)
+		default:
+			return fmt.Errorf("adds %s", d.name)
 		}
 	}
+	for _, d := range before {
+		if !slices.Contains(after, d) {
+			return fmt.Errorf("takes away %s", d.name)
+		}
+	}
+	if !slices.Equal(before, after) {
+		return errors.New("changes the order of declarations, which is that of initialization")
+	}
 	return nil
+}
+
+type described struct{ name, text string }
+
+func (s *source) describeRest() []described {
+	var all []described
+	for _, n := range s.rest {
+		all = append(all, described{describe(n), s.of(n)})
+	}
+	return all
 }
 
 // describe names a declaration other than a function that can be called.
