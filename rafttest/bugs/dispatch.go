@@ -124,14 +124,13 @@ func activeBugOfEnvironment() int {
 	if text == "" {
 		return 0
 	}
-	switch number, err := strconv.Atoi(text); {
-	case err != nil:
+	number, err := strconv.Atoi(text)
+	if err != nil {
 		panic(err)
-	default:
-		switch number {
-		case %s:
-			return number
-		}
+	}
+	switch number {
+	case %s:
+		return number
 	}
 	panic("this program is built without bug " + text)
 }
