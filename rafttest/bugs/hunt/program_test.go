@@ -51,6 +51,6 @@ func output(t *testing.T, p bugs.Program, args []string) string {
 	if err != nil {
 		require.ErrorContains(t, err, "exit status 1")
 	}
-	require.Contains(t, string(out), "\nhash ")
+	require.Regexp(t, `(?m)^hash `, string(out))
 	return string(out)
 }
