@@ -5,6 +5,9 @@
 //	overlay, err := bugs.Overlay(dir, bug, moduleRoot)
 //	// go build -overlay <overlay> ./cmd/raftsim
 //
+// Combine makes one overlay of many bugs, to be switched on by the environment, and
+// Builder the programs with them.
+//
 // Each bug is a file NN-name.bug beside this one: a header that says which rule
 // it breaks and how that shows, then edits in the manner of a diff. An edit names
 // its place by the text that it replaces, which must occur exactly once; where the

@@ -14,6 +14,7 @@ import (
 	"os/exec"
 	"path"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -106,6 +107,11 @@ func (c *compiler) checkPackage(
 	entries, err := fs.Glob(os.DirFS(filepath.Join(moduleRoot, dir)), "*.go")
 	if err != nil {
 		return nil, err
+	}
+	for added := range content {
+		if base := path.Base(added); path.Dir(added) == dir && !slices.Contains(entries, base) {
+			entries = append(entries, base)
+		}
 	}
 	var parsed []*ast.File
 	for _, entry := range entries {

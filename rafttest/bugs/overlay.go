@@ -99,15 +99,23 @@ func count(s, part string) int {
 // the directory of the module's go.mod. What an earlier call left in dir is
 // overwritten, so give each bug a directory of its own.
 func Overlay(dir string, b Bug, moduleRoot string) (overlayJSON string, err error) {
+	patched, err := b.Apply(os.DirFS(moduleRoot))
+	if err != nil {
+		return "", err
+	}
+	if overlayJSON, err = writeOverlay(dir, patched, moduleRoot); err != nil {
+		return "", fmt.Errorf("bug %s: %w", b.Name, err)
+	}
+	return overlayJSON, nil
+}
+
+// writeOverlay writes the files and what the go command takes.
+func writeOverlay(dir string, patched []File, moduleRoot string) (overlayJSON string, err error) {
 	root, err := filepath.Abs(moduleRoot)
 	if err != nil {
-		return "", fmt.Errorf("bug %s: %w", b.Name, err)
+		return "", err
 	}
 	if dir, err = filepath.Abs(dir); err != nil {
-		return "", fmt.Errorf("bug %s: %w", b.Name, err)
-	}
-	patched, err := b.Apply(os.DirFS(root))
-	if err != nil {
 		return "", err
 	}
 	var overlay struct{ Replace map[string]string }
@@ -115,20 +123,20 @@ func Overlay(dir string, b Bug, moduleRoot string) (overlayJSON string, err erro
 	for _, f := range patched {
 		to := filepath.Join(dir, filepath.FromSlash(f.Name))
 		if err := os.MkdirAll(filepath.Join(dir, filepath.FromSlash(path.Dir(f.Name))), 0o755); err != nil {
-			return "", fmt.Errorf("bug %s: %w", b.Name, err)
+			return "", err
 		}
 		if err := os.WriteFile(to, f.Content, 0o644); err != nil {
-			return "", fmt.Errorf("bug %s: %w", b.Name, err)
+			return "", err
 		}
 		overlay.Replace[filepath.Join(root, filepath.FromSlash(f.Name))] = to
 	}
 	text, err := json.MarshalIndent(overlay, "", "\t")
 	if err != nil {
-		return "", fmt.Errorf("bug %s: %w", b.Name, err)
+		return "", err
 	}
 	overlayJSON = filepath.Join(dir, "overlay.json")
 	if err := os.WriteFile(overlayJSON, append(text, '\n'), 0o644); err != nil {
-		return "", fmt.Errorf("bug %s: %w", b.Name, err)
+		return "", err
 	}
 	return overlayJSON, nil
 }

@@ -1,5 +1,5 @@
 // Command hunt shows that no rule of package differential hides a known bug: it
-// builds raftdiff with one bug of rafttest/bugs at a time, and expects a
+// runs raftdiff with one bug of rafttest/bugs at a time, and expects a
 // difference. It runs in the interop module, and needs the go command.
 //
 //	go run ./differential/hunt              the bugs that a member and its double can show
@@ -9,12 +9,12 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"flag"
 	"fmt"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"regexp"
 	"slices"
 	"strconv"
@@ -69,13 +69,17 @@ func run(steps uint64, only string, every bool) error {
 		return err
 	}
 	defer os.RemoveAll(dir)
+	if !every {
+		all = slices.DeleteFunc(all, func(b bugs.Bug) bool { return !slices.Contains(numbers, b.Number) })
+	}
+	programs := &bugs.Builder{Dir: dir, ModuleRoot: "..", Package: "./differential/raftdiff"}
+	if _, _, err := programs.Together(all); err != nil {
+		return err
+	}
 	var missing []string
 	for _, b := range all {
-		if !every && !slices.Contains(numbers, b.Number) {
-			continue
-		}
 		began := time.Now()
-		what, err := try(filepath.Join(dir, b.Name), b, steps)
+		what, err := try(programs, b, steps)
 		if err != nil {
 			what = err.Error()
 			missing = append(missing, b.Name)
@@ -90,26 +94,14 @@ func run(steps uint64, only string, every bool) error {
 
 var difference = regexp.MustCompile(`(?m)^seed \d+, step \d+: .*$`)
 
-// try builds with the bug and returns how it showed.
-func try(dir string, b bugs.Bug, steps uint64) (string, error) {
-	if err := os.Mkdir(dir, 0o700); err != nil {
-		return "", err
-	}
-	defer os.RemoveAll(dir)
-	root, err := filepath.Abs("..")
+// try runs the program with the bug and returns how it showed.
+func try(programs *bugs.Builder, b bugs.Bug, steps uint64) (string, error) {
+	program, err := programs.With(b)
 	if err != nil {
 		return "", err
 	}
-	overlay, err := bugs.Overlay(dir, b, root)
-	if err != nil {
-		return "", err
-	}
-	program := filepath.Join(dir, "raftdiff")
-	build := exec.Command("go", "build", "-overlay", overlay, "-o", program, "./differential/raftdiff")
-	if out, err := build.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("%w\n%s", err, out)
-	}
-	out, err := exec.Command(program, "-quiet", "-steps", strconv.FormatUint(steps, 10)).CombinedOutput()
+	defer programs.Done(program)
+	out, err := program.Command(context.Background(), "-quiet", "-steps", strconv.FormatUint(steps, 10)).CombinedOutput()
 	var exit *exec.ExitError
 	switch {
 	case err == nil:

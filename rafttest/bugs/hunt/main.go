@@ -1,24 +1,21 @@
 // Command hunt shows that the simulator catches the known bugs of package bugs:
-// it builds raftsim with one bug at a time and runs it.
+// it runs raftsim with one bug at a time. Those that can be are built into one
+// program, each to be switched on; the others have builds of their own.
 //
 //	go run ./rafttest/bugs/hunt                    the recorded seeds, each also without the bug
 //	go run ./rafttest/bugs/hunt -search 60s        looks for seeds anew, so long for each bug
 //	go run ./rafttest/bugs/hunt -search 60s -record  and writes what it finds to seeds.txt
 //	go run ./rafttest/bugs/hunt -search 60s -append  looks where changes of membership take effect on append
+//	go run ./rafttest/bugs/hunt -own               a build for each bug, as a check of the one program
 //
 // The exit status is 1 if a bug was not caught. It runs in the root of the
 // module, and needs the go command.
 package main
 
 import (
-	"context"
-	"errors"
 	"flag"
 	"fmt"
 	"os"
-	"os/exec"
-	"path/filepath"
-	"regexp"
 	"runtime"
 	"slices"
 	"strconv"
@@ -35,6 +32,7 @@ func main() {
 	flag.BoolVar(&h.append, "append", false, "with -search, make runs with -effect append; a seed of them is recorded beside another")
 	flag.BoolVar(&h.record, "record", false, "with -search, write what is found to "+seedsFile)
 	only := flag.String("bugs", "", "`numbers` of the bugs, separated by commas; default all")
+	flag.BoolVar(&h.own, "own", false, "give each bug a build of its own")
 	flag.IntVar(&h.parallel, "parallel", runtime.GOMAXPROCS(0), "`bugs` at the same time")
 	flag.Parse()
 	if err := h.run(*only); err != nil {
@@ -50,14 +48,17 @@ type hunt struct {
 	search   time.Duration
 	record   bool
 	append   bool
+	own      bool
 	parallel int
 
-	dir     string // for what is built
-	clean   string // the command without a bug
-	seeds   []seed
-	mu      sync.Mutex
-	missing []string
-	unknown int // bugs without a recorded seed
+	dir      string           // for what is built
+	programs bugs.Builder     // of raftsim
+	clean    bugs.Program     // the one without a bug
+	together bugs.Combination // the bugs that are in one program
+	seeds    []seed
+	mu       sync.Mutex
+	missing  []string
+	unknown  int // bugs without a recorded seed
 }
 
 // unrecorded is said of a bug of which no seed is known.
@@ -88,17 +89,20 @@ func (h *hunt) run(only string) error {
 		return err
 	}
 	defer os.RemoveAll(h.dir)
-	if h.search == 0 {
-		h.clean = filepath.Join(h.dir, "clean")
-		if err := build(h.clean, ""); err != nil {
-			return err
-		}
+	if err := h.build(all); err != nil {
+		return err
 	}
 	h.each(all)
+	for _, b := range all {
+		if why := h.together.Apart[b.Number]; why != nil {
+			fmt.Printf("%s had a build of its own: %v\n", b.Name, why)
+		}
+	}
 	if len(h.missing) > 0 {
 		return fmt.Errorf("not caught: %s", strings.Join(h.missing, ", "))
 	}
-	fmt.Printf("%d of %d bugs were caught\n", len(all)-h.unknown, len(all))
+	fmt.Printf("%d of %d bugs were caught; %d had a build of their own\n",
+		len(all)-h.unknown, len(all), len(all)-len(h.together.Numbers))
 	return nil
 }
 
@@ -159,34 +163,22 @@ func (h *hunt) one(b bugs.Bug) {
 	}
 }
 
-// try builds with the bug and says how it was caught.
+// try runs the program with the bug and says how it was caught.
 func (h *hunt) try(b bugs.Bug) (string, error) {
-	dir := filepath.Join(h.dir, b.Name)
-	if err := os.Mkdir(dir, 0o700); err != nil {
-		return "", err
-	}
-	defer os.RemoveAll(dir)
-	root, err := os.Getwd()
+	p, err := h.programs.With(b)
 	if err != nil {
 		return "", err
 	}
-	overlay, err := bugs.Overlay(dir, b, root)
-	if err != nil {
-		return "", err
-	}
-	program := filepath.Join(dir, "raftsim")
-	if err := build(program, overlay); err != nil {
-		return "", err
-	}
+	defer h.programs.Done(p)
 	if h.search > 0 {
-		return h.find(b, program)
+		return h.find(b, p)
 	}
 	var rules []string
 	for _, s := range h.seeds {
 		if s.bug != b.Number {
 			continue
 		}
-		rule, err := h.repeat(s, program)
+		rule, err := h.repeat(s, p)
 		if err != nil {
 			return "", err
 		}
@@ -199,8 +191,8 @@ func (h *hunt) try(b bugs.Bug) (string, error) {
 }
 
 // repeat runs a recorded seed, with the bug and without.
-func (h *hunt) repeat(s seed, program string) (string, error) {
-	rule, _, err := simulate(program, s.args, time.Minute)
+func (h *hunt) repeat(s seed, p bugs.Program) (string, error) {
+	rule, _, err := simulate(p, s.args, time.Minute)
 	if err != nil {
 		return "", err
 	}
@@ -216,7 +208,7 @@ func (h *hunt) repeat(s seed, program string) (string, error) {
 }
 
 // find looks for a seed under one kind of run after the other, longer each time.
-func (h *hunt) find(b bugs.Bug, program string) (string, error) {
+func (h *hunt) find(b bugs.Bug, p bugs.Program) (string, error) {
 	began := time.Now()
 	for share := 16; ; share = max(share/2, 1) {
 		kinds := h.kindsFor(b)
@@ -227,7 +219,7 @@ func (h *hunt) find(b bugs.Bug, program string) (string, error) {
 			}
 			part := min(left, max(h.search/time.Duration(share*len(kinds)), 100*time.Millisecond))
 			args := append(strings.Fields(kind), "-runs", "0", "-duration", part.String(), "-stop", "1", "-parallel", "1")
-			rule, number, err := simulate(program, args, part+time.Minute)
+			rule, number, err := simulate(p, args, part+time.Minute)
 			if err != nil {
 				return "", err
 			}
@@ -294,44 +286,4 @@ var kindsOfTargets = []string{
 	"-faults all",
 	"-faults targets,network,crash,transfer -nodes 3",
 	"-faults targets,network,snapshot,host -nodes 2",
-}
-
-func build(program, overlay string) error {
-	args := []string{"build", "-buildvcs=false", "-o", program}
-	if overlay != "" {
-		args = append(args, "-overlay", overlay)
-	}
-	out, err := exec.Command("go", append(args, "./cmd/raftsim")...).CombinedOutput()
-	if err != nil {
-		return fmt.Errorf("building: %w\n%s", err, out)
-	}
-	return nil
-}
-
-var violation = regexp.MustCompile(`(?m)^violation in the run of seed (\d+): (\S+) at step`)
-
-// simulate runs the command and returns the rule that was violated, "" if none,
-// and the run's seed.
-func simulate(program string, args []string, limit time.Duration) (rule, number string, err error) {
-	ctx, cancel := context.WithTimeout(context.Background(), limit)
-	defer cancel()
-	out, err := exec.CommandContext(ctx, program, append([]string{"-quiet", "-shrink", "0"}, args...)...).Output()
-	if ctx.Err() != nil {
-		return "S20", firstSeed(args), nil // it hangs
-	}
-	var exit *exec.ExitError
-	if err != nil && (!errors.As(err, &exit) || exit.ExitCode() != 1) {
-		return "", "", fmt.Errorf("raftsim %s: %w", strings.Join(args, " "), err)
-	}
-	if m := violation.FindSubmatch(out); m != nil {
-		return string(m[2]), string(m[1]), nil
-	}
-	return "", "", nil
-}
-
-func firstSeed(args []string) string {
-	if i := slices.Index(args, "-seed"); i >= 0 && i+1 < len(args) {
-		return args[i+1]
-	}
-	return "1"
 }
