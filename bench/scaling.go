@@ -27,7 +27,7 @@ func parseScaling(args []string) (scalingOptions, error) {
 	var o scalingOptions
 	flags := flag.NewFlagSet("scaling", flag.ContinueOnError)
 	flags.BoolVar(&o.short, "short", false, "take one short sample of each point, leave out the largest, and write no files")
-	flags.IntVar(&o.samples, "samples", 5, "how many samples to take of each point and library: half as many where a short run takes none")
+	flags.IntVar(&o.samples, "samples", 3, "how many samples to take of each point and library: half as many where a short run takes none")
 	flags.DurationVar(&o.length, "time", 100*time.Millisecond, "processor time of a sample")
 	keys := flags.String("curves", "", "a regular expression: measure the curves whose keys match, and write no files")
 	if err := flags.Parse(args); err != nil {

@@ -4,6 +4,7 @@ import (
 	"encoding/xml"
 	"errors"
 	"io"
+	"math"
 	"strings"
 	"testing"
 
@@ -97,11 +98,12 @@ func TestCurves(t *testing.T) {
 	p.scale(p.strokes())
 	require.InDelta(t, 2*(p.x(10)-p.x(1)), p.x(1000)-p.x(10), 1e-9, "a decade is as wide as another")
 	require.Less(t, p.y(5000), p.y(50), "what takes longer is higher")
+	require.InDeltaSlice(t, []float64{math.Log10(5), math.Log10(50_000)}, []float64{p.low, p.high}, 1e-9)
 }
 
 // Names of lines that end at the same height are not written over each other.
 func TestNamesAreApart(t *testing.T) {
-	p := panel{out: new(strings.Builder), labels: []label{{"a", 50}, {"b", 40}, {"c", 41}}}
+	p := panel{out: new(strings.Builder), labels: []label{{"a", Ours, 50}, {"b", Ours, 40}, {"c", Etcd36, 41}}}
 	p.names()
 	for i := 1; i < len(p.labels); i++ {
 		require.GreaterOrEqual(t, p.labels[i].y-p.labels[i-1].y, 12.0)

@@ -75,7 +75,7 @@ func mark(b io.Writer, lib string, x, y float64) {
 	fmt.Fprintf(b, `<rect class="peer-mark" x="%.1f" y="%.1f" width="6" height="6"/>`, x-3, y-3)
 }
 
-// panel draws one curve. left and right are the ends of its scale, low and high the decades of the other.
+// panel draws one curve. left and right are the ends of its scale, low and high those of the other, as powers of ten.
 type panel struct {
 	Curve
 	out                    io.Writer
@@ -83,10 +83,10 @@ type panel struct {
 	labels                 []label
 }
 
-// label names a line at its end.
+// label names a line at its end, in the colour of its library.
 type label struct {
-	text string
-	y    float64
+	text, lib string
+	y         float64
 }
 
 // stroke is one line of a panel.
@@ -136,7 +136,7 @@ func (p *panel) draw() {
 			mark(p.out, s.lib, p.x(p.Points[i]), p.y(v))
 		}
 		fmt.Fprintln(p.out)
-		p.labels = append(p.labels, label{s.name, p.y(s.values[len(s.values)-1])})
+		p.labels = append(p.labels, label{s.name, s.lib, p.y(s.values[len(s.values)-1])})
 	}
 	p.names()
 }
@@ -155,10 +155,10 @@ func (p *panel) scale(strokes []stroke) {
 	for _, s := range strokes {
 		least, most = min(least, slices.Min(s.values)), max(most, slices.Max(s.values))
 	}
-	p.low, p.high = math.Floor(math.Log10(least)), math.Ceil(math.Log10(most))
-	if p.high == p.low {
-		p.high++
-	}
+	all := rungs(least/10, most*10)
+	i := slices.IndexFunc(all, func(v float64) bool { return v > least }) - 1
+	j := slices.IndexFunc(all, func(v float64) bool { return v >= most })
+	p.low, p.high = math.Log10(all[i]), math.Log10(all[max(j, i+1)])
 }
 
 func (p *panel) x(n int) float64 {
@@ -170,7 +170,12 @@ func (p *panel) y(v float64) float64 {
 }
 
 func (p *panel) grid() {
-	for _, v := range p.rungs() {
+	first, last := math.Pow(10, p.low), math.Pow(10, p.high)
+	for _, v := range rungs(first, last) {
+		// Between powers of ten there is a line only if there are few of these.
+		if whole := math.Log10(v); v < first*0.99 || v > last*1.01 || p.high-p.low > 2 && math.Abs(whole-math.Round(whole)) > 1e-9 {
+			continue
+		}
 		fmt.Fprintf(p.out, `<path class="grid" d="M%d %.1fH%d"/><text class="tick end" x="%d" y="%.1f">%s</text>`+"\n",
 			plotLeft, p.y(v), plotRight, plotLeft-6, p.y(v)+4, power(p.Unit, v))
 	}
@@ -188,19 +193,15 @@ func (p *panel) grid() {
 	fmt.Fprintf(p.out, `<text class="mid" x="%d" y="%d">%s</text>`+"\n", (plotLeft+plotRight)/2, plotBottom+34, html.EscapeString(p.Axis))
 }
 
-// rungs are where the scale has a line: at powers of ten, and between them if there are few.
-func (p *panel) rungs() []float64 {
-	steps := []float64{1}
-	if p.high-p.low == 1 {
-		steps = []float64{1, 2, 5}
-	}
+// rungs are where a scale may have lines and ends, from below low to above high: 1, 2, 5, 10, ...
+func rungs(low, high float64) []float64 {
 	var all []float64
-	for d := p.low; d < p.high; d++ {
-		for _, s := range steps {
-			all = append(all, s*math.Pow(10, d))
+	for d := math.Floor(math.Log10(low)); d <= math.Ceil(math.Log10(high)); d++ {
+		for _, step := range []float64{1, 2, 5} {
+			all = append(all, step*math.Pow(10, d))
 		}
 	}
-	return append(all, math.Pow(10, p.high))
+	return all
 }
 
 // power names a rung with its unit, in whole ones.
@@ -235,6 +236,6 @@ func (p *panel) names() {
 		p.labels[i].y = max(p.labels[i].y, p.labels[i-1].y+apart)
 	}
 	for _, l := range p.labels {
-		fmt.Fprintf(p.out, `<text x="%d" y="%.1f">%s</text>`+"\n", plotRight+6, l.y+4, html.EscapeString(l.text))
+		fmt.Fprintf(p.out, `<text class="%s-mark" x="%d" y="%.1f">%s</text>`+"\n", classOf(l.lib), plotRight+8, l.y+4, html.EscapeString(l.text))
 	}
 }
