@@ -268,6 +268,7 @@ var kinds = []string{
 	"-faults snapshot,network,membership,crash,host -nodes 3",
 	"-faults crash,disk,host,transfer -nodes 2",
 	"-faults all -nodes 5",
+	"-faults membership,network -nodes 3",
 	"-faults membership,network,host -nodes 2",
 	"-faults lease,crash,transfer -nodes 2",
 	"-faults all -nodes 3 -storage memory",
