@@ -278,6 +278,27 @@ func TestDamagedFiles(t *testing.T) {
 	require.Equal(t, want, got)
 }
 
+// The first files of a log of which none was freed are missed too, where no group that
+// the others know needs them: those that they do not know would be gone.
+func TestFirstFileIsMissing(t *testing.T) {
+	fs := newMemFS()
+	e := open(t, small(fs))
+	save(t, group(t, e, 1), entries(1, 3, 1, 100))
+	save(t, group(t, e, 1), entries(3, 4, 1, 70_000)) // more than a file
+	save(t, group(t, e, 2), entries(1, 3, 1, 100))    // in one of its own
+	left := fs.kill()
+	require.NoError(t, e.Close())
+	_, err := contents(left.kill())
+	require.NoError(t, err)
+	names := left.segments()
+	require.Equal(t, filepath.Join(testDir, segmentName(1)), names[0])
+	for n := 1; n < len(names); n++ {
+		delete(left.names, names[n-1])
+		_, err = contents(left.kill())
+		require.ErrorIs(t, err, ErrCorrupt, "without the first %d files of %v", n, names)
+	}
+}
+
 // A whole batch that is not the next one of the log does not pass for it, whatever it is
 // that tells: where it says that it belongs, or what it follows.
 func TestBatchIsBoundToItsPlace(t *testing.T) {
