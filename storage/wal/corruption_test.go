@@ -430,6 +430,31 @@ func TestMisdirectedReads(t *testing.T) {
 	require.NoError(t, e.Close())
 }
 
+// What is read to be moved gets a new checksum, and the old record goes: so another one,
+// whole as it may be, is an error here too.
+func TestMisdirectedReadsOfMoves(t *testing.T) {
+	fs := newMemFS()
+	e := open(t, small(fs))
+	a, b := group(t, e, 1), group(t, e, 2)
+	save(t, a, entries(1, 5, 1, 100))
+	save(t, b, []pb.Entry{{Index: 1, Term: 1, Data: entries(9, 10, 7, 100)[0].Data}, {Index: 2, Term: 1}})
+	require.NoError(t, b.CreateSnapshot(1, pb.ConfState{Voters: []uint64{1}, Index: 1}, nil))
+	right := a.state.at[0]
+	for name, at := range map[string]location{
+		"another group": b.state.at[0], "another entry": a.state.at[1], "no entry": b.state.snapAt,
+	} {
+		a.state.at[0] = at
+		_, err := a.move(e.pending.end())
+		require.ErrorIs(t, err, ErrCorrupt, name)
+		require.ErrorContains(t, err, "entry 1 of group 1", name)
+	}
+	a.state.at[0] = right
+	b.state.snapAt = a.state.at[0]
+	_, err := b.move(e.pending.end())
+	require.ErrorIs(t, err, ErrCorrupt, "no snapshot")
+	require.NoError(t, e.Close())
+}
+
 // What users write can look like a batch that came after a torn one, and is none: they
 // do not know the log's ID.
 func TestDataThatLooksLikeABatch(t *testing.T) {
