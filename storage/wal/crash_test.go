@@ -401,6 +401,25 @@ func TestPowerFailureAfterKilledCreation(t *testing.T) {
 	}
 }
 
+// A process that was killed before the first batch of a new log leaves a file without any.
+// Who opens it next may say whom it is for, and begins the log anew.
+func TestIdentityAfterKilledCreation(t *testing.T) {
+	fs := newMemFS()
+	killed(fs, "write", segmentSuffix)
+	_, err := Open(testDir, small(fs))
+	require.ErrorIs(t, err, ErrFailed)
+	require.Len(t, fs.segments(), 1)
+	fs.watch(nil, nil)
+	o := small(fs)
+	o.ClusterID, o.NodeID = 5, 6
+	e := open(t, o)
+	save(t, group(t, e, 1), entries(1, 3, 1, 100))
+	require.NoError(t, e.Close())
+	e = open(t, o)
+	require.Len(t, all(t, group(t, e, 1)), 2)
+	require.NoError(t, e.Close())
+}
+
 // killed makes all that follows the first operation of a kind on a file fail, with it.
 func killed(fs *memFS, op, suffix string) {
 	var dead atomic.Bool

@@ -117,7 +117,12 @@ func (e *Engine) recover(found []*segment) error {
 	for id, st := range r.groups {
 		e.groups[id] = &Storage{e: e, group: id, state: st.logState, checkpoint: st.checkpoint}
 	}
-	e.segments = found[:s.current+1]
+	kept := s.current + 1
+	if !s.began {
+		// No batch was ever durable: a new log begins, in a file of its own.
+		kept = 0
+	}
+	e.segments = found[:kept]
 	// A process that was killed may have left its last batch, and the name of its first
 	// file, where a loss of power still takes them. They are about to be relied on.
 	if err := s.at().file.Sync(); err != nil {
@@ -126,7 +131,7 @@ func (e *Engine) recover(found []*segment) error {
 	if err := e.o.files.SyncDir(e.dir); err != nil {
 		return fmt.Errorf("wal: syncing %s: %w", e.dir, err)
 	}
-	return e.dropUnused(found[s.current+1:])
+	return e.dropUnused(found[kept:])
 }
 
 // dropUnused removes the segments that were made for later and in which there is
