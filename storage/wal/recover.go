@@ -55,38 +55,36 @@ func (e *Engine) findSegments() ([]*segment, error) {
 	return e.segments, nil
 }
 
-// checkHeaders reads the headers: whose log it is, and by whom it can be read. It
-// reports whether the options say for the first time who it is for.
-func (e *Engine) checkHeaders(segments []*segment) (again bool, err error) {
+// checkHeaders reads the headers: whose log it is, and by whom it can be read.
+func (e *Engine) checkHeaders(segments []*segment) error {
 	block := make([]byte, blockSize)
 	for i, segment := range segments {
 		n, err := segment.file.ReadAt(block, 0)
 		if err != nil && !errors.Is(err, io.EOF) {
-			return false, fmt.Errorf("wal: reading %s: %w", segment.name, err)
+			return fmt.Errorf("wal: reading %s: %w", segment.name, err)
 		}
 		var h segmentHeader
 		if err := h.parse(block[:n]); err != nil {
-			return false, corruptSegment(segment.name, 0, "%w", err)
+			return corruptSegment(segment.name, 0, "%w", err)
 		}
 		switch {
 		case h.version != formatVersion:
-			return false, &FormatError{Dir: e.dir, Version: uint64(h.version), Newest: formatVersion}
+			return &FormatError{Dir: e.dir, Version: uint64(h.version), Newest: formatVersion}
 		case h.seq != segment.seq:
-			return false, corruptSegment(segment.name, 0, "%w: it is that of %s", errHeader, segmentName(h.seq))
+			return corruptSegment(segment.name, 0, "%w: it is that of %s", errHeader, segmentName(h.seq))
 		case i > 0 && h.id != e.id:
-			return false, corruptSegment(segment.name, 0, "%w", errForeign)
+			return corruptSegment(segment.name, 0, "%w", errForeign)
 		}
 		e.id, e.cluster, e.node = h.id, h.cluster, h.node
+		segment.cluster, segment.node = h.cluster, h.node
 	}
 	if differs(e.o.ClusterID, e.cluster) || differs(e.o.NodeID, e.node) {
-		return false, &IdentityError{
+		return &IdentityError{
 			Dir: e.dir, ClusterID: e.cluster, NodeID: e.node, WantClusterID: e.o.ClusterID, WantNodeID: e.o.NodeID,
 		}
 	}
-	cluster, node := max(e.cluster, e.o.ClusterID), max(e.node, e.o.NodeID)
-	again = cluster != e.cluster || node != e.node
-	e.cluster, e.node = cluster, node
-	return again, nil
+	e.cluster, e.node = max(e.cluster, e.o.ClusterID), max(e.node, e.o.NodeID)
+	return nil
 }
 
 func differs(want, have uint64) bool { return want != 0 && have != 0 && want != have }
