@@ -299,6 +299,16 @@ func TestFirstFileIsMissing(t *testing.T) {
 	}
 }
 
+// A spare file without a log is what is left of one, and not of a new one.
+func TestAllFilesAreMissing(t *testing.T) {
+	for seq, want := range map[uint64]error{1: nil, 2: ErrCorrupt} {
+		fs := newMemFS()
+		fs.put(filepath.Join(testDir, spareName(seq)), make([]byte, minSegmentBytes))
+		_, err := contents(fs)
+		require.ErrorIs(t, err, want, "spare %d", seq)
+	}
+}
+
 // A whole batch that is not the next one of the log does not pass for it, whatever it is
 // that tells: where it says that it belongs, or what it follows.
 func TestBatchIsBoundToItsPlace(t *testing.T) {

@@ -70,7 +70,8 @@
 // of a later batch is found after damage, what is damaged had been synced: the log
 // is corrupt and stays as it is. What cannot be told is damage to the
 // very last batch that was synced before a crash, with nothing written after it. After
-// Open and Close there is no such batch: they write one more.
+// Open and Close there is no such batch: they write one more. Nor can it be told that
+// the newest files are missing, all from some number on.
 //
 // # When the disk fails
 //

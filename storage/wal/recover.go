@@ -17,21 +17,25 @@ func (e *Engine) findSegments() ([]*segment, error) {
 	}
 	var seqs []uint64
 	var spares []string
-	foreign := ""
+	foreign, newest := "", uint64(0)
 	for _, name := range names {
 		seq, ok := parseName(name, segmentSuffix)
-		_, isSpare := parseName(name, spareSuffix)
+		of, isSpare := parseName(name, spareSuffix)
 		switch {
 		case ok:
 			seqs = append(seqs, seq)
 		case isSpare:
-			spares = append(spares, filepath.Join(e.dir, name))
+			spares, newest = append(spares, filepath.Join(e.dir, name)), max(newest, of)
 		case name != lockName:
 			foreign = name
 		}
 	}
 	if len(seqs) == 0 && foreign != "" {
 		return nil, &FormatError{Dir: e.dir, Newest: formatVersion}
+	}
+	if len(seqs) == 0 && newest > 1 {
+		// A spare was the file after another or was given up for one.
+		return nil, corruptSegment(segmentName(newest), 0, "%w", errMissing)
 	}
 	slices.Sort(seqs)
 	for i, seq := range seqs {
