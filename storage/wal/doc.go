@@ -32,7 +32,8 @@
 //
 // A segment begins with a block that has the format's version, the log's random ID, the
 // segment's number, and whom the log is for. Batches follow, each of whole
-// blocks of 4096 bytes, so that no write touches a block that was synced before:
+// blocks of 4096 bytes, so that no write touches a block that was synced before. Open
+// alone writes the last batch once more, the same bytes, to know that it is durable:
 //
 //	batch     checksum of the header, checksum of the records, their size, position,
 //	          segment number, checksum of the header of the batch before

@@ -125,10 +125,10 @@ func (e *Engine) recover(found []*segment) error {
 		kept = 0
 	}
 	e.segments = found[:kept]
-	// A process that was killed may have left its last batch, and the name of its first
-	// file, where a loss of power still takes them. They are about to be relied on.
-	if err := s.at().file.Sync(); err != nil {
-		return fmt.Errorf("wal: syncing %s: %w", s.at().name, err)
+	// A process that was killed, or whose write failed, may have left its last batch where
+	// it can be read but a loss of power takes it. It is about to be relied on.
+	if err := s.rewrite(); err != nil {
+		return err
 	}
 	if err := e.o.files.SyncDir(e.dir); err != nil {
 		return fmt.Errorf("wal: syncing %s: %w", e.dir, err)
