@@ -113,6 +113,26 @@ func TestStateIsMissing(t *testing.T) {
 	require.ErrorContains(t, err, "state of group 5")
 }
 
+// A state that leads to where the log is not, before the oldest file or past the end, is
+// an error when the log is opened, and not only when it is read there.
+func TestStateLeadsNowhere(t *testing.T) {
+	const from, to = 10 * blockSize, 20 * blockSize
+	for at, want := range map[location]error{
+		{from, 50}: nil, {to - 50, 50}: nil, {from - 1, 50}: ErrCorrupt, {to - 49, 50}: ErrCorrupt,
+	} {
+		var entry, snap logState
+		entry.push(1, 1, false, at)
+		snap.setSnapshot(1, at)
+		for _, st := range []logState{entry, snap} {
+			body, err := st.body()
+			require.NoError(t, err)
+			r := newReplay()
+			require.NoError(t, r.batch(putBytes(make([]byte, 0, 4096), 1, kindState, body), to-blockSize))
+			require.ErrorIs(t, r.finish(&segment{seq: 1, start: from}, to), want, "%v", at)
+		}
+	}
+}
+
 // Whatever a record is, it is read or refused: no panic, and nothing that is much
 // larger than it.
 func FuzzRecords(f *testing.F) {

@@ -158,9 +158,25 @@ func (e *Engine) await(ticket uint64) {
 	e.mu.Unlock()
 	select {
 	case <-done:
+		e.mu.Lock()
 	case <-turn:
+		e.mu.Lock()
+		if ticket < e.pending.start {
+			// Who came by wrote b before this one got here: it is another's turn.
+			e.pass()
+		}
 	}
-	e.mu.Lock()
+}
+
+// pass gives one of those who wait for pending the turn, unless one writes, who does.
+func (e *Engine) pass() {
+	if e.flying != nil || e.pending.waiters == 0 {
+		return
+	}
+	select {
+	case e.turn <- struct{}{}:
+	default: // one is there that nobody took yet
+	}
 }
 
 // wake wakes all who wait for b.
@@ -187,12 +203,7 @@ func (e *Engine) lead() {
 		e.synced, e.previous, e.crowd = b.end(), sum, b.waiters
 	}
 	e.wake(b)
-	if e.pending.waiters > 0 {
-		select {
-		case e.turn <- struct{}{}:
-		default: // one is there that nobody took yet
-		}
-	}
+	e.pass()
 	e.idle = b.reuse(0)
 }
 

@@ -278,6 +278,37 @@ func TestDamagedFiles(t *testing.T) {
 	require.Equal(t, want, got)
 }
 
+// The first files of a log of which none was freed are missed too, where no group that
+// the others know needs them: those that they do not know would be gone.
+func TestFirstFileIsMissing(t *testing.T) {
+	fs := newMemFS()
+	e := open(t, small(fs))
+	save(t, group(t, e, 1), entries(1, 3, 1, 100))
+	save(t, group(t, e, 1), entries(3, 4, 1, 70_000)) // more than a file
+	save(t, group(t, e, 2), entries(1, 3, 1, 100))    // in one of its own
+	left := fs.kill()
+	require.NoError(t, e.Close())
+	_, err := contents(left.kill())
+	require.NoError(t, err)
+	names := left.segments()
+	require.Equal(t, filepath.Join(testDir, segmentName(1)), names[0])
+	for n := 1; n < len(names); n++ {
+		delete(left.names, names[n-1])
+		_, err = contents(left.kill())
+		require.ErrorIs(t, err, ErrCorrupt, "without the first %d files of %v", n, names)
+	}
+}
+
+// A spare file without a log is what is left of one, and not of a new one.
+func TestAllFilesAreMissing(t *testing.T) {
+	for seq, want := range map[uint64]error{1: nil, 2: ErrCorrupt} {
+		fs := newMemFS()
+		fs.put(filepath.Join(testDir, spareName(seq)), make([]byte, minSegmentBytes))
+		_, err := contents(fs)
+		require.ErrorIs(t, err, want, "spare %d", seq)
+	}
+}
+
 // A whole batch that is not the next one of the log does not pass for it, whatever it is
 // that tells: where it says that it belongs, or what it follows.
 func TestBatchIsBoundToItsPlace(t *testing.T) {
@@ -406,6 +437,31 @@ func TestMisdirectedReads(t *testing.T) {
 	s.state.snapAt = other.state.snapAt
 	_, err = s.Snapshot()
 	require.ErrorIs(t, err, ErrCorrupt)
+	require.NoError(t, e.Close())
+}
+
+// What is read to be moved gets a new checksum, and the old record goes: so another one,
+// whole as it may be, is an error here too.
+func TestMisdirectedReadsOfMoves(t *testing.T) {
+	fs := newMemFS()
+	e := open(t, small(fs))
+	a, b := group(t, e, 1), group(t, e, 2)
+	save(t, a, entries(1, 5, 1, 100))
+	save(t, b, []pb.Entry{{Index: 1, Term: 1, Data: entries(9, 10, 7, 100)[0].Data}, {Index: 2, Term: 1}})
+	require.NoError(t, b.CreateSnapshot(1, pb.ConfState{Voters: []uint64{1}, Index: 1}, nil))
+	right := a.state.at[0]
+	for name, at := range map[string]location{
+		"another group": b.state.at[0], "another entry": a.state.at[1], "no entry": b.state.snapAt,
+	} {
+		a.state.at[0] = at
+		_, err := a.move(e.pending.end())
+		require.ErrorIs(t, err, ErrCorrupt, name)
+		require.ErrorContains(t, err, "entry 1 of group 1", name)
+	}
+	a.state.at[0] = right
+	b.state.snapAt = a.state.at[0]
+	_, err := b.move(e.pending.end())
+	require.ErrorIs(t, err, ErrCorrupt, "no snapshot")
 	require.NoError(t, e.Close())
 }
 

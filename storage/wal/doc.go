@@ -32,7 +32,8 @@
 //
 // A segment begins with a block that has the format's version, the log's random ID, the
 // segment's number, and whom the log is for. Batches follow, each of whole
-// blocks of 4096 bytes, so that no write touches a block that was synced before:
+// blocks of 4096 bytes, so that no write touches a block that was synced before. Open
+// alone writes the last batch once more, the same bytes, to know that it is durable:
 //
 //	batch     checksum of the header, checksum of the records, their size, position,
 //	          segment number, checksum of the header of the batch before
@@ -70,7 +71,8 @@
 // of a later batch is found after damage, what is damaged had been synced: the log
 // is corrupt and stays as it is. What cannot be told is damage to the
 // very last batch that was synced before a crash, with nothing written after it. After
-// Open and Close there is no such batch: they write one more.
+// Open and Close there is no such batch: they write one more. Nor can it be told that
+// the newest files are missing, all from some number on.
 //
 // # When the disk fails
 //

@@ -115,19 +115,19 @@ func (e *Engine) openLog() error {
 	if err != nil {
 		return err
 	}
-	again := false
 	if len(found) == 0 {
 		_, _ = rand.Read(e.id[:]) // never fails
 		e.cluster, e.node = e.o.ClusterID, e.o.NodeID
 		e.synced = firstPosition
-	} else if again, err = e.checkHeaders(found); err != nil {
+	} else if err := e.checkHeaders(found); err != nil {
 		return err
 	} else if err := e.recover(found); err != nil {
 		return err
 	}
 	e.pending = newBatch(e.synced)
-	if len(e.segments) == 0 || again {
-		// Who the log is for is in the headers: a new answer needs a new one.
+	if n := len(e.segments); n == 0 || e.segments[n-1].cluster != e.cluster || e.segments[n-1].node != e.node {
+		// Who the log is for is in the headers: a new answer needs a new one, and so does
+		// one that only a file said that is gone, since there was nothing else in it.
 		if err := e.prepare(min(e.o.SegmentBytes, firstSegmentBytes)); err != nil {
 			return err
 		}

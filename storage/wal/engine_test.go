@@ -127,6 +127,29 @@ func TestIdentity(t *testing.T) {
 	require.NoError(t, reopen(5, 3))
 }
 
+// Whom it is for is not forgotten with the file that a crash left without a batch and
+// that alone says so.
+func TestIdentityAfterCrashes(t *testing.T) {
+	fs := newMemFS()
+	require.NoError(t, open(t, small(fs)).Close())
+	o := small(fs)
+	o.ClusterID = 5
+	killed(fs, "write", segmentName(2))
+	_, err := Open(testDir, o)
+	require.ErrorIs(t, err, ErrFailed)
+	killed(fs, "rename", spareName(3)) // no file is made ahead that says it too
+	e, err := Open(testDir, o)
+	if err == nil {
+		_ = e.Close()
+	}
+	fs.watch(nil, nil)
+	require.Len(t, fs.segments(), 2)
+	o = small(fs)
+	o.ClusterID = 7
+	_, err = Open(testDir, o)
+	require.ErrorIs(t, err, ErrIdentity)
+}
+
 // What this program does not understand it leaves alone.
 func TestFormat(t *testing.T) {
 	fs := newMemFS()

@@ -34,8 +34,6 @@ type file interface {
 	io.Closer
 	// WriteSync writes, and returns when what was written is durable.
 	WriteSync(p []byte, off int64) error
-	// Sync makes durable what a process before this one wrote.
-	Sync() error
 	Size() (int64, error)
 }
 
@@ -142,8 +140,6 @@ func (f *osFile) WriteSync(p []byte, off int64) error {
 	}
 	return syncData(f.File)
 }
-
-func (f *osFile) Sync() error { return syncData(f.File) }
 
 func (f *osFile) Size() (int64, error) {
 	info, err := f.Stat()

@@ -169,7 +169,7 @@ func (s *Storage) move(end uint64) (left bool, err error) {
 	}
 	moved := false
 	if st.snap > 0 && st.snapAt.position < end {
-		if st.snapAt, err = s.copyRecord(st.snapAt, kindSnapshotCopy); err != nil {
+		if st.snapAt, err = s.copyRecord(&st, st.snap, st.snapAt, kindSnapshotCopy); err != nil {
 			return false, err
 		}
 		moved = true
@@ -180,7 +180,7 @@ func (s *Storage) move(end uint64) (left bool, err error) {
 			continue
 		}
 		size += int(at[i].size)
-		if at[i], err = s.copyRecord(at[i], kindEntryCopy); err != nil {
+		if at[i], err = s.copyRecord(&st, st.base.index+1+uint64(i), at[i], kindEntryCopy); err != nil {
 			return false, err
 		}
 		moved = true
@@ -193,22 +193,28 @@ func (s *Storage) move(end uint64) (left bool, err error) {
 	return moved, nil
 }
 
-// copyRecord writes a record again, under another kind.
-func (s *Storage) copyRecord(at location, k kind) (location, error) {
+// copyRecord writes the record of an index again, under another kind. It has a new
+// checksum then and the old one is given up, so it has to be what the log has there.
+func (s *Storage) copyRecord(st *logState, index uint64, at location, k kind) (location, error) {
 	buf, _, err := s.e.readRun([]location{at}, nil)
-	if err != nil {
-		return at, s.readError(k, 0, at, err)
+	if err == nil && k == kindEntryCopy {
+		_, err = s.entryIn(buf, st, index, at)
+	} else if err == nil {
+		_, err = s.snapshotIn(buf, index, at)
 	}
-	rec, err := parseRecord(buf)
 	if err != nil {
-		return at, s.readError(k, 0, at, err)
+		if k == kindSnapshotCopy {
+			index = 0 // of no entry
+		}
+		return at, s.readError(k, index, at, err)
 	}
+	body := buf[recordHeaderLen:]
 	b, err := s.e.begin(len(buf))
 	if err != nil {
 		return at, err
 	}
-	moved := b.location(len(rec.body))
-	b.buf = putBytes(b.buf, s.group, k, rec.body)
+	moved := b.location(len(body))
+	b.buf = putBytes(b.buf, s.group, k, body)
 	s.e.mu.Unlock()
 	return moved, nil
 }

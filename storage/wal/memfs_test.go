@@ -267,7 +267,7 @@ func (h *memHandle) WriteSync(p []byte, off int64) error {
 		}
 		for i := 0; i < len(p); i += sectorSize {
 			at := int(off) + i
-			if !slices.Equal(h.f.data[at:at+sectorSize], p[i:i+sectorSize]) || at >= len(h.f.stable) {
+			if at+sectorSize > len(h.f.stable) || !slices.Equal(h.f.stable[at:at+sectorSize], p[i:i+sectorSize]) {
 				h.f.dirty[at/sectorSize] = true
 			}
 		}
@@ -280,9 +280,7 @@ func (h *memHandle) WriteSync(p []byte, off int64) error {
 	return h.sync(int(off), int(off)+len(p))
 }
 
-// Sync makes all of the file durable; WriteSync does no more than it has to.
-func (h *memHandle) Sync() error { return h.sync(0, 1<<30) }
-
+// sync makes durable what was written there, and no more than it has to.
 func (h *memHandle) sync(from, to int) error {
 	h.m.syncs.Add(1)
 	return h.m.do("sync", h.name, func() error {

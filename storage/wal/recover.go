@@ -17,21 +17,25 @@ func (e *Engine) findSegments() ([]*segment, error) {
 	}
 	var seqs []uint64
 	var spares []string
-	foreign := ""
+	foreign, newest := "", uint64(0)
 	for _, name := range names {
 		seq, ok := parseName(name, segmentSuffix)
-		_, isSpare := parseName(name, spareSuffix)
+		of, isSpare := parseName(name, spareSuffix)
 		switch {
 		case ok:
 			seqs = append(seqs, seq)
 		case isSpare:
-			spares = append(spares, filepath.Join(e.dir, name))
+			spares, newest = append(spares, filepath.Join(e.dir, name)), max(newest, of)
 		case name != lockName:
 			foreign = name
 		}
 	}
 	if len(seqs) == 0 && foreign != "" {
 		return nil, &FormatError{Dir: e.dir, Newest: formatVersion}
+	}
+	if len(seqs) == 0 && newest > 1 {
+		// A spare was the file after another or was given up for one.
+		return nil, corruptSegment(segmentName(newest), 0, "%w", errMissing)
 	}
 	slices.Sort(seqs)
 	for i, seq := range seqs {
@@ -55,38 +59,36 @@ func (e *Engine) findSegments() ([]*segment, error) {
 	return e.segments, nil
 }
 
-// checkHeaders reads the headers: whose log it is, and by whom it can be read. It
-// reports whether the options say for the first time who it is for.
-func (e *Engine) checkHeaders(segments []*segment) (again bool, err error) {
+// checkHeaders reads the headers: whose log it is, and by whom it can be read.
+func (e *Engine) checkHeaders(segments []*segment) error {
 	block := make([]byte, blockSize)
 	for i, segment := range segments {
 		n, err := segment.file.ReadAt(block, 0)
 		if err != nil && !errors.Is(err, io.EOF) {
-			return false, fmt.Errorf("wal: reading %s: %w", segment.name, err)
+			return fmt.Errorf("wal: reading %s: %w", segment.name, err)
 		}
 		var h segmentHeader
 		if err := h.parse(block[:n]); err != nil {
-			return false, corruptSegment(segment.name, 0, "%w", err)
+			return corruptSegment(segment.name, 0, "%w", err)
 		}
 		switch {
 		case h.version != formatVersion:
-			return false, &FormatError{Dir: e.dir, Version: uint64(h.version), Newest: formatVersion}
+			return &FormatError{Dir: e.dir, Version: uint64(h.version), Newest: formatVersion}
 		case h.seq != segment.seq:
-			return false, corruptSegment(segment.name, 0, "%w: it is that of %s", errHeader, segmentName(h.seq))
+			return corruptSegment(segment.name, 0, "%w: it is that of %s", errHeader, segmentName(h.seq))
 		case i > 0 && h.id != e.id:
-			return false, corruptSegment(segment.name, 0, "%w", errForeign)
+			return corruptSegment(segment.name, 0, "%w", errForeign)
 		}
 		e.id, e.cluster, e.node = h.id, h.cluster, h.node
+		segment.cluster, segment.node = h.cluster, h.node
 	}
 	if differs(e.o.ClusterID, e.cluster) || differs(e.o.NodeID, e.node) {
-		return false, &IdentityError{
+		return &IdentityError{
 			Dir: e.dir, ClusterID: e.cluster, NodeID: e.node, WantClusterID: e.o.ClusterID, WantNodeID: e.o.NodeID,
 		}
 	}
-	cluster, node := max(e.cluster, e.o.ClusterID), max(e.node, e.o.NodeID)
-	again = cluster != e.cluster || node != e.node
-	e.cluster, e.node = cluster, node
-	return again, nil
+	e.cluster, e.node = max(e.cluster, e.o.ClusterID), max(e.node, e.o.NodeID)
+	return nil
 }
 
 func differs(want, have uint64) bool { return want != 0 && have != 0 && want != have }
@@ -117,16 +119,21 @@ func (e *Engine) recover(found []*segment) error {
 	for id, st := range r.groups {
 		e.groups[id] = &Storage{e: e, group: id, state: st.logState, checkpoint: st.checkpoint}
 	}
-	e.segments = found[:s.current+1]
-	// A process that was killed may have left its last batch, and the name of its first
-	// file, where a loss of power still takes them. They are about to be relied on.
-	if err := s.at().file.Sync(); err != nil {
-		return fmt.Errorf("wal: syncing %s: %w", s.at().name, err)
+	kept := s.current + 1
+	if !s.began {
+		// No batch was ever durable: a new log begins, in a file of its own.
+		kept = 0
+	}
+	e.segments = found[:kept]
+	// A process that was killed, or whose write failed, may have left its last batch where
+	// it can be read but a loss of power takes it. It is about to be relied on.
+	if err := s.rewrite(); err != nil {
+		return err
 	}
 	if err := e.o.files.SyncDir(e.dir); err != nil {
 		return fmt.Errorf("wal: syncing %s: %w", e.dir, err)
 	}
-	return e.dropUnused(found[s.current+1:])
+	return e.dropUnused(found[kept:])
 }
 
 // dropUnused removes the segments that were made for later and in which there is

@@ -118,8 +118,9 @@ func (g *replayed) record(rec *record, at location) (err error) {
 
 // finish checks that what is known is in the log that is there.
 func (r *replay) finish(oldest *segment, end uint64) error {
-	if r.retired > 0 && oldest.seq > r.retired {
-		return corruptSegment(segmentName(r.retired), 0, "%w", errMissing)
+	// Nothing goes but by a retirement, of which the newest is always in the log.
+	if first := max(1, r.retired); oldest.seq > first {
+		return corruptSegment(segmentName(first), 0, "%w", errMissing)
 	}
 	for id := range r.skipped {
 		return &CorruptionError{Group: id, Record: kindState.String(), Err: errMissing}

@@ -108,6 +108,30 @@ func (s *scanner) checkEnd() error {
 	return nil
 }
 
+// rewrite makes the last batch durable, if there is one, by the same bytes once more: after
+// a sync that failed another one may succeed and do nothing.
+func (s *scanner) rewrite() error {
+	if !s.began {
+		return nil
+	}
+	segment := s.at()
+	offset, size := segment.offset(s.last.position), batchHeaderLen+int(s.last.size)
+	b, err := s.window.read(segment, offset, size)
+	if err != nil {
+		return err
+	}
+	var h batchHeader
+	if !h.parse(b, s.id) || h != s.last || checksum(b[batchHeaderLen:]) != h.payload {
+		return corruptSegment(segment.name, offset, "%w", errChecksum)
+	}
+	whole := alignedBytes(blocks(size))
+	copy(whole, b)
+	if err := segment.file.WriteSync(whole, offset); err != nil {
+		return fmt.Errorf("wal: writing %s again at %d: %w", segment.name, offset, err)
+	}
+	return nil
+}
+
 // window is a part of a file in memory.
 type window struct {
 	of  *segment

@@ -16,6 +16,8 @@ type segment struct {
 	size int64
 	// start is the position of its first batch. 0 while it has none.
 	start uint64
+	// cluster and node are whom it says the log is for, if it was found.
+	cluster, node uint64
 }
 
 // offset is where in the file a position is.

@@ -228,17 +228,7 @@ func (s *Storage) parseRun(ents []pb.Entry, st *logState, index uint64, at []loc
 	}
 	kept := make([]byte, 0, max(0, data)) // buf has more in it than the entries, and is used again
 	for i := range at {
-		rec, err := parseRecord(buf[at[i].position-at[0].position:][:at[i].size])
-		if err == nil {
-			err = checkRecord(&rec, s.group, at[i], kindEntry, kindEntryCopy)
-		}
-		var e pb.Entry
-		if err == nil {
-			e, err = parseEntry(rec.body)
-		}
-		if want := st.term(index); err == nil && (e.Index != index || e.Term != want) {
-			err = fmt.Errorf("%w: it says to be entry %d of term %d, the log says %d", errOrder, e.Index, e.Term, want)
-		}
+		e, err := s.entryIn(buf[at[i].position-at[0].position:][:at[i].size], st, index, at[i])
 		if err != nil {
 			return nil, s.readError(kindEntry, index, at[i], err)
 		}
@@ -251,6 +241,22 @@ func (s *Storage) parseRun(ents []pb.Entry, st *logState, index uint64, at []loc
 		index++
 	}
 	return ents, nil
+}
+
+// entryIn returns the entry in a record that was read, if it is the one that the log
+// has at an index.
+func (s *Storage) entryIn(b []byte, st *logState, index uint64, at location) (e pb.Entry, err error) {
+	rec, err := parseRecord(b)
+	if err == nil {
+		err = checkRecord(&rec, s.group, at, kindEntry, kindEntryCopy)
+	}
+	if err == nil {
+		e, err = parseEntry(rec.body)
+	}
+	if want := st.term(index); err == nil && (e.Index != index || e.Term != want) {
+		err = fmt.Errorf("%w: it says to be entry %d of term %d, the log says %d", errOrder, e.Index, e.Term, want)
+	}
+	return e, err
 }
 
 // checkRecord reports a record that is another than what was to be read.
@@ -269,7 +275,7 @@ func checkRecord(rec *record, group uint64, at location, kinds ...kind) error {
 // readError says what was being read.
 func (s *Storage) readError(k kind, index uint64, at location, err error) error {
 	what := k.String()
-	if k == kindEntry {
+	if k == kindEntry || k == kindEntryCopy {
 		what = fmt.Sprintf("entry %d", index)
 	}
 	if !isDamage(err) {
@@ -314,7 +320,15 @@ func (s *Storage) snapshot() (snap pb.Snapshot, err error) {
 	if err != nil {
 		return snap, s.readError(kindSnapshot, 0, at, err)
 	}
-	rec, err := parseRecord(buf)
+	if snap, err = s.snapshotIn(buf, index, at); err != nil {
+		return pb.Snapshot{}, s.readError(kindSnapshot, 0, at, err)
+	}
+	return snap, nil
+}
+
+// snapshotIn returns the snapshot in a record that was read, if it is that of an index.
+func (s *Storage) snapshotIn(b []byte, index uint64, at location) (snap pb.Snapshot, err error) {
+	rec, err := parseRecord(b)
 	if err == nil {
 		err = checkRecord(&rec, s.group, at, kindSnapshot, kindInstall, kindSnapshotCopy)
 	}
@@ -324,8 +338,5 @@ func (s *Storage) snapshot() (snap pb.Snapshot, err error) {
 	if err == nil && snap.Metadata.Index != index {
 		err = fmt.Errorf("%w: it ends at %d, the newest at %d", errOrder, snap.Metadata.Index, index)
 	}
-	if err != nil {
-		return pb.Snapshot{}, s.readError(kindSnapshot, 0, at, err)
-	}
-	return snap, nil
+	return snap, err
 }
