@@ -2,12 +2,14 @@ package replica
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"go.uber.org/zap"
 
 	"github.com/quorate-raft/raft"
 	pb "github.com/quorate-raft/raft/raftpb"
@@ -225,4 +227,46 @@ func TestForwardingWhileWriting(t *testing.T) {
 	cancel()
 	done.Wait()
 	disk.hold.Unlock()
+}
+
+// Who is told to stop ends with the reason, whatever moment that is.
+func TestStopTellsTheReason(t *testing.T) {
+	fault := errors.New("a fault")
+	for i := range 20_000 {
+		r := &Replica{
+			log: zap.NewNop(), in: newAgenda(1), pending: newPending(&Config{}, 1), stopping: make(chan struct{}),
+		}
+		var done sync.WaitGroup
+		done.Go(func() { r.run(nil) })
+		for range i % 100 {
+			r.in.wakeOne()
+		}
+		r.stop(fault)
+		done.Wait()
+		require.True(t, r.pending.stopped)
+		require.ErrorIs(t, r.pending.why, fault)
+	}
+}
+
+// Of the workers, who may be stuck, one ends the replica, once nobody loops; no other goes before
+// that is sure, also if it found nothing to do right before the replica was told to stop.
+func TestOneWorkerEndsTheReplica(t *testing.T) {
+	ag := newAgenda(1)
+	ag.put(func(w *work) { w.due = true })
+	require.Equal(t, looping, ag.next(nothing))
+	ag.write(make([]raft.Ready, 1))
+	require.Equal(t, writing, ag.next(nothing))
+	require.Equal(t, nothing, ag.next(nothing))
+	ag.close(make(chan struct{}))
+	require.Equal(t, over, ag.next(nothing), "who loops will end it")
+	require.Equal(t, ending, ag.next(looping))
+	require.Equal(t, over, ag.next(writing))
+
+	ag = newAgenda(1)
+	ag.write(make([]raft.Ready, 1))
+	require.Equal(t, writing, ag.next(nothing))
+	require.Equal(t, nothing, ag.next(nothing))
+	ag.close(make(chan struct{}))
+	require.Equal(t, ending, ag.next(nothing), "the writer may be stuck")
+	require.Equal(t, over, ag.next(writing))
 }
