@@ -201,6 +201,24 @@ func TestCommitIndexIsWrittenWithTheNextEntries(t *testing.T) {
 	until(t, "the last one is written", func() bool { return len(disk.take()) == 1 })
 }
 
+// A tick that a read under the lease delivers is as good as another.
+func TestTicksOfLeaseReads(t *testing.T) {
+	disk := newGatedStorage()
+	r := leads(t, func(c *Config) {
+		c.Storage, c.TickInterval, c.Raft.ReadOnlyOption = disk, time.Hour, raft.ReadOnlyLeaseOnDemand
+	})
+	require.True(t, r.onLoop(func() {}))
+	disk.take() // but for the last commit index
+	rd := &read{lease: true, done: make(chan struct{})}
+	require.True(t, r.pending.admitRead())
+	r.in.put(func(w *work) {
+		w.calls = append(w.calls, func() { r.began = r.began.Add(-time.Hour) }) // due between the messages and the reads
+		w.reads = append(w.reads, rd)
+	})
+	<-rd.done
+	until(t, "the commit index is written", func() bool { return len(disk.take()) > 0 })
+}
+
 // What is passed on to the leader does not wait for the disk of who passes it on.
 func TestForwardingWhileWriting(t *testing.T) {
 	disk := newGatedStorage()
