@@ -201,6 +201,50 @@ func TestCommitIndexIsWrittenWithTheNextEntries(t *testing.T) {
 	until(t, "the last one is written", func() bool { return len(disk.take()) == 1 })
 }
 
+// A commit index that waits for a write is written when something is promised, which would else
+// wait for a tick as well, whether or not that comes with another; and when many wait.
+func TestPromisesDoNotWaitForATick(t *testing.T) {
+	disk := newGatedStorage()
+	sent := make(chan pb.Message, 100)
+	tr := &exerciseTransport{send: func(m pb.Message) { sent <- m }}
+	r := startOne(t, 3, func(c *Config) { c.Storage, c.Transport, c.TickInterval = disk, tr, time.Hour })
+	until(t, "it has begun", func() bool { return r.applied.Load() == 3 })
+	answered := func(m pb.Message, index uint64) {
+		tr.deliver(&m)
+		m = <-sent
+		require.Equal(t, []any{pb.MsgAppResp, index}, []any{m.Type, m.Index})
+	}
+	app := pb.Message{Type: pb.MsgApp, From: 2, To: 1, Term: 5, Index: 3, LogTerm: 1, Commit: 3}
+	for i := uint64(4); i < 4+2*maxLazy; i++ {
+		app.Entries = append(app.Entries, pb.Entry{Term: 5, Index: i})
+	}
+	last := app.Index + uint64(len(app.Entries))
+	answered(app, last)
+	app.Index, app.LogTerm, app.Entries = last, 5, nil
+	commit := func(index uint64) {
+		told := app
+		told.Commit, told.NoAnswer = index, true
+		tr.deliver(&told)
+		until(t, "it is applied", func() bool { return r.applied.Load() == index })
+		require.True(t, r.onLoop(func() {}))
+	}
+	app.Commit = 4
+	answered(app, last) // with a commit index of its own
+	require.NotEmpty(t, disk.take())
+	commit(5)
+	require.Empty(t, disk.take())
+	app.Commit = 5
+	answered(app, last) // with nothing to write
+	require.Len(t, disk.take(), 1)
+
+	for i := range uint64(maxLazy - 1) {
+		commit(6 + i)
+	}
+	require.Empty(t, disk.take())
+	commit(5 + maxLazy)
+	until(t, "they are written", func() bool { return len(disk.take()) == maxLazy })
+}
+
 // A tick that a read under the lease delivers is as good as another.
 func TestTicksOfLeaseReads(t *testing.T) {
 	disk := newGatedStorage()
@@ -245,6 +289,47 @@ func TestForwardingWhileWriting(t *testing.T) {
 	cancel()
 	done.Wait()
 	disk.hold.Unlock()
+}
+
+// Who takes a role wakes another worker for what it leaves: the role may hold it for long, and
+// who added to the agenda may have relied on it.
+func TestWhatIsLeftWakesAnotherWorker(t *testing.T) {
+	woken := func(ag *agenda) bool {
+		select {
+		case <-ag.wake:
+			return true
+		default:
+			return false
+		}
+	}
+	ag := newAgenda(1)
+	ag.poke()
+	require.True(t, woken(ag), "nobody will look")
+	ag.toApply(applyWork{})
+	require.True(t, woken(ag))
+	require.Equal(t, applying, ag.next(nothing))
+	ag.takeApply(nil)
+	ag.poke()
+	require.False(t, woken(ag), "who applies will look")
+	require.Equal(t, applying, ag.next(applying))
+	ag.takeApply(nil)
+	require.Equal(t, nothing, ag.next(applying))
+
+	ag.put(func(w *work) { w.due = true })
+	require.True(t, woken(ag))
+	require.Equal(t, looping, ag.next(nothing))
+	require.False(t, woken(ag), "nothing is left")
+	ag.takeWork(&work{})
+	ag.write(make([]raft.Ready, 1))
+	ag.toApply(applyWork{})
+	ag.put(func(w *work) { w.due = true })
+	require.False(t, woken(ag), "who loops will look")
+	require.Equal(t, writing, ag.next(looping))
+	require.True(t, woken(ag))
+	require.Equal(t, applying, ag.next(nothing))
+	require.True(t, woken(ag))
+	require.Equal(t, looping, ag.next(nothing))
+	require.False(t, woken(ag))
 }
 
 // Who is told to stop ends with the reason, whatever moment that is.

@@ -113,7 +113,7 @@ func (g *group) standing() (leader *member, version uint64) {
 	g.start(4)
 	g.network.SetFilter(func(m *pb.Message) bool { return m.To != 4 || m.Type == pb.MsgHeartbeat })
 	leader = g.leader()
-	ctx, cancel := context.WithTimeout(context.Background(), 5*tick)
+	ctx, cancel := context.WithTimeout(context.Background(), 20*tick)
 	defer cancel()
 	_, err := leader.replica.SetMembership(ctx, g.voters(1, 2, 3, 4))
 	require.ErrorIs(g.t, err, context.DeadlineExceeded)
