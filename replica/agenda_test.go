@@ -177,6 +177,32 @@ func TestReadysShareASync(t *testing.T) {
 	require.Equal(t, []bool{true, false, false, true}, syncs)
 }
 
+// What waits for a disk that stands still is bounded, whatever comes in.
+func TestWhatWaitsForTheDiskIsBounded(t *testing.T) {
+	disk := newGatedStorage()
+	tr := &exerciseTransport{send: func(pb.Message) {}}
+	r := startOne(t, 3, func(c *Config) { c.Storage, c.Transport, c.TickInterval = disk, tr, time.Hour })
+	until(t, "it has begun", func() bool { return r.applied.Load() == 3 })
+	disk.hold.Lock()
+	logTerm, most := uint64(1), 0
+	for i := uint64(3); i < 3+4*uint64(r.cfg.hooks.overlaps); i++ {
+		tr.deliver(&pb.Message{
+			Type: pb.MsgApp, From: 2, To: 1, Term: 5, Index: i, LogTerm: logTerm, Commit: 3, Entries: []pb.Entry{{Term: 5, Index: i + 1}},
+		})
+		tr.deliver(&pb.Message{Type: pb.MsgHeartbeat, From: 2, To: 1, Term: 5, Commit: 3})
+		require.True(t, r.onLoop(func() {}))
+		require.True(t, r.onLoop(func() { most = r.unacked }))
+		logTerm = 5
+	}
+	require.Equal(t, r.cfg.hooks.overlaps, most)
+	disk.hold.Unlock()
+	until(t, "all is written", func() bool {
+		left := 1
+		require.True(t, r.onLoop(func() { left = r.unacked + len(r.handedOut) }))
+		return left == 0
+	})
+}
+
 // A commit index alone is not worth a write of its own, but is written with the next one, in
 // order; and at a tick, so that an idle member does not forget it.
 func TestCommitIndexIsWrittenWithTheNextEntries(t *testing.T) {
