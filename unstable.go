@@ -22,10 +22,11 @@ type unstable struct {
 	durable uint64
 	// older are entries right before offset in an array of their own, or none.
 	older []pb.Entry
-	// chunk is the size of the next array, and durableBytes what durable entries take that
-	// the current one keeps from being freed.
+	// chunk is the size of the next array, durableBytes what durable entries take that
+	// the current one keeps from being freed, and movedBytes how much of that it began with.
 	chunk        int
 	durableBytes int
+	movedBytes   int
 }
 
 const (
@@ -35,8 +36,8 @@ const (
 	// to maxBusyChunk entries: who takes many at once allocates no more often.
 	busyFactor   = 16
 	maxBusyChunk = 512
-	// maxDurableBytes is how many of durableBytes there may be when nothing else is in the
-	// array, and maxKeptBytes how many for what is not applied.
+	// maxDurableBytes is by how much durableBytes may grow in an array, and how many there may
+	// be when nothing else is in it; maxKeptBytes is how many for what is not applied.
 	maxDurableBytes = 256 << 10
 	maxKeptBytes    = 1 << 20
 	// minAdopted is from how many entries on a message's array is taken as it is.
@@ -52,10 +53,11 @@ func (u *unstable) push(ents []pb.Entry) {
 		if u.durableBytes > maxKeptBytes/2 {
 			u.older = nil
 		}
-		u.entries, u.offset, u.durableBytes = slices.Clip(ents), ents[0].Index, 0
+		u.entries, u.offset, u.durableBytes, u.movedBytes = slices.Clip(ents), ents[0].Index, 0, 0
 		return
 	}
-	if u.durableBytes > maxDurableBytes {
+	// What it began with would be moved again with each push, for as long as it is not applied.
+	if u.durableBytes-u.movedBytes > maxDurableBytes {
 		u.chunk = 0 // few of so large ones go together
 		u.regrow(len(ents))
 	} else if len(ents) > cap(u.entries)-len(u.entries) {
@@ -85,6 +87,7 @@ func (u *unstable) regrow(n int) {
 	if u.offset <= u.durable {
 		u.durableBytes = inMemory(ents[:u.durable-u.offset+1])
 	}
+	u.movedBytes = u.durableBytes
 }
 
 // truncate drops the entries from index on, index ≥ offset.
@@ -116,7 +119,7 @@ func (u *unstable) trim(index uint64) {
 	u.entries = u.entries[index-u.offset+1:]
 	u.offset = index + 1
 	if len(u.entries) == 0 && u.durableBytes > maxDurableBytes {
-		u.entries, u.durableBytes, u.chunk = nil, 0, 0
+		u.entries, u.durableBytes, u.movedBytes, u.chunk = nil, 0, 0, 0
 	}
 }
 
@@ -133,7 +136,7 @@ func inMemory(ents []pb.Entry) int {
 func (u *unstable) restart(index uint64) {
 	u.entries, u.older = nil, nil
 	u.offset = index + 1
-	u.durableBytes = 0
+	u.durableBytes, u.movedBytes = 0, 0
 }
 
 // from returns the entries from lo on.

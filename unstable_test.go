@@ -133,6 +133,24 @@ func TestUnstableTailIsNotCopiedForItsSize(t *testing.T) {
 	require.LessOrEqual(t, arrays, 10, "arrays double in size")
 }
 
+// Nor is what is durable and not applied: who applies slowly, or has no quorum, would copy all
+// of it with each entry.
+func TestUnstableKeptEntriesAreNotCopiedWithEachPush(t *testing.T) {
+	u := unstable{offset: 1}
+	var first *pb.Entry
+	arrays, trimmed := 0, false
+	for i := uint64(1); !trimmed; i++ {
+		u.push([]pb.Entry{{Index: i, Data: make([]byte, 100)}})
+		if &u.entries[0] != first {
+			first = &u.entries[0]
+			arrays++
+		}
+		u.written(i)
+		trimmed = u.offset > 1
+	}
+	require.Less(t, arrays, 30, "arrays double in size, up to one for each maxDurableBytes")
+}
+
 // A shared array of entries does not keep more payload alive than its bound, and
 // an idle group's stays small.
 func TestUnstableArraysAreBounded(t *testing.T) {

@@ -16,6 +16,7 @@ const (
 	writing       // persist Readys, then send what rests on them
 	applying      // hand committed commands to the state machine, and serve reads
 	ending        // the replica has stopped: tell those who wait. Nobody loops any more
+	over          // no role: there will be none
 	roles
 )
 
@@ -117,7 +118,7 @@ func (ag *agenda) next(done role) role {
 	defer ag.mu.Unlock()
 	ag.taken[done] = false
 	r := ag.free()
-	if r != nothing {
+	if r != nothing && r != over {
 		ag.taken[r] = true
 		if ag.free() != nothing {
 			ag.wakeOne()
@@ -127,12 +128,13 @@ func (ag *agenda) next(done role) role {
 }
 
 // free returns the most urgent role that has something to do and nobody at it: others wait for
-// the disk, and the callers for their results.
+// the disk, and the callers for their results. It is over once somebody loops for the last time,
+// and will end it, or has.
 func (ag *agenda) free() role {
 	switch {
 	case ag.closed:
 		if ag.taken[looping] || ag.taken[ending] {
-			return nothing
+			return over
 		}
 		return ending
 	case len(ag.writes) > 0 && !ag.taken[writing]:
@@ -145,11 +147,13 @@ func (ag *agenda) free() role {
 	return nothing
 }
 
-// close ends it: no role but ending is given out any more.
-func (ag *agenda) close() {
+// close ends it, no role but ending is given out any more, and closes stopping: who ends the
+// replica finds the reason there.
+func (ag *agenda) close(stopping chan struct{}) {
 	ag.mu.Lock()
 	defer ag.mu.Unlock()
 	ag.closed = true
+	close(stopping)
 }
 
 // run is what a worker does until the replica stops.
@@ -174,10 +178,9 @@ func (r *Replica) run(ticks <-chan time.Time) {
 			case ending:
 				r.ended()
 				return
+			case over:
+				return
 			}
-		}
-		if r.stopped() {
-			return
 		}
 	}
 }

@@ -73,7 +73,8 @@ type AtMostOnce interface {
 type Command struct {
 	// Index and Term are those of its entry.
 	Index, Term uint64
-	// Data is what was proposed. It must not be changed.
+	// Data is what was proposed. It must not be changed. It may lie in one piece of memory with
+	// all commands of a message: who keeps a part of it for long keeps a copy.
 	Data []byte
 	// Result is set by Apply: what Propose returns on the member that proposed
 	// the command.

@@ -19,8 +19,10 @@ func (r *Replica) turn() {
 	r.gather()
 	w := &r.taken
 	late := r.in.takeWork(w)
-	ticked := r.tickDue()
+	before := r.ticks
+	r.tickDue()
 	r.handle(w)
+	ticked := r.ticks > before // also by a read under the lease
 	urgent := ticked || len(w.reads) > 0 || w.hasAck || slices.ContainsFunc(w.messages, urgent) ||
 		(len(w.proposals) > 0 && !r.isLeader()) // to be passed on
 	w.reset()
@@ -73,13 +75,13 @@ func (r *Replica) ended() {
 // tickDue delivers the ticks that are due by the monotonic clock. One that does
 // not lead and was asleep for long gets only some: what its leader said meanwhile
 // may still be in the inbox. A leader gets all, since its lease depends on it.
-func (r *Replica) tickDue() bool {
+func (r *Replica) tickDue() {
 	if r.cfg.hooks.manualTicks {
-		return false
+		return
 	}
 	due := uint64(time.Since(r.began) / r.cfg.TickInterval)
 	if due <= r.clock {
-		return false
+		return
 	}
 	n := due - r.clock
 	r.clock = due
@@ -90,7 +92,6 @@ func (r *Replica) tickDue() bool {
 		}
 		r.tick()
 	}
-	return true
 }
 
 // isLeader asks the node: r.soft is what it was at the last Ready.

@@ -1,7 +1,9 @@
 package replica
 
 import (
+	"context"
 	"errors"
+	"runtime"
 	"testing"
 	"time"
 
@@ -262,4 +264,30 @@ func TestPendingPrune(t *testing.T) {
 	}
 	p := add()
 	require.Contains(t, ps.prune(append(queue, p)), p)
+}
+
+// An outcome may be told after the caller has given up and found it. That reaches nobody else: the
+// proposal is not used again.
+func TestOutcomeThatIsToldLate(t *testing.T) {
+	ps, _ := newTestPending(t)
+	r := &Replica{in: newAgenda(1), pending: ps}
+	ctx, cancel := context.WithCancel(t.Context())
+	told := make(chan chan struct{}, 1)
+	go func() {
+		for r.in.proposals() == 0 {
+			runtime.Gosched()
+		}
+		p := r.in.work.proposals[0]
+		ps.handed(p, 7, 1, 1)
+		told <- ps.settled([]applied{{id: p.id, index: 7, result: "mine"}})[0]
+		cancel()
+	}()
+	p := newProposal()
+	p.data, p.bytes = make([]byte, headerSize), headerSize
+	result, err := r.await(ctx, p)
+	require.NoError(t, err)
+	require.Equal(t, "mine", result)
+	next := newProposal()
+	(<-told) <- struct{}{}
+	require.Empty(t, next.done)
 }

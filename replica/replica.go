@@ -452,8 +452,7 @@ func (r *Replica) stop(err error) {
 		case err != nil:
 			r.log.Error("the replica stops", zap.Error(err))
 		}
-		r.in.close()
-		close(r.stopping)
+		r.in.close(r.stopping)
 	})
 }
 
