@@ -95,7 +95,7 @@ func TestKill(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	rnd := rand.New(rand.NewPCG(uint64(time.Now().UnixNano()), 0))
-	acked := map[uint64][2]uint64{} // index and term
+	acked := map[uint64][2]uint64{}                                         // index and term
 	for round := 0; round < scaled(6) || len(acked) < killGroups; round++ { // a slow machine takes more
 		child := exec.Command(os.Args[0], "-test.run=^$")
 		child.Env = append(os.Environ(), childVariable+"="+dir)
