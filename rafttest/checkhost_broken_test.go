@@ -90,7 +90,7 @@ var brokenWriters = []brokenHost{
 		}
 	}},
 	{name: "writes a later Ready first", rule: rafttest.RuleWriteOrder, spoil: (*syncHost).reverseWrites},
-	{name: "writes on after a failure", rule: rafttest.RuleStopAfterFailure, spoil: func(h *syncHost) {
+	{name: "writes on after a failure", rule: rafttest.RuleStopAfterFailure, also: also{rafttest.RuleWriteOrder}, spoil: func(h *syncHost) {
 		h.steps[1] = func(rd raft.Ready) { _ = h.save(rd) }
 	}},
 	{name: "tries a failed write again", rule: rafttest.RuleStopAfterFailure, spoil: func(h *syncHost) {
@@ -227,7 +227,7 @@ var brokenAppliers = []brokenHost{
 		}
 	}},
 	{name: "applies what is not committed", rule: rafttest.RuleApplyHandedOut,
-		also: also{rafttest.RuleSnapshotApplied, rafttest.RuleCompactApplied}, spoil: func(h *syncHost) {
+		also: also{rafttest.RuleSnapshotApplied, rafttest.RuleCompactApplied, rafttest.RuleReadAfterApply}, spoil: func(h *syncHost) {
 			h.steps[4] = func(rd raft.Ready) {
 				h.restoreAndApply(rd)
 				for _, e := range rd.Entries {
