@@ -278,8 +278,10 @@ func (m *logModel) checkReads() {
 		require.NotEmpty(t, ents)
 		require.Equal(t, m.truth[lo:lo+uint64(len(ents))], ents)
 		require.LessOrEqual(t, lo+uint64(len(ents)), hi)
-		if lo < l.offset {
-			require.LessOrEqual(t, lo+uint64(len(ents)), l.durable+1, "copied together")
+		for _, end := range []uint64{l.first(), l.offset} {
+			if lo < end {
+				require.LessOrEqual(t, lo+uint64(len(ents)), end, "copied together")
+			}
 		}
 		m.hold(ents)
 	}
