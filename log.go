@@ -252,8 +252,8 @@ func (l *raftLog) unlessFault(index uint64, err error) (uint64, uint64, error) {
 }
 
 // slice returns entries from lo on, at most to hi (exclusive) and within
-// maxSize bytes, at least one. It stops where Storage, or an array in memory, ends
-// rather than copying them together. ErrCompacted if lo is gone.
+// maxSize bytes, at least one. It stops where what Storage surely holds, or an array in
+// memory, ends rather than copying them together. ErrCompacted if lo is gone.
 func (l *raftLog) slice(lo, hi, maxSize uint64) ([]pb.Entry, error) {
 	if lo >= hi {
 		return nil, nil
@@ -267,7 +267,7 @@ func (l *raftLog) slice(lo, hi, maxSize uint64) ([]pb.Entry, error) {
 	if l.snapshot != nil {
 		return nil, ErrCompacted
 	}
-	hi = min(hi, l.first())
+	hi = min(hi, l.durable+1)
 	ents, err := l.storage.Entries(lo, hi, maxSize)
 	if err == nil {
 		if err = l.checkRead(ents, lo, hi); err == nil {
