@@ -395,6 +395,9 @@ func (l *raftLog) nextCommitted(maxSize uint64) ([]pb.Entry, error) {
 		return nil, nil
 	}
 	hi := l.applicable()
+	if first := l.first(); l.applying+1 < first {
+		hi = min(hi, first-1) // the others need not be read, they are in memory
+	}
 	ents, err := l.slice(l.applying+1, hi+1, min(maxSize, l.maxApplying-l.applyingBytes))
 	if err != nil && errors.Is(err, ErrCompacted) {
 		err = &StorageError{fmt.Sprintf("entry %d", l.applying+1), errors.New("compacted before it was applied")}
