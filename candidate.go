@@ -94,6 +94,10 @@ func (r *raft) campaign(kind election) error {
 	} else {
 		r.becomeCandidate()
 	}
+	committed, err := r.knownCommitted()
+	if err != nil {
+		return err
+	}
 	for i, id := range r.conf.ids {
 		if id == r.id || r.conf.roles[i]&roleVoter == 0 {
 			continue
@@ -109,6 +113,7 @@ func (r *raft) campaign(kind election) error {
 			m = r.promise(pb.MsgVote, id)
 		}
 		m.Index, m.LogTerm = r.log.last.index, r.log.last.term
+		m.Commit, m.RejectHint = committed.index, committed.term
 		m.Session, m.Features = r.session, r.features()
 		if kind == transferElection {
 			m.Context = []byte(transferContext)
@@ -199,8 +204,8 @@ func (r *raft) answerVote(m *pb.Message) error {
 // without knowing, and it may be the very change of membership by which it can
 // do without those who do not answer (see learnCommit).
 func (r *raft) voteResp(m *pb.Message) (*pb.Message, error) {
-	term, err := r.log.term(r.log.committed)
-	if err != nil && !errors.Is(err, ErrCompacted) {
+	committed, err := r.knownCommitted()
+	if err != nil {
 		return nil, err
 	}
 	var resp *pb.Message
@@ -211,28 +216,47 @@ func (r *raft) voteResp(m *pb.Message) (*pb.Message, error) {
 		resp = r.promise(pb.MsgVoteResp, m.From)
 	}
 	resp.Reject = true
-	if err == nil {
-		resp.Commit, resp.LogTerm = r.log.committed, term
-	}
+	resp.Commit, resp.LogTerm = committed.index, committed.term
 	return resp, nil
 }
 
-// learnCommit takes the committed entry that an answer to a request for a vote
+// knownCommitted returns the newest entry that this node knows to be committed, or none if
+// its term is not known any more.
+func (r *raft) knownCommitted() (entryID, error) {
+	term, err := r.log.term(r.log.committed)
+	if err != nil {
+		if errors.Is(err, ErrCompacted) {
+			err = nil
+		}
+		return entryID{}, err
+	}
+	return entryID{term, r.log.committed}, nil
+}
+
+// learnCommit takes the committed entry that a request for a vote, or an answer to one,
 // names, if this log holds it: then it is committed here too (Raft §5.3, log
-// matching). Without that, a group could lock up after a removal: the one left
-// needs the vote of the removed one, whose log is longer and who does not
+// matching). Without that, a group could lock up after a change. After a removal
+// the one left needs the vote of the removed one, whose log is longer and who does not
 // campaign, or who is gone; a grant tells it as well, where the longest log is
-// that of a node which does not know of the removal. The term of the answer does
-// not matter.
+// that of a node which does not know of the removal. After an addition the others need
+// the vote of the new one, whose log may be longer and who does not campaign, as it does not
+// know that it is a voter: a request tells it. The term of the message does not matter.
 func (r *raft) learnCommit(m *pb.Message) error {
-	if r.role == StateLeader || m.Commit <= r.log.committed ||
-		(m.Type != pb.MsgVoteResp && m.Type != pb.MsgPreVoteResp) {
+	if r.role == StateLeader || m.Commit <= r.log.committed {
+		return nil
+	}
+	id := entryID{m.LogTerm, m.Commit}
+	switch m.Type {
+	case pb.MsgVote, pb.MsgPreVote:
+		id.term = m.RejectHint
+	case pb.MsgVoteResp, pb.MsgPreVoteResp:
+	default:
 		return nil
 	}
 	if !m.Reject && !r.log.confIn(r.log.committed, m.Commit) {
-		return nil // it may win by this grant, and commits by its own entry then
+		return nil // whoever wins commits by its own entry
 	}
-	if ok, err := r.log.matches(entryID{m.LogTerm, m.Commit}); err != nil || !ok {
+	if ok, err := r.log.matches(id); err != nil || !ok {
 		return err
 	}
 	r.log.commitTo(m.Commit)

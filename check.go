@@ -100,6 +100,10 @@ func checkContent(m *pb.Message) error {
 	switch m.Type {
 	case pb.MsgApp:
 		return checkEntries(m)
+	case pb.MsgVote, pb.MsgPreVote:
+		if m.Commit > m.Index || m.RejectHint > m.Term {
+			return corrupt("entry %d of term %d is committed, asks for term %d with the last entry %d", m.Commit, m.RejectHint, m.Term, m.Index)
+		}
 	case pb.MsgHeartbeat:
 		if m.Sleep && m.Commit != m.Index {
 			return corrupt("asked to sleep with the last entry %d and the commit %d", m.Index, m.Commit)

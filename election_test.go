@@ -26,7 +26,8 @@ func TestCampaignAsksEveryVoter(t *testing.T) {
 	require.Len(t, rd.MessagesAfterAppend, 2)
 	for i, m := range rd.MessagesAfterAppend {
 		require.NotZero(t, m.Session)
-		require.Equal(t, pb.Message{Type: pb.MsgVote, From: 1, To: uint64(i + 2), Term: 5, Index: 3, LogTerm: 3, Session: m.Session, Features: pb.FeatureMembership}, m)
+		require.Equal(t, pb.Message{Type: pb.MsgVote, From: 1, To: uint64(i + 2), Term: 5, Index: 3, LogTerm: 3, Commit: 1, RejectHint: 1,
+			Session: m.Session, Features: pb.FeatureMembership}, m)
 	}
 }
 

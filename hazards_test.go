@@ -324,6 +324,66 @@ func TestHazardRemovalUnknownToTheLongestLog(t *testing.T) {
 	ms.tickUntilLed(200) // 2 and 4, a majority of 2 3 4
 }
 
+// Nor if the one with the longest log does not know that it has become a voter: it does not
+// campaign, and the others need its vote. A request for a vote tells what is committed, too.
+func TestHazardNewVoterWithTheLongerLog(t *testing.T) {
+	for name, configure := range map[string]func(*Config){
+		"pre-vote":    nil,
+		"no pre-vote": func(c *Config) { c.DisablePreVote = true },
+	} {
+		t.Run(name, func(t *testing.T) {
+			ms := bootMachines(t, 3, configure)
+			leader := ms.elect(1)
+			ms.addLearner(leader, 4, configure)
+			require.NoError(t, leader.ProposeConfChange(pb.ConfChange{Type: pb.ConfChangeAddNode, NodeID: 4}))
+			ms.deliver(leader.serve(), nil)
+			require.NoError(t, leader.Propose([]byte("x")), "the change is not committed yet")
+			ms.deliver(leader.serve(), func(m pb.Message) bool { return m.To != 4 })
+			ms.settle(func(m pb.Message) bool { return m.To == 4 || len(m.Entries) > 0 })
+			require.Greater(t, ms[4].raft.log.last.index, ms[2].raft.log.last.index)
+			require.False(t, ms[4].raft.conf.isVoter(4))
+			require.True(t, ms[2].raft.conf.isVoter(4) && ms[3].raft.conf.isVoter(4), "they know")
+			delete(ms, 1)
+			ms.tickUntilLed(200) // 2, 3 and 4, a majority of four
+		})
+	}
+}
+
+// The same where all crash: a host that applies beside writing has saved the configuration of a
+// change before the commit index that covers it, and what it had sent further is gone.
+func TestHazardConfigurationSavedBeforeItsCommitIndex(t *testing.T) {
+	ms := bootMachines(t, 1, nil)
+	leader := ms.elect(1)
+	ms.addLearner(leader, 2, nil)
+	require.NoError(t, leader.ProposeConfChange(pb.ConfChange{Type: pb.ConfChangeAddNode, NodeID: 2}))
+	change := leader.Ready()
+	leader.save(change)
+	ms.deliver(change.Messages, nil)
+	require.NoError(t, leader.Propose([]byte("x")))
+	lost := leader.Ready() // sent, and never written
+	ms.deliver(lost.Messages, nil)
+	ms[2].serve()
+	require.NoError(t, leader.AckAppend(change.AppendToken()))
+	apply := leader.Ready() // nor is the commit index in this one
+	require.Len(t, apply.CommittedEntries, 1)
+	leader.storage.SetConfState(*leader.ApplyConfChange(pb.ConfChange{Type: pb.ConfChangeAddNode, NodeID: 2}))
+	for id := range ms {
+		ms[id].start(nil)
+	}
+	require.Less(t, leader.raft.log.last.index, ms[2].raft.log.last.index)
+	ms.tickUntilLed(200)
+	require.True(t, ms[2].raft.conf.isVoter(2))
+}
+
+// addLearner adds a learner, which catches up.
+func (ms machines) addLearner(leader *machine, id uint64, configure func(*Config)) {
+	ms[id] = &machine{t: leader.t, id: id, storage: NewMemoryStorage()}
+	ms[id].start(configure)
+	require.NoError(leader.t, leader.ProposeConfChange(pb.ConfChange{Type: pb.ConfChangeAddLearnerNode, NodeID: id}))
+	ms.settle(nil)
+	require.Equal(leader.t, leader.raft.log.last, ms[id].raft.log.last)
+}
+
 // A peer that lost what it had acknowledged is asked again at heartbeats, not as
 // fast as messages travel.
 func TestHazardPeerThatLostItsLog(t *testing.T) {

@@ -23,7 +23,8 @@ func TestPreVoteChangesNothing(t *testing.T) {
 	require.Len(t, rd.Messages, 2)
 	for i, m := range rd.Messages {
 		require.NotZero(t, m.Session)
-		require.Equal(t, pb.Message{Type: pb.MsgPreVote, From: 1, To: uint64(i + 2), Term: 5, Index: 3, LogTerm: 3, Session: m.Session, Features: pb.FeatureMembership}, m)
+		require.Equal(t, pb.Message{Type: pb.MsgPreVote, From: 1, To: uint64(i + 2), Term: 5, Index: 3, LogTerm: 3, Commit: 1, RejectHint: 1,
+			Session: m.Session, Features: pb.FeatureMembership}, m)
 	}
 	s.ticks(200) // it asks again and again and stays in its term
 	s.sent()

@@ -174,6 +174,9 @@ func (r *raft) restoreConf(cs pb.ConfState) error {
 		cs.Index = r.log.applied
 	} else {
 		r.conf.set(cfg, cs.Index, cs.Index)
+		// The host saves what it applied, also before the commit index is on its disk. Others may
+		// have to learn of this change from here (see learnCommit).
+		r.log.commitTo(cs.Index)
 	}
 	end := r.log.applied
 	if r.onAppend() {

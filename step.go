@@ -31,7 +31,7 @@ func (r *raft) handle(m *pb.Message) error {
 		return err
 	}
 	r.arrives(m)
-	if kind == kindResponse {
+	if kind == kindResponse || kind == kindRequest {
 		if err := r.learnCommit(m); err != nil {
 			return err
 		}

@@ -138,8 +138,7 @@ func (w *world) compareCore() error {
 		o.Commit == c.in.o.Snapshot.Metadata.Index && o.LastIndex == o.Commit && (o.Applied == o.Commit || m.tailSnap != nil):
 		w.restartBoth(snapshotWithoutSelf)
 		return nil
-	case c.in != nil && (c.in.o.Type == opb.MsgVoteResp || c.in.o.Type == opb.MsgPreVoteResp) &&
-		o.Commit == c.in.o.Commit && t.Commit < o.Commit && t.Commit == c.before.Commit && o.Commit <= c.before.LastIndex && o.Commit != 0 && w.holds(c.in.o.LogTerm, o.Commit):
+	case w.learned(&o, &t):
 		if o.Term == t.Term && int(o.RaftState) == int(t.RaftState) && o.Vote == t.Vote {
 			w.apply(commitLearned)
 			*m.tp.committed() = o.Commit
@@ -418,15 +417,26 @@ func (w *world) checkRemoved(o *ours.BasicStatus) error {
 	return nil
 }
 
-// checkLearned holds ours to taking a commit that an answer to a request for a
-// vote names, where it may matter (a refusal, or past a change of configuration).
+// checkLearned holds ours to taking a commit that a request for a vote, or an answer to one,
+// names, where it may matter (a refusal, or past a change of configuration).
 func (w *world) checkLearned(o *ours.BasicStatus) error {
 	c := &w.cur
-	if c.in == nil || c.oErr != nil || !c.in.o.Reject || (c.in.o.Type != opb.MsgVoteResp && c.in.o.Type != opb.MsgPreVoteResp) {
+	if c.in == nil || c.oErr != nil || c.before.RaftState == ours.StateLeader {
 		return nil
 	}
-	if c.before.RaftState != ours.StateLeader && c.in.o.Commit > o.Commit && w.holds(c.in.o.LogTerm, c.in.o.Commit) {
-		return w.fail("ours does not take the commit that a refused vote names")
+	index, term := namedCommit(&c.in.o)
+	if index > o.Commit && w.holds(term, index) && (c.in.o.Reject || w.changeIn(o.Commit, index)) {
+		return w.fail("ours does not take the commit that %s names", describe(&c.in.o))
 	}
 	return nil
+}
+
+// learned reports whether ours took the commit that the message which came names.
+func (w *world) learned(o *ours.BasicStatus, t *theirs.BasicStatus) bool {
+	c := &w.cur
+	if c.in == nil || t.Commit >= o.Commit || t.Commit != c.before.Commit || o.Commit > c.before.LastIndex {
+		return false
+	}
+	index, term := namedCommit(&c.in.o)
+	return index == o.Commit && w.holds(term, index) && (ours.IsResponseMsg(c.in.o.Type) || w.changeIn(t.Commit, index))
 }

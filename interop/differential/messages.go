@@ -118,6 +118,8 @@ func (w *world) same(o *opb.Message, t *tpb.Message) bool {
 	switch o.Type {
 	case opb.MsgVoteResp, opb.MsgPreVoteResp:
 		return o.Term == t.Term && o.Reject == t.Reject
+	case opb.MsgVote, opb.MsgPreVote:
+		return o.Term == t.Term && o.LogTerm == t.LogTerm && o.Index == t.Index && bytes.Equal(o.Context, t.Context)
 	case opb.MsgHeartbeat, opb.MsgHeartbeatResp:
 		return o.Term == t.Term && o.Commit == t.Commit
 	case opb.MsgReadIndex:
@@ -218,10 +220,10 @@ func (w *world) explainOurs(o *opb.Message, twin *tpb.Message) error {
 		if err := w.checkAppend(o); err != nil {
 			return err
 		}
-	case opb.MsgVoteResp, opb.MsgPreVoteResp:
-		if o.Commit != 0 {
-			if o.Commit > status.Commit || w.termOf(m, o.Commit) != o.LogTerm {
-				return w.fail("ours names commit %d of term %d", o.Commit, o.LogTerm)
+	case opb.MsgVoteResp, opb.MsgPreVoteResp, opb.MsgVote, opb.MsgPreVote:
+		if index, term := namedCommit(o); index != 0 {
+			if index > status.Commit || w.termOf(m, index) != term {
+				return w.fail("ours names commit %d of term %d", index, term)
 			}
 			w.apply(voteNamesCommit)
 		} else if m.term(status.Commit) != 0 {
@@ -276,6 +278,18 @@ func (w *world) explainOurs(o *opb.Message, twin *tpb.Message) error {
 		}
 	}
 	return w.fail("ours alone sends %s", describe(o))
+}
+
+// namedCommit returns the committed entry that a request for a vote of ours, or an answer to
+// one, names.
+func namedCommit(o *opb.Message) (index, term uint64) {
+	switch o.Type {
+	case opb.MsgVote, opb.MsgPreVote:
+		return o.Commit, o.RejectHint
+	case opb.MsgVoteResp, opb.MsgPreVoteResp:
+		return o.Commit, o.LogTerm
+	}
+	return 0, 0
 }
 
 // checkFeatures checks what ours says of itself, which theirs drops and never says.

@@ -2,6 +2,7 @@ package invariant
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/quorate-raft/raft"
 	pb "github.com/quorate-raft/raft/raftpb"
@@ -110,7 +111,7 @@ func (c *Checker) checkStart(n *node) *Violation {
 			st.Term, st.Vote, hs.Term, hs.Vote)
 	case st.LastIndex != end.index:
 		return n.violates("S9", "starts with a log up to %d, the disk holds it up to %d", st.LastIndex, end.index)
-	case st.Commit != max(hs.Commit, n.startApplied) || st.Applied != n.startApplied:
+	case st.Applied != n.startApplied || !c.mayStartCommitted(n):
 		return n.violates("S9", "starts with commit %d and applied %d, the disk holds commit %d and the host applied %d",
 			st.Commit, st.Applied, hs.Commit, n.startApplied)
 	case st.Commit > c.committed:
@@ -119,6 +120,15 @@ func (c *Checker) checkStart(n *node) *Violation {
 		return n.violates("S1", "starts as %v of term %d", st.RaftState, st.Term)
 	}
 	return c.commitReady(n)
+}
+
+// mayStartCommitted reports whether the node begins with the commit index that its disk and what
+// the host applied give, or with that of a later configuration: the host saved it when it
+// applied the change, before the commit index was on its disk.
+func (c *Checker) mayStartCommitted(n *node) bool {
+	given := max(n.durable.Commit, n.startApplied)
+	at := n.st.Commit
+	return at == given || at > given && (at <= c.log.low || slices.Contains(n.log.confs, at))
 }
 
 // startConf is S11a for what a node begins with: the fold of C up to what it
