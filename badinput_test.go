@@ -68,6 +68,8 @@ func TestBadMessagesChangeNothing(t *testing.T) {
 		{"hint wraps", pb.Message{Type: pb.MsgAppResp, From: 2, Reject: true, RejectHint: wrap}, ErrCorruptMessage},
 		{"vote with an index that wraps", pb.Message{Type: pb.MsgVote, From: 2, Index: wrap}, ErrCorruptMessage},
 		{"log term past the term", pb.Message{Type: pb.MsgVote, From: 2, LogTerm: 1 << 61}, ErrCorruptMessage},
+		{"vote of who committed past its log", pb.Message{Type: pb.MsgVote, From: 2, Index: 4, LogTerm: 2, Commit: 5, RejectHint: 2}, ErrCorruptMessage},
+		{"pre-vote of who committed past its last term", pb.Message{Type: pb.MsgPreVote, From: 2, Index: 4, LogTerm: 1, Commit: 4, RejectHint: 2}, ErrCorruptMessage},
 		{"entry past all indexes", app(1<<62, 1, pb.Entry{Index: 1<<62 + 1, Term: 2}), ErrCorruptMessage},
 		{"entry index wraps", app(1<<62, 1, pb.Entry{Index: wrap, Term: 2}), ErrCorruptMessage},
 		{"the entry before the first has a term", app(0, 1), ErrCorruptMessage},

@@ -101,8 +101,8 @@ func checkContent(m *pb.Message) error {
 	case pb.MsgApp:
 		return checkEntries(m)
 	case pb.MsgVote, pb.MsgPreVote:
-		if m.Commit > m.Index || m.RejectHint > m.Term {
-			return corrupt("entry %d of term %d is committed, asks for term %d with the last entry %d", m.Commit, m.RejectHint, m.Term, m.Index)
+		if m.Commit > m.Index || m.RejectHint > m.LogTerm {
+			return corrupt("entry %d of term %d is committed and entry %d of term %d is the last", m.Commit, m.RejectHint, m.Index, m.LogTerm)
 		}
 	case pb.MsgHeartbeat:
 		if m.Sleep && m.Commit != m.Index {

@@ -74,7 +74,8 @@ const (
 	// MsgAppResp answers MsgApp and MsgSnap: Index is the last matching index, or with Reject the
 	// index that did not match, with RejectHint and LogTerm as the follower's guess at one that may.
 	MsgAppResp MessageType = 4
-	// MsgVote is the RequestVote request (§3.4): Index and LogTerm name the candidate's last entry.
+	// MsgVote is the RequestVote request (§3.4): Index and LogTerm name the candidate's last entry, Commit and RejectHint the
+	// index and term of the newest that it knows to be committed; zero says nothing.
 	MsgVote MessageType = 5
 	// MsgVoteResp answers MsgVote; Reject is a refusal.
 	MsgVoteResp MessageType = 6
@@ -697,21 +698,22 @@ type Message struct {
 	// an election would have. Zero in local messages, and in MsgProp and MsgReadIndex, which any leader may
 	// take.
 	Term uint64 `protobuf:"varint,4,opt,name=term,proto3" json:"term,omitempty"`
-	// LogTerm is the term of the entry at Index in requests, and at RejectHint in a rejecting MsgAppResp.
+	// LogTerm is the term of the entry at Index in requests, at RejectHint in a rejecting MsgAppResp, and at Commit in an answer to
+	// a request for a vote.
 	LogTerm uint64 `protobuf:"varint,5,opt,name=logTerm,proto3" json:"logTerm,omitempty"`
 	// Index is a log index; MessageType says which.
 	Index uint64 `protobuf:"varint,6,opt,name=index,proto3" json:"index,omitempty"`
 	// Entries are consecutive, the first at Index+1 in MsgApp.
 	Entries []Entry `protobuf:"bytes,7,rep,name=entries,proto3" json:"entries"`
-	// Commit is the highest index that the receiver may take as committed. In a refusal of a vote or
-	// pre-vote it is the newest entry that the sender knows to be committed, of term log_term.
+	// Commit is the highest index that the receiver may take as committed. In a request for a vote or pre-vote, and in an answer
+	// to one, it is the newest entry that the sender knows to be committed, of term rejectHint in a request and logTerm in an answer.
 	Commit uint64 `protobuf:"varint,8,opt,name=commit,proto3" json:"commit,omitempty"`
 	// Snapshot is set in MsgSnap. Elsewhere it is nil or, from etcd peers up to v3.5, which always write the
 	// field, empty; so ask for the type of the message or for a Metadata.Index above zero, not for nil.
 	Snapshot *Snapshot `protobuf:"bytes,9,opt,name=snapshot,proto3" json:"snapshot,omitempty"`
 	// Reject turns a response into a refusal.
 	Reject bool `protobuf:"varint,10,opt,name=reject,proto3" json:"reject,omitempty"`
-	// RejectHint is the highest index at which the logs may match, in a rejecting MsgAppResp.
+	// RejectHint is the highest index at which the logs may match, in a rejecting MsgAppResp. See Commit for requests for votes.
 	RejectHint uint64 `protobuf:"varint,11,opt,name=rejectHint,proto3" json:"rejectHint,omitempty"`
 	// Context is opaque: the request of a pending read in heartbeats, the reason of a campaign in votes.
 	Context []byte `protobuf:"bytes,12,opt,name=context,proto3" json:"context,omitempty"`

@@ -129,6 +129,17 @@ func TestCatchS9(t *testing.T) {
 			restart(func(st *raft.BasicStatus, _ *fixture) { st.Commit-- })},
 		"starts applying what it wants": {"S9", "starts with commit",
 			restart(func(st *raft.BasicStatus, _ *fixture) { st.Applied-- })},
+		"starts with a commit that nobody told it": {"S9", "starts with commit", func(f *fixture) *Violation {
+			f.propose(f.h1, "three")
+			n := f.c.node(2)
+			n.st.Commit++
+			return f.c.checkStart(n)
+		}},
+		"starts with less than its host applied": {"S9", "which its host applied", func(f *fixture) *Violation {
+			st := raft.Status{BasicStatus: f.c.node(2).st, Config: f.c.history[0].cfg}
+			st.ConfigIndex = st.Commit + 1
+			return f.c.startConf(f.c.node(2), &st)
+		}},
 	})
 }
 

@@ -159,7 +159,7 @@ func TestCatchS11a(t *testing.T) {
 		"starts with a configuration of the future": {"S11a", "C is known from", func(f *fixture) *Violation {
 			f.c.committed--
 			n := f.c.node(2)
-			return f.c.startConf(n, &raft.Status{BasicStatus: raft.BasicStatus{ConfigIndex: f.last}, Config: f.c.history[0].cfg})
+			return f.c.startConf(n, &raft.Status{BasicStatus: raft.BasicStatus{ConfigIndex: f.last, HardState: pb.HardState{Commit: f.last}}, Config: f.c.history[0].cfg})
 		}},
 		"a peer that is no member": {"S11a", "with progress of 3", func(f *fixture) *Violation {
 			f.c.node(1).setConf(f.joint([]uint64{1, 2, 4}, nil))

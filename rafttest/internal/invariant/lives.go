@@ -147,6 +147,9 @@ func (c *Checker) startConf(n *node, st *raft.Status) *Violation {
 		n.conf = newConfAt(st.ConfigIndex, st.Config)
 		return nil
 	}
+	if st.ConfigIndex > st.Commit {
+		return n.violates("S9", "starts with the configuration of entry %d, which its host applied, and with commit %d", st.ConfigIndex, st.Commit)
+	}
 	at := c.confAt(max(st.ConfigIndex, n.startApplied))
 	if at == nil || st.ConfigIndex > c.committed {
 		return n.violates("S11a", "starts with configuration %v of entry %d and applied %d, C is known from %d to %d",
