@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"github.com/quorate-raft/raft"
+	"github.com/quorate-raft/raft/confchange"
 	pb "github.com/quorate-raft/raft/raftpb"
 )
 
@@ -112,6 +113,9 @@ func (c *Checker) snapshotReady(n *node, rd *raft.Ready, leads bool) *Violation 
 	n.snapshot, n.restoring, n.handed = meta.Index, meta.Index, meta.Index
 	if at := c.confAt(meta.Index); at != nil {
 		n.setConf(at)
+	} else if cfg, err := confchange.Restore(meta.ConfState); err == nil {
+		// It is an old one that came late; what was so then is forgotten.
+		n.setConf(newConfAt(meta.ConfState.Index, cfg))
 	}
 	n.ahead = max(n.ahead, meta.Index)
 	return nil
