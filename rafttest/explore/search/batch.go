@@ -10,12 +10,12 @@ type set struct {
 	shards []shard
 }
 
-func newSet(t tuning, limit int64) *set {
+func newSet(t tuning, limit int64, sleeps bool) *set {
 	s := &set{bits: t.shardBits, shards: make([]shard, 1<<t.shardBits)}
 	s.pool.size = recordSize << t.chunkBits
 	for i := range s.shards {
 		sh := &s.shards[i]
-		sh.pool, sh.chunkBits, sh.skip, sh.limit = &s.pool, t.chunkBits, t.shardBits, limit
+		sh.pool, sh.chunkBits, sh.skip, sh.limit, sh.sleeps = &s.pool, t.chunkBits, t.shardBits, limit, sleeps
 		sh.setSlots(minSlots)
 	}
 	return s

@@ -45,7 +45,7 @@ func (w *fileWriter) finish() (fileInfo, error) {
 		err = w.dir.at("sync " + w.name)
 	}
 	if err == nil {
-		err = w.f.Sync()
+		err = w.dir.sync(w.f)
 	}
 	if cerr := w.f.Close(); err == nil {
 		err = cerr

@@ -123,6 +123,7 @@ type tuning struct {
 	take      int  // states that a worker takes from the frontier
 	fanIn     int  // files of candidates that are read at once
 	buffer    int  // bytes of a file's buffer
+	noSync    bool // nothing but the process dies
 	fault     func(step string) error
 }
 

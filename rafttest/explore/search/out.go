@@ -72,7 +72,7 @@ func (o *Out) Want(action uint64) bool {
 // action leads to one successor.
 func (o *Out) Emit(action uint64, next []byte, fp Fingerprint) {
 	o.next = o.next[:0]
-	if o.commuter != nil {
+	if o.commuter != nil && o.depth >= 0 {
 		o.inherit(action, next)
 	}
 	o.emitted++

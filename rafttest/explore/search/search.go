@@ -67,7 +67,7 @@ func Run(ctx context.Context, model Model, opts Options) (Result, error) {
 		return Result{}, err
 	}
 	s := &search{model: model, opts: opts, began: began, reported: began, resident: true}
-	s.set = newSet(*opts.tune, opts.MemoryBytes-opts.tune.overhead(opts.Workers))
+	s.set = newSet(*opts.tune, opts.MemoryBytes-opts.tune.overhead(opts.Workers), opts.SleepSets)
 	defer s.closeFrontier()
 	if err := s.open(); err != nil {
 		return Result{}, err
@@ -94,8 +94,9 @@ func (s *search) goesOn() bool {
 // open makes the workers, after what a checkpoint has.
 func (s *search) open() error {
 	if s.opts.Dir != "" {
-		dir := &directory{path: s.opts.Dir, buffer: s.opts.tune.buffer, fault: s.opts.tune.fault}
-		s.store = &store{dir: dir, fanIn: s.opts.tune.fanIn}
+		t := s.opts.tune
+		dir := &directory{path: s.opts.Dir, buffer: t.buffer, noSync: t.noSync, fault: t.fault}
+		s.store = &store{dir: dir, fanIn: t.fanIn}
 		if err := s.resume(); err != nil {
 			return fmt.Errorf("resume: %w", err)
 		}

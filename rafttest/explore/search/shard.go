@@ -16,6 +16,8 @@ type shard struct {
 	skip uint
 	// limit is what pool.used should not exceed.
 	limit int64
+	// sleeps: there are sleep sets. Without them, bodies are not looked at again.
+	sleeps bool
 
 	mu sync.Mutex
 	// slots is an open addressing table: 32 bits of the fingerprint, which also
@@ -66,7 +68,9 @@ func (s *shard) insert(fp Fingerprint, parent uint64, body []byte) bool {
 			if parent < order.Uint64(rec[16:]) {
 				order.PutUint64(rec[16:], parent)
 			}
-			intersectSleep(s.body(i), body)
+			if s.sleeps {
+				intersectSleep(s.body(i), body)
+			}
 		}
 		return false
 	}
