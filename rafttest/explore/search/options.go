@@ -132,13 +132,23 @@ var defaultTuning = tuning{shardBits: 6, chunkBits: 9, batch: 4096, take: 128, f
 // maxRuns is more than the runs of any search: see addRun.
 const maxRuns = 40
 
-// overhead is the memory of buffers.
-func (t tuning) overhead(workers int) int64 {
+// buffers is the memory of buffers.
+func (t tuning) buffers(workers int) int64 {
 	// Items are 32 bytes and have a number of four. What a worker takes from the
 	// frontier is estimated by bodies of a kilobyte.
-	perWorker := int64(t.batch*36 + maxBatchBytes + t.take*(recordSize+1<<10))
-	return int64(workers)*perWorker + int64((t.fanIn+maxRuns+3)*t.buffer)
+	perWorker := t.batch*36 + maxBatchBytes + t.take*(recordSize+1<<10)
+	return int64(workers*perWorker + (t.fanIn+maxRuns+3)*t.buffer)
 }
+
+// reserve is what may be inserted when the rest of the memory is used up: the
+// batches at hand, and a chunk that each shard begins for them.
+func (t tuning) reserve(workers int) int64 {
+	perWorker := t.batch*(recordSize+8) + maxBatchBytes
+	return int64(workers*perWorker + recordSize<<(t.chunkBits+t.shardBits))
+}
+
+// room is what remains of n bytes for states.
+func (t tuning) room(workers int, n int64) int64 { return n - t.buffers(workers) - t.reserve(workers) }
 
 // minimum is the memory of a search that holds a chunk of each kind in each shard.
 func (t tuning) minimum() int64 {
@@ -163,8 +173,8 @@ func (o Options) complete() (Options, error) {
 	var faults []error
 	if o.Workers < 0 {
 		faults = append(faults, fmt.Errorf("Workers (%d) must not be negative", o.Workers))
-	} else if least := o.tune.overhead(o.Workers) + o.tune.minimum(); o.MemoryBytes < least {
-		faults = append(faults, fmt.Errorf("MemoryBytes (%d) must be at least %d for %d workers", o.MemoryBytes, least, o.Workers))
+	} else if missing := o.tune.minimum() - o.tune.room(o.Workers, o.MemoryBytes); missing > 0 {
+		faults = append(faults, fmt.Errorf("MemoryBytes (%d) must be at least %d for %d workers", o.MemoryBytes, o.MemoryBytes+missing, o.Workers))
 	}
 	if o.MaxDepth < 0 {
 		faults = append(faults, fmt.Errorf("MaxDepth (%d) must not be negative", o.MaxDepth))

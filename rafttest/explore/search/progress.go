@@ -37,7 +37,7 @@ func (s *search) progress(now time.Time) {
 		Depth:       int(s.depth.Load()),
 		Frontier:    s.size.Load(),
 		Expanded:    s.expanded.Load(),
-		Memory:      s.set.pool.used.Load() + s.opts.tune.overhead(s.opts.Workers),
+		Memory:      s.set.pool.used.Load() + s.opts.tune.buffers(s.opts.Workers),
 		Elapsed:     now.Sub(s.began),
 	}
 	if s.store != nil {

@@ -68,7 +68,7 @@ func small() *tuning {
 
 // smallMemory leaves room for n bytes beyond buffers and what every search needs.
 func smallMemory(t *tuning, workers int, n int64) int64 {
-	return t.overhead(workers) + t.minimum() + n
+	return t.minimum() - t.room(workers, 0) + n
 }
 
 // Whatever the workers, the memory and the sleep sets, a search finds what a

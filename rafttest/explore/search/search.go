@@ -67,7 +67,7 @@ func Run(ctx context.Context, model Model, opts Options) (Result, error) {
 		return Result{}, err
 	}
 	s := &search{model: model, opts: opts, began: began, reported: began, resident: true}
-	s.set = newSet(*opts.tune, opts.MemoryBytes-opts.tune.overhead(opts.Workers), opts.SleepSets)
+	s.set = newSet(*opts.tune, opts.tune.room(opts.Workers, opts.MemoryBytes), opts.SleepSets)
 	defer s.closeFrontier()
 	if err := s.open(); err != nil {
 		return Result{}, err
@@ -284,7 +284,7 @@ func (s *search) result(err error) (Result, error) {
 	r := Result{
 		States: s.states, Layers: slices.Clone(s.layers), Depth: max(len(s.layers)-1, 0),
 		Transitions: s.transitions, Terminal: s.terminal, Complete: s.done && err == nil,
-		PeakMemory: s.set.pool.peak.Load() + s.opts.tune.overhead(s.opts.Workers), Spills: s.spills,
+		PeakMemory: s.set.pool.peak.Load() + s.opts.tune.buffers(s.opts.Workers), Spills: s.spills,
 	}
 	n := float64(s.states)
 	r.Missed = n * n / 2 / (1 << 64) / (1 << 64)
