@@ -1,0 +1,325 @@
+package explore
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"slices"
+	"unsafe"
+
+	"github.com/quorate-raft/raft"
+	pb "github.com/quorate-raft/raft/raftpb"
+	"github.com/quorate-raft/raft/rafttest/explore/internal/mirror"
+	"github.com/quorate-raft/raft/rafttest/explore/search"
+)
+
+// Bounds say how far a model goes.
+type Bounds struct {
+	// Members are there from the start, as voters, unless Learners or Spares says otherwise: the last so many
+	// are learners, or have an empty disk and join when a change adds them.
+	Members, Learners, Spares int
+	// Terms is how many terms there are after that of the first snapshot. Nobody stands for a later one.
+	Terms uint64
+	// Messages is how many can be on their way at a time. What would send more waits until one is lost.
+	Messages int
+	// Proposals, Crashes, Duplicates and Compactions are how often each may happen. Beats is how often leaders'
+	// clocks may tick.
+	Proposals, Crashes, Duplicates, Beats, Compactions int
+	// Changes are the changes of membership that leaders may propose, each once, in any order.
+	Changes []pb.ConfChangeV2
+	// Effect says when changes take effect.
+	Effect raft.ConfChangeEffect
+	// NoPreVote and NoCheckQuorum turn these off.
+	NoPreVote, NoCheckQuorum bool
+	// Renamed takes states that differ in the names of members for the same.
+	Renamed bool
+}
+
+// first is the snapshot that all members begin with.
+const (
+	firstIndex = 1
+	firstTerm  = 1
+)
+
+// maxMembers bounds what fits into states.
+const maxMembers = 5
+
+// Model is a group of members with their hosts, and a network, for package search.
+type Model struct {
+	Bounds
+	settings settings
+	perms    [][]uint64 // renamings, the first is none
+
+	members  table[*memberPart]
+	messages table[*messagePart]
+	ghosts   table[*ghostPart]
+	moves    memo
+}
+
+// fps are the fingerprints of a part under each renaming.
+type fps []search.Fingerprint
+
+type memberPart struct {
+	bytes []byte
+	view  *view
+	fps   fps
+}
+
+type messagePart struct {
+	msg pb.Message
+	fps fps
+}
+
+type ghostPart struct {
+	ghost ghost
+	fps   fps
+}
+
+var ghostCodec = mirror.New(ghost{}, mirror.Rules{Names: map[string]mirror.Naming{"explore.leader.ID": mirror.ID}})
+
+// NewModel returns a model with these bounds.
+func NewModel(bounds Bounds) (*Model, error) {
+	n := bounds.Members
+	switch {
+	case n < 1 || n > maxMembers:
+		return nil, fmt.Errorf("explore: %d members, between 1 and %d are possible", n, maxMembers)
+	case bounds.Learners+bounds.Spares >= n:
+		return nil, errors.New("explore: no voters")
+	case bounds.Renamed && (len(bounds.Changes) > 0 || bounds.Learners+bounds.Spares > 0):
+		return nil, errors.New("explore: members can be renamed only where all are voters for ever")
+	case bounds.Messages < 1 || bounds.Messages > 32:
+		return nil, fmt.Errorf("explore: %d messages, between 1 and 32 are possible", bounds.Messages)
+	}
+	m := &Model{Bounds: bounds}
+	m.settings.config = raft.Config{
+		ConfChangeEffect: bounds.Effect, DisablePreVote: bounds.NoPreVote, DisableCheckQuorum: bounds.NoCheckQuorum,
+	}
+	m.perms = [][]uint64{nil}
+	if bounds.Renamed {
+		m.perms = append(m.perms, renamings(n)...)
+	}
+	return m, nil
+}
+
+// renamings returns all permutations of 1 to n but the identity, with 0 in front of each.
+func renamings(n int) [][]uint64 {
+	var all [][]uint64
+	var grow func(p []uint64)
+	grow = func(p []uint64) {
+		if len(p) == n+1 {
+			if !slices.IsSorted(p) {
+				all = append(all, slices.Clone(p))
+			}
+			return
+		}
+		for id := uint64(1); id <= uint64(n); id++ {
+			if !slices.Contains(p, id) {
+				grow(append(p, id))
+			}
+		}
+	}
+	grow([]uint64{0})
+	return all
+}
+
+// Identity implements search.Model.
+func (m *Model) Identity() string { return fmt.Sprintf("raft 1 %+v", m.Bounds) }
+
+// NewWorker implements search.Model.
+func (m *Model) NewWorker() search.Worker { return m.worker() }
+
+func (m *Model) worker() *worker {
+	return &worker{m: m, bench: newBench(&m.settings), views: make([]*view, m.Members)}
+}
+
+// worker expands states.
+type worker struct {
+	m     *Model
+	bench *bench
+	buf   []byte
+	state state
+	next  state
+	views []*view
+	net   []*messagePart
+}
+
+// state is a state of the whole group, by the numbers of its parts.
+type state struct {
+	members []uint32
+	ghost   uint32
+	left    [numBudgets]uint8
+	changes uint8 // those that were not proposed yet, as a set
+	net     []uint32
+}
+
+// What happens only so often.
+const (
+	leftProposals = iota
+	leftCrashes
+	leftDuplicates
+	leftBeats
+	leftCompactions
+	numBudgets
+)
+
+func (s *state) append(b []byte) []byte {
+	for _, id := range s.members {
+		b = binary.LittleEndian.AppendUint32(b, id)
+	}
+	b = binary.LittleEndian.AppendUint32(b, s.ghost)
+	b = append(b, s.left[:]...)
+	b = append(b, s.changes)
+	for _, id := range s.net {
+		b = binary.LittleEndian.AppendUint32(b, id)
+	}
+	return b
+}
+
+func (s *state) read(b []byte, members int) {
+	s.members, s.net = s.members[:0], s.net[:0]
+	for range members {
+		s.members = append(s.members, binary.LittleEndian.Uint32(b))
+		b = b[4:]
+	}
+	s.ghost = binary.LittleEndian.Uint32(b)
+	b = b[4:]
+	b = b[copy(s.left[:], b):]
+	s.changes = b[0]
+	for b = b[1:]; len(b) > 0; b = b[4:] {
+		s.net = append(s.net, binary.LittleEndian.Uint32(b))
+	}
+}
+
+// set makes s equal to o.
+func (s *state) set(o *state) {
+	s.members = append(s.members[:0], o.members...)
+	s.ghost, s.left, s.changes = o.ghost, o.left, o.changes
+	s.net = append(s.net[:0], o.net...)
+}
+
+// Initial implements search.Worker.
+func (w *worker) Initial(out *search.Out) error {
+	m := w.m
+	var cs pb.ConfState
+	for id := uint64(1); id <= uint64(m.Members-m.Spares); id++ {
+		if id <= uint64(m.Members-m.Spares-m.Learners) {
+			cs.Voters = append(cs.Voters, id)
+		} else {
+			cs.Learners = append(cs.Learners, id)
+		}
+	}
+	cs.Index, cs.ConfChangeEffect = firstIndex, m.Effect
+	s := &w.next
+	for id := uint64(1); id <= uint64(m.Members); id++ {
+		mb := &member{ID: id}
+		if id <= uint64(m.Members-m.Spares) {
+			mb.Disk = disk{
+				Hard: pb.HardState{Term: firstTerm, Commit: firstIndex}, Synced: firstIndex, Conf: cs,
+				Snap: pb.SnapshotMetadata{Index: firstIndex, Term: firstTerm, ConfState: cs},
+			}
+		}
+		if err := w.bench.start(mb); err != nil {
+			return err
+		}
+		var e effect
+		if err := w.bench.serve(mb, &e); err != nil {
+			return err
+		}
+		s.members = append(s.members, w.internMember(mb))
+	}
+	s.ghost = w.internGhost(&ghost{Leaders: make([]leader, firstTerm+m.Terms+1)})
+	s.left = [numBudgets]uint8{uint8(m.Proposals), uint8(m.Crashes), uint8(m.Duplicates), uint8(m.Beats), uint8(m.Compactions)}
+	s.changes = 1<<len(m.Changes) - 1
+	w.emit(out, 0)
+	return nil
+}
+
+// emit hands over w.next.
+func (w *worker) emit(out *search.Out, action uint64) {
+	w.buf = w.next.append(w.buf[:0])
+	out.Emit(action, w.buf, w.fingerprint(&w.next))
+}
+
+// fingerprint returns the least of those under all renamings, so that states which differ in names alone have
+// the same.
+func (w *worker) fingerprint(s *state) search.Fingerprint {
+	least := search.Fingerprint{}
+	for i := range w.m.perms {
+		var sum search.Fingerprint
+		for _, id := range s.members {
+			sum = plus(sum, w.m.members.get(id).fps[i])
+		}
+		for _, id := range s.net {
+			sum = plus(sum, w.m.messages.get(id).fps[i])
+		}
+		sum = plus(sum, w.m.ghosts.get(s.ghost).fps[i])
+		if i == 0 || sum.Hi < least.Hi || sum.Hi == least.Hi && sum.Lo < least.Lo {
+			least = sum
+		}
+	}
+	var b [16 + numBudgets + 1]byte
+	binary.LittleEndian.PutUint64(b[:], least.Hi)
+	binary.LittleEndian.PutUint64(b[8:], least.Lo)
+	copy(b[16:], s.left[:])
+	b[16+numBudgets] = s.changes
+	return search.Hash(b[:])
+}
+
+// plus adds fingerprints of parts, in whatever order they come.
+func plus(a, b search.Fingerprint) search.Fingerprint {
+	return search.Fingerprint{Hi: a.Hi + b.Hi, Lo: a.Lo + b.Lo}
+}
+
+// parts tell apart what the bytes that are hashed are of.
+const (
+	partMember byte = iota
+	partMessage
+	partGhost
+)
+
+// fingerprints returns those of a part.
+func (w *worker) fingerprints(part byte, c *mirror.Codec, p unsafe.Pointer, first search.Fingerprint) fps {
+	all := make(fps, 1, len(w.m.perms))
+	all[0] = first
+	for _, names := range w.m.perms[1:] {
+		w.buf = c.AppendRenamed(append(w.buf[:0], part), p, names)
+		all = append(all, search.Hash(w.buf))
+	}
+	return all
+}
+
+func (w *worker) internMember(mb *member) uint32 {
+	w.buf = memberCodec.Append(append(w.buf[:0], partMember), unsafe.Pointer(mb))
+	fp := search.Hash(w.buf)
+	if id, ok := w.m.members.find(fp); ok {
+		return id
+	}
+	p := &memberPart{bytes: slices.Clone(w.buf[1:])}
+	p.fps = w.fingerprints(partMember, memberCodec, unsafe.Pointer(mb), fp)
+	p.view = w.bench.view(mb)
+	return w.m.members.add(fp, p)
+}
+
+func (w *worker) internMessage(msg *pb.Message) uint32 {
+	w.buf = messageCodec.Append(append(w.buf[:0], partMessage), unsafe.Pointer(msg))
+	fp := search.Hash(w.buf)
+	if id, ok := w.m.messages.find(fp); ok {
+		return id
+	}
+	p := &messagePart{fps: w.fingerprints(partMessage, messageCodec, unsafe.Pointer(msg), fp)}
+	// A copy that shares nothing: what a node is given is its own.
+	w.buf = messageCodec.Append(w.buf[:0], unsafe.Pointer(msg))
+	if err := messageCodec.Read(w.buf, unsafe.Pointer(&p.msg)); err != nil {
+		panic(fmt.Sprintf("explore: a message does not read back: %v", err))
+	}
+	return w.m.messages.add(fp, p)
+}
+
+func (w *worker) internGhost(g *ghost) uint32 {
+	w.buf = ghostCodec.Append(append(w.buf[:0], partGhost), unsafe.Pointer(g))
+	fp := search.Hash(w.buf)
+	if id, ok := w.m.ghosts.find(fp); ok {
+		return id
+	}
+	return w.m.ghosts.add(fp, &ghostPart{*g, w.fingerprints(partGhost, ghostCodec, unsafe.Pointer(g), fp)})
+}
