@@ -56,6 +56,9 @@ func (d *directory) at(step string) error {
 	return d.fault(step)
 }
 
+// candidates are the kind of files that hold a layer which is not finished.
+const candidates = "candidates"
+
 // create begins a file of a new name.
 func (d *directory) create(kind string) (*fileWriter, error) {
 	d.sequence++
@@ -69,7 +72,7 @@ func (d *directory) create(kind string) (*fileWriter, error) {
 	}
 	sum := crc32.New(castagnoli)
 	return &fileWriter{
-		dir: d, f: f, name: name, sum: sum,
+		dir: d, f: f, name: name, sum: sum, passing: kind == candidates,
 		w: bufio.NewWriterSize(io.MultiWriter(f, sum), d.buffer),
 	}, nil
 }
