@@ -128,7 +128,7 @@ func (m failing) Expand(s []byte, out *Out) error {
 }
 
 // bigGrid needs some 100 MB in memory.
-var bigGrid = grid{counters: 8, limit: 5}
+var bigGrid = grid{counters: 8, limit: 5, wraps: true}
 
 func TestMemoryLimitWithoutDir(t *testing.T) {
 	r, err := Run(context.Background(), bigGrid, Options{MemoryBytes: 24 << 20})
