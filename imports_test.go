@@ -53,6 +53,7 @@ var importTable = map[string]importLayer{
 	"rafttest/spacetime":          {packages: []string{"rafttest/trace"}},
 	"rafttest/bugs":               {},
 	"rafttest/bugs/hunt":          {packages: []string{"rafttest/bugs"}},
+	"rafttest/explore/search":     {},
 	"rafttest/lincheck":           {packages: []string{".", "rafttest"}, modules: []string{porcupineModule, testifyModule}},
 	"cmd/raftsim":                 {packages: []string{".", "rafttest", "rafttest/sim", "rafttest/spacetime", "rafttest/trace"}},
 	"docs/figures":                {packages: []string{".", "progress", "rafttest", "rafttest/bugs", "rafttest/spacetime", "rafttest/trace"}},

@@ -96,6 +96,7 @@ func (b *batch) flush() {
 		}
 		s := &b.set.shards[i]
 		s.mu.Lock()
+		s.warm(b.items, group)
 		for _, at := range group {
 			it := &b.items[at]
 			if s.insert(it.fp, it.parent, b.bodies[it.body:]) {

@@ -2,6 +2,7 @@ package search
 
 import (
 	"bufio"
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -14,13 +15,14 @@ import (
 )
 
 const (
-	manifestName   = "manifest.json"
+	manifestName   = "manifest"
 	manifestFormat = 1
 	// dataSuffix marks the files that may be removed when no manifest names them.
 	dataSuffix = ".search"
 )
 
 // manifest says where a search stands after a layer. All that it names is durable.
+// Its file is JSON and a last line with the CRC-32C of that.
 type manifest struct {
 	Format    int    `json:"format"`
 	Identity  string `json:"identity"`
@@ -56,6 +58,9 @@ func (d *directory) at(step string) error {
 	return d.fault(step)
 }
 
+// candidates are the kind of files that hold a layer which is not finished.
+const candidates = "candidates"
+
 // create begins a file of a new name.
 func (d *directory) create(kind string) (*fileWriter, error) {
 	d.sequence++
@@ -69,7 +74,7 @@ func (d *directory) create(kind string) (*fileWriter, error) {
 	}
 	sum := crc32.New(castagnoli)
 	return &fileWriter{
-		dir: d, f: f, name: name, sum: sum,
+		dir: d, f: f, name: name, sum: sum, passing: kind == candidates,
 		w: bufio.NewWriterSize(io.MultiWriter(f, sum), d.buffer),
 	}, nil
 }
@@ -93,8 +98,12 @@ func (d *directory) load() (*manifest, error) {
 	if err != nil {
 		return nil, err
 	}
+	end := max(len(data)-len(manifestSum(nil)), 0)
+	if !bytes.Equal(data[end:], manifestSum(data[:end])) {
+		return nil, fmt.Errorf("%w: %s has another checksum", ErrDamaged, path)
+	}
 	m := &manifest{}
-	if err := json.Unmarshal(data, m); err != nil {
+	if err := json.Unmarshal(data[:end], m); err != nil {
 		return nil, fmt.Errorf("%w: %s: %w", ErrDamaged, path, err)
 	}
 	if m.Format != manifestFormat {
@@ -102,6 +111,11 @@ func (d *directory) load() (*manifest, error) {
 	}
 	d.sequence = m.Sequence
 	return m, nil
+}
+
+// manifestSum is the last line of a manifest.
+func manifestSum(data []byte) []byte {
+	return fmt.Appendf(nil, "\n%08x\n", crc32.Checksum(data, castagnoli))
 }
 
 // save replaces the manifest by m, at once, after all that it names. Then it
@@ -119,7 +133,7 @@ func (d *directory) save(m *manifest) error {
 		return err
 	}
 	path := filepath.Join(d.path, manifestName)
-	if err := d.writeWhole(path+".new", data); err != nil {
+	if err := d.writeWhole(path+".new", append(data, manifestSum(data)...)); err != nil {
 		return err
 	}
 	if err := d.at("rename manifest"); err != nil {

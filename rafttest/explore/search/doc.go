@@ -28,13 +28,12 @@
 // # Layers
 //
 // Workers expand the states of a layer in parallel and insert the successors,
-// which make the next layer if no earlier layer holds them. All that is kept of a
-// state which is reached more than once does not depend on the order: of its
-// parents the least, of its sleep sets the intersection. A layer is always expanded to its
-// end, so that among the violations in it the one that is reported is the least
-// by depth and fingerprint. Its path is found backwards by fingerprints and then
-// followed forwards through the model, from the concrete initial state, as TLC
-// does it.
+// which make the next layer if no earlier layer holds them. What is kept of a state
+// that is reached more than once does not depend on the order: of its parents the
+// least, of its sleep sets the intersection. A layer is always expanded to its end,
+// so that among the violations in it the one that is reported is the least by depth
+// and fingerprint. Its path is found backwards by fingerprints and then followed
+// forwards through the model, from the concrete initial state, as TLC does it.
 //
 // # Sleep sets
 //

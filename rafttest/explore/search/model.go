@@ -36,7 +36,8 @@ type Worker interface {
 	Initial(out *Out) error
 	// Expand emits the successors of state, in an order that is the same each time.
 	// It must not keep state or change it. An error says that the model itself
-	// failed, and ends the search: what the search is to find goes to Out.Fail.
+	// failed, and ends the search: what the search is to find goes to Out.Fail, and
+	// so does a panic of the code under test, which the worker has to recover.
 	Expand(state []byte, out *Out) error
 }
 

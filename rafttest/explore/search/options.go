@@ -15,7 +15,9 @@ type Options struct {
 	// No result depends on it.
 	Workers int
 	// MemoryBytes bounds what the search holds in memory, its buffers included and
-	// what the model keeps excluded; 0 is 1 GiB. What does not fit is kept in Dir.
+	// what the model keeps excluded; 0 is 1 GiB. What does not fit is kept in Dir. A
+	// state takes 24 bytes, 11 to 21 in the table, and 16 and its own while it waits
+	// to be expanded; on disk, 24 and the latter.
 	MemoryBytes int64
 	// Dir is where the search keeps checkpoints, and states beyond MemoryBytes. It
 	// belongs to one search at a time, and is made if it does not exist. If it holds

@@ -73,13 +73,15 @@ func (w *internedWorker) Expand(state []byte, out *Out) error {
 	w.m.mu.Lock()
 	s := []byte(w.m.states[int(state[0])|int(state[1])<<8])
 	w.m.mu.Unlock()
-	for i := range s {
-		if int(s[i]) < w.limit && out.Want(uint64(i)) {
-			s[i]++
+	for i, c := range s {
+		if !w.step(s, i) {
+			continue
+		}
+		if out.Want(uint64(i)) {
 			n := w.m.intern(s)
 			out.Emit(uint64(i), n[:], Hash(s))
-			s[i]--
 		}
+		s[i] = c
 	}
 	return nil
 }
@@ -121,7 +123,7 @@ func TestResumeAfterCrashAtEachStep(t *testing.T) {
 	for _, disk := range []bool{false, true} {
 		for _, sleep := range []bool{false, true} {
 			t.Run(fmt.Sprintf("disk=%t/sleep=%t", disk, sleep), func(t *testing.T) {
-				g := grid{counters: 3, limit: 3}
+				g := grid{counters: 3, limit: 3, wraps: true}
 				want := run(t, g, Options{SleepSets: sleep})
 				rng := rand.New(rand.NewPCG(1, 2))
 				crashes := 0
@@ -210,9 +212,12 @@ func TestCheckpointIsRefused(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		flipped := slices.Clone(data)
-		flipped[len(data)/3] ^= 0x80
-		for _, damaged := range [][]byte{data[:len(data)-1], flipped} {
+		for i := range 12 {
+			damaged := slices.Clone(data)
+			damaged[len(data)*i/12] ^= 1 << (i % 8)
+			if i == 0 {
+				damaged = data[:len(data)-1]
+			}
 			if err := os.WriteFile(f, damaged, 0o600); err != nil {
 				t.Fatal(err)
 			}
@@ -228,7 +233,7 @@ func TestCheckpointIsRefused(t *testing.T) {
 }
 
 // killedGrid is searched by a process that is killed.
-var killedGrid = grid{counters: 7, limit: 5}
+var killedGrid = grid{counters: 7, limit: 5, wraps: true}
 
 func killedOptions(dir string) Options {
 	return Options{Workers: 2, Dir: dir, MemoryBytes: 9 << 20}

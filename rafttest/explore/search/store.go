@@ -88,7 +88,7 @@ func (s *store) each(set *set, do func(rec, body []byte) error) error {
 // spill writes the entries in memory as candidates. Whether they are new is found
 // out at the end of the layer.
 func (s *store) spill(set *set) error {
-	w, err := s.dir.create("candidates")
+	w, err := s.dir.create(candidates)
 	if err != nil {
 		return err
 	}
@@ -116,7 +116,7 @@ func (s *store) spill(set *set) error {
 
 // mergeCandidates makes one file of all, so that few are read at once.
 func (s *store) mergeCandidates() error {
-	w, err := s.dir.create("candidates")
+	w, err := s.dir.create(candidates)
 	if err != nil {
 		return err
 	}

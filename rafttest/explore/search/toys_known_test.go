@@ -270,3 +270,23 @@ func TestMissed(t *testing.T) {
 		t.Fatalf("%g, want %g", r.Missed, want)
 	}
 }
+
+// A state that is itself forbidden is nearer than one that a state of its layer
+// leads to, whichever has the lesser fingerprint.
+func TestNearerViolationFirst(t *testing.T) {
+	for i := range 8 {
+		here, leads := fmt.Sprintf("here%d", i), fmt.Sprintf("leads%d", i)
+		m := &toy{
+			name: "two", initial: []string{leads, here}, deadlock: true,
+			steps: func(s string, step func(uint64, string)) {
+				if s == leads {
+					step(1, "bad")
+				}
+			},
+			bad: func(s string) bool { return s == "bad" },
+		}
+		if v := run(t, m, Options{Workers: 1}).Violation; v == nil || len(v.Actions) != 0 || string(v.States[0]) != here {
+			t.Fatalf("%+v, want %s", v, here)
+		}
+	}
+}

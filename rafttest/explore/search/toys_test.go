@@ -10,13 +10,29 @@ import (
 
 // grid is a number of counters, each of which goes from 0 to limit by steps of one,
 // in any order: (limit+1)^counters states. All its actions commute. An action is
-// the number of a counter.
+// the number of a counter. If it wraps, a counter at its limit goes on to 0, so that
+// transitions lead to earlier layers.
 type grid struct {
 	counters, limit int
+	wraps           bool
 	bad             []byte // a forbidden state
 }
 
-func (g grid) Identity() string  { return fmt.Sprintf("grid %d^%d v1", g.limit+1, g.counters) }
+// step lets counter i of s go on, if it can.
+func (g grid) step(s []byte, i int) bool {
+	if int(s[i]) < g.limit {
+		s[i]++
+		return true
+	}
+	if g.wraps {
+		s[i] = 0
+	}
+	return g.wraps
+}
+
+func (g grid) Identity() string {
+	return fmt.Sprintf("grid %d^%d wraps=%t v1", g.limit+1, g.counters, g.wraps)
+}
 func (g grid) NewWorker() Worker { return &gridWorker{grid: g, next: make([]byte, g.counters)} }
 
 type gridWorker struct {
@@ -33,14 +49,16 @@ func (g *gridWorker) Initial(out *Out) error {
 func (g *gridWorker) Expand(state []byte, out *Out) error {
 	copy(g.next, state)
 	for i, c := range state {
-		if int(c) < g.limit && out.Want(uint64(i)) {
-			g.next[i]++
+		if !g.step(g.next, i) {
+			continue
+		}
+		if out.Want(uint64(i)) {
 			if g.bad != nil && slices.Equal(g.next, g.bad) {
 				out.Fail(uint64(i), g.next, errBad)
 			}
 			out.Emit(uint64(i), g.next, Hash(g.next))
-			g.next[i]--
 		}
+		g.next[i] = c
 	}
 	return nil
 }
