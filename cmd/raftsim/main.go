@@ -71,6 +71,7 @@ Runs simulated raft groups, one for each seed, and checks that nothing goes wron
   raftsim -faults all,-disk -nodes 5        one run of five members whose disks are whole
   raftsim -faults drift,network -nodes 3 -runs 1000
                                             clocks that leases cannot bear: stale reads are counted
+  raftsim explore -h                        not one run for each seed, but all runs of small groups
 
 The exit status is 0 if all runs were clean, 1 if an invariant was violated, 2 for wrong flags or a
 file that cannot be written, and 130 after an interrupt. A violation's run is shortened, and the
@@ -180,6 +181,9 @@ func memoryStorages() func(id uint64, created bool) (rafttest.Storage, error) {
 }
 
 func command(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	if len(args) > 0 && args[0] == "explore" {
+		return exploreCommand(ctx, args[1:], stdout, stderr)
+	}
 	f, err := parse(args, stderr)
 	switch {
 	case errors.Is(err, flag.ErrHelp):

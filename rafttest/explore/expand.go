@@ -98,7 +98,7 @@ func (w *worker) ofMember(out *search.Out, at int, v *view) (full bool) {
 	} else if v.ticks {
 		do(inTick, -1)
 	}
-	if v.writes {
+	if v.pending > 0 {
 		do(inPersist, -1)
 	}
 	if v.applies {
@@ -146,8 +146,7 @@ func (w *worker) act(out *search.Out, a action, at int, kind inputKind, arg uint
 	if left+len(mv.out) > m.Messages {
 		return true
 	}
-	after := m.members.get(mv.next)
-	if after.view.term > firstTerm+m.Terms {
+	if !m.within(m.members.get(mv.next).view) {
 		return false
 	}
 	n.set(s)
@@ -219,4 +218,9 @@ func (w *worker) copyOf(msg *pb.Message) *pb.Message {
 	c := *msg
 	c.Entries = slices.Clone(msg.Entries)
 	return &c
+}
+
+// within reports whether a member is within the bounds; what it leads to beyond them is not explored.
+func (m *Model) within(v *view) bool {
+	return v.term <= firstTerm+m.Terms && (m.Entries == 0 || v.log.last() <= firstIndex+m.Entries)
 }

@@ -18,7 +18,7 @@ const (
 	inPropose                  // its host proposes
 	inChange                   // its host proposes a change of membership
 	inPersist                  // its oldest write becomes durable, and what waits for it leaves
-	inApply                    // its host applies all that it was given
+	inApply                    // its host applies all that it was given, unless it does so at once
 	inCrash                    // it stops and starts again; what is not durable is lost
 	inForget                   // as inCrash, and so is what was written without being synced
 	inCompact                  // its host makes a snapshot of what it applied
@@ -69,6 +69,14 @@ func (b *bench) step(m *member, in input) (e effect, err error) {
 	}
 	if err := b.serve(m, &e); err != nil {
 		return e, err
+	}
+	for b.settings.applyAtOnce && (len(m.Apply) > 0 || m.Restore != 0) {
+		if err := m.apply(); err != nil {
+			return e, err
+		}
+		if err := b.serve(m, &e); err != nil {
+			return e, err
+		}
 	}
 	if err := m.Node.Err(); err != nil {
 		return e, m.violates("S20", "its storage is said to have failed: %v", err)

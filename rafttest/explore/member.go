@@ -196,7 +196,8 @@ func straighten(p unsafe.Pointer) {
 
 // settings are what all members have in common.
 type settings struct {
-	config raft.Config
+	config      raft.Config
+	applyAtOnce bool
 }
 
 // bench is where a worker takes members apart: a node with its storage.

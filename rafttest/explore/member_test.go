@@ -63,7 +63,7 @@ func (w *walker) step() {
 		if w.rnd.IntN(8) > 0 {
 			w.net = slices.Delete(w.net, i, i+1)
 		}
-	case pick < 65 && v.writes:
+	case pick < 65 && v.pending > 0:
 		in.kind = inPersist
 	case pick < 75 && v.applies:
 		in.kind = inApply

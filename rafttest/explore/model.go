@@ -20,6 +20,9 @@ type Bounds struct {
 	Members, Learners, Spares int
 	// Terms is how many terms there are after that of the first snapshot. Nobody stands for a later one.
 	Terms uint64
+	// Entries is how long logs get after the first snapshot, those with which leaders begin their terms included;
+	// 0 is no bound of its own.
+	Entries uint64
 	// Messages is how many can be on their way at a time. What would send more waits until one is lost.
 	Messages int
 	// Proposals, Crashes, Duplicates and Compactions are how often each may happen. Beats is how often leaders'
@@ -29,10 +32,47 @@ type Bounds struct {
 	Changes []pb.ConfChangeV2
 	// Effect says when changes take effect.
 	Effect raft.ConfChangeEffect
+	// ApplyAtOnce has hosts apply what they are given at once, and not whenever they come to it. Where nothing but
+	// changes of membership is at stake when they do, as without changes, that leaves out only orders.
+	ApplyAtOnce bool
 	// NoPreVote and NoCheckQuorum turn these off.
 	NoPreVote, NoCheckQuorum bool
 	// Renamed takes states that differ in the names of members for the same.
 	Renamed bool
+}
+
+// String names what is not zero.
+func (b Bounds) String() string {
+	s := fmt.Sprintf("%d members", b.Members)
+	count := func(n int, what string) {
+		if n > 0 {
+			s += fmt.Sprintf(", %d %s", n, what)
+		}
+	}
+	count(b.Learners, "learners")
+	count(b.Spares, "spares")
+	count(int(b.Terms), "terms")
+	count(int(b.Entries), "entries")
+	count(b.Messages, "messages at a time")
+	count(b.Proposals, "proposals")
+	count(b.Crashes, "crashes")
+	count(b.Duplicates, "duplicates")
+	count(b.Beats, "beats")
+	count(b.Compactions, "compactions")
+	count(len(b.Changes), "changes of membership")
+	if len(b.Changes) > 0 {
+		s += fmt.Sprintf(", %v", b.Effect)
+	}
+	say := func(yes bool, what string) {
+		if yes {
+			s += ", " + what
+		}
+	}
+	say(b.NoPreVote, "no pre-votes")
+	say(b.NoCheckQuorum, "no quorum checks")
+	say(b.ApplyAtOnce, "applied at once")
+	say(b.Renamed, "members renamed")
+	return s
 }
 
 // first is the snapshot that all members begin with.
@@ -94,6 +134,7 @@ func NewModel(bounds Bounds) (*Model, error) {
 	m.settings.config = raft.Config{
 		ConfChangeEffect: bounds.Effect, DisablePreVote: bounds.NoPreVote, DisableCheckQuorum: bounds.NoCheckQuorum,
 	}
+	m.settings.applyAtOnce = bounds.ApplyAtOnce
 	m.perms = [][]uint64{nil}
 	if bounds.Renamed {
 		m.perms = append(m.perms, renamings(n)...)

@@ -12,6 +12,7 @@ import (
 type view struct {
 	id, term uint64
 	role     raft.StateType
+	lead     uint64
 	commit   uint64
 	applied  uint64
 	log      history // also what is not durable yet
@@ -20,9 +21,10 @@ type view struct {
 	conf     confchange.Config
 	confAt   uint64 // the index of the entry that made conf
 	peers    []peer // what a leader believes
-	// deadline and the rest say which inputs make sense.
+	// The rest say which inputs make sense.
 	ticks    bool
-	writes   bool
+	pending  int   // writes that are not durable
+	newest   write // of them
 	applies  bool
 	forgets  bool
 	compacts bool
@@ -86,8 +88,11 @@ func (b *bench) view(m *member) *view {
 	v := &view{
 		id: m.ID, term: st.Term, role: st.RaftState, commit: st.Commit, applied: st.Applied,
 		disk: m.Disk.history(), log: m.Disk.history(), hard: m.Disk.Hard, conf: st.Config, confAt: st.ConfigIndex,
-		writes: len(m.Writes) > 0, applies: len(m.Apply) > 0 || m.Restore != 0, forgets: m.Disk.Hard.Commit != m.Disk.Synced,
+		lead: st.Lead, pending: len(m.Writes), applies: len(m.Apply) > 0 || m.Restore != 0, forgets: m.Disk.Hard.Commit != m.Disk.Synced,
 		compacts: st.Applied > m.Disk.Snap.Index && len(m.Writes) == 0, ticks: b.nextTick(m) > 0,
+	}
+	if n := len(m.Writes); n > 0 {
+		v.newest = m.Writes[n-1]
 	}
 	for i := range m.Writes {
 		if meta := &m.Writes[i].Snapshot; meta.Index != 0 {
