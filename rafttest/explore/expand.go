@@ -90,7 +90,11 @@ func (w *worker) ofMember(out *search.Out, at int, v *view) (full bool) {
 			s.left[budget]--
 			defer func() { s.left[budget]++ }()
 		}
-		full = w.act(out, newAction(uint8(kind), at, 0), at, kind, 0, -1) || full
+		arg := uint32(0)
+		if kind == inPropose {
+			arg = uint32(s.left[leftProposals])
+		}
+		full = w.act(out, newAction(uint8(kind), at, 0), at, kind, arg, -1) || full
 	}
 	leads := v.role == raft.StateLeader
 	if v.ticks && leads {
@@ -127,15 +131,8 @@ func (w *worker) ofMember(out *search.Out, at int, v *view) (full bool) {
 // act emits the successor by an input to the member at a place; taken is which message of the net it takes away, or -1.
 // It reports whether there was no room for what it sends.
 func (w *worker) act(out *search.Out, a action, at int, kind inputKind, arg uint32, taken int) (full bool) {
-	if !out.Want(uint64(a)) {
-		return false
-	}
 	m, s, n := w.m, &w.state, &w.next
 	mv := w.move(s.members[at], kind, arg)
-	if mv.err != nil {
-		out.Fail(uint64(a), nil, mv.err)
-		return false
-	}
 	if mv.refused {
 		return false
 	}
@@ -143,8 +140,15 @@ func (w *worker) act(out *search.Out, a action, at int, kind inputKind, arg uint
 	if taken >= 0 {
 		left--
 	}
-	if left+len(mv.out) > m.Messages {
+	if mv.err == nil && left+len(mv.out) > m.Messages {
 		return true
+	}
+	if !out.Want(uint64(a)) {
+		return false
+	}
+	if mv.err != nil {
+		out.Fail(uint64(a), nil, mv.err)
+		return false
 	}
 	if !m.within(m.members.get(mv.next).view) {
 		return false
@@ -200,6 +204,10 @@ func (w *worker) run(p *memberPart, kind inputKind, arg uint32) *move {
 		in.msg = w.copyOf(&w.m.messages.get(arg).msg)
 	case inChange:
 		in.cc = &w.m.Changes[arg]
+	case inPropose:
+		if w.m.payloads {
+			in.data = []byte{byte(arg)}
+		}
 	}
 	e, err := w.bench.step(mb, in)
 	if err != nil || e.refused {

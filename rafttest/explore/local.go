@@ -30,6 +30,7 @@ type input struct {
 	kind inputKind
 	msg  *pb.Message // of inDeliver
 	cc   *pb.ConfChangeV2
+	data []byte // of inPropose
 }
 
 // effect is what an input led to.
@@ -96,7 +97,7 @@ func (b *bench) take(m *member, in input, e *effect) error {
 	case inTick:
 		n.TickBy(b.nextTick(m))
 	case inPropose:
-		e.refused = n.Propose(nil) != nil
+		e.refused = n.Propose(in.data) != nil
 	case inChange:
 		e.refused = n.ProposeConfChange(*in.cc) != nil
 	case inPersist:

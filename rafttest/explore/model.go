@@ -89,6 +89,8 @@ type Model struct {
 	Bounds
 	settings settings
 	perms    [][]uint64 // renamings, the first is none
+	plain    bool       // tells states apart in spite of renamings, in a test
+	payloads bool       // proposals differ, in a test
 
 	members  table[*memberPart]
 	messages table[*messagePart]
@@ -281,11 +283,22 @@ func (w *worker) emit(out *search.Out, action uint64) {
 	out.Emit(action, w.buf, w.fingerprint(&w.next))
 }
 
-// fingerprint returns the least of those under all renamings, so that states which differ in names alone have
-// the same.
+// fingerprint returns that by which states are told apart.
 func (w *worker) fingerprint(s *state) search.Fingerprint {
+	if w.m.plain {
+		return w.under(s, 1)
+	}
+	return w.least(s)
+}
+
+// least returns the least of the fingerprints under all renamings, so that states which differ in names alone have
+// the same.
+func (w *worker) least(s *state) search.Fingerprint { return w.under(s, len(w.m.perms)) }
+
+// under returns the least fingerprint under the first renamings.
+func (w *worker) under(s *state, renamings int) search.Fingerprint {
 	least := search.Fingerprint{}
-	for i := range w.m.perms {
+	for i := range renamings {
 		var sum search.Fingerprint
 		for _, id := range s.members {
 			sum = plus(sum, w.m.members.get(id).fps[i])
