@@ -174,6 +174,32 @@ func crashAndResume(t *testing.T, g grid, dir string, disk, sleep bool, every in
 	return false, deaths // it dies too early to come further
 }
 
+// What a finished search leaves is the manifest and what it names.
+func TestNothingIsLeftOver(t *testing.T) {
+	o := Options{Workers: 2, Dir: t.TempDir(), tune: small()}
+	o.MemoryBytes = smallMemory(o.tune, 2, 0)
+	other := filepath.Join(o.Dir, "not ours")
+	if err := os.WriteFile(other, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if r := run(t, newInterned(grid{counters: 4, limit: 3, wraps: true}), o); r.Spills == 0 {
+		t.Fatalf("%+v", r)
+	}
+	m, err := (&directory{path: o.Dir}).load()
+	if err != nil {
+		t.Fatal(err)
+	}
+	files, err := os.ReadDir(o.Dir)
+	if want := len(m.Runs) + 4; err != nil || len(files) != want {
+		t.Fatalf("%d files in %v, want %d (%v)", len(files), files, want, err)
+	}
+	for i, r := range m.Runs[1:] {
+		if 2*r.Bytes >= m.Runs[i].Bytes {
+			t.Fatalf("runs %+v: a run is not twice as long as the next", m.Runs)
+		}
+	}
+}
+
 // A violation is found again, with the same path, by a search that goes on.
 func TestResumedViolation(t *testing.T) {
 	g := grid{counters: 4, limit: 3, bad: []byte{2, 1, 2, 1}}

@@ -90,7 +90,7 @@ func (s *shard) warm(items []item, group []int32) {
 	}
 	for _, at := range group {
 		tag := s.tag(items[at].fp.Hi)
-		if slot := s.slots[tag>>s.shift]; uint32(slot>>32) == tag {
+		if slot := s.slots[tag>>s.shift]; slot != 0 && uint32(slot>>32) == tag {
 			sum += uint64(s.record(int(uint32(slot)) - 1)[0])
 		}
 	}

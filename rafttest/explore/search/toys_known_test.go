@@ -290,3 +290,38 @@ func TestNearerViolationFirst(t *testing.T) {
 		}
 	}
 }
+
+// States are told apart by all 128 bits.
+func TestHalfOfFingerprintIsNotEnough(t *testing.T) {
+	everyWay(t, func(t *testing.T, o Options) {
+		if r := run(t, alike{grid{counters: 3, limit: 3, wraps: true}}, o); r.States != 64 || !r.Complete {
+			t.Fatalf("%+v", r)
+		}
+	})
+}
+
+// alike is a grid whose fingerprints differ in Lo only.
+type alike struct{ grid }
+
+func (m alike) NewWorker() Worker { return alikeWorker{m.grid.NewWorker().(*gridWorker)} }
+
+type alikeWorker struct{ *gridWorker }
+
+func (w alikeWorker) Initial(out *Out) error { return w.lower(out, w.gridWorker.Initial) }
+
+func (w alikeWorker) Expand(state []byte, out *Out) error {
+	return w.lower(out, func(out *Out) error { return w.gridWorker.Expand(state, out) })
+}
+
+func (w alikeWorker) lower(out *Out, do func(*Out) error) error {
+	to := out.sink
+	out.sink = loweringSink{to}
+	defer func() { out.sink = to }()
+	return do(out)
+}
+
+type loweringSink struct{ sink }
+
+func (s loweringSink) emit(o *Out, a uint64, next []byte, fp Fingerprint) {
+	s.sink.emit(o, a, next, Fingerprint{Lo: fp.Lo})
+}
