@@ -1,6 +1,10 @@
 package raft
 
-import "github.com/quorate-raft/raft/progress"
+import (
+	"math"
+
+	"github.com/quorate-raft/raft/progress"
+)
 
 // Ticks that only count need not be made one by one: a host with many groups asks when
 // the next one matters, and brings a node's clock up to date before it says anything
@@ -9,7 +13,8 @@ import "github.com/quorate-raft/raft/progress"
 // NextDeadline returns in how many ticks, at least 1, Tick will do something that the
 // host can see if nothing else happens before; false if it never will, as of a group
 // that sleeps. A leader's may be early, by less than HeartbeatTick, and is every tick while
-// a membership target stands. Ask again after every input and every Ready.
+// a membership target stands. Who just wrote large entries may also have one or two by which
+// it only lets go of memory. Ask again after every input and every Ready.
 func (rn *RawNode) NextDeadline() (ticks int, ok bool) {
 	if rn.raft.err != nil {
 		return 0, false
@@ -60,7 +65,7 @@ func (r *raft) deadline() (int, bool) {
 		return 0, false
 	case r.role == StateLeader:
 		return r.leaderDeadline()
-	case r.lead == None && r.campaignObstacle() != reasonNone && !r.callsLeader():
+	case r.lead == None && r.campaignObstacle() != reasonNone && !r.callsLeader() && !r.log.overfull():
 		return 0, false
 	}
 	return r.timeout - r.elapsed, true
@@ -73,10 +78,14 @@ func (r *raft) leaderDeadline() (int, bool) {
 	}
 	if r.alone() {
 		// Nobody hears its heartbeats, nor decides without it.
-		if c.SleepAfter == 0 || !r.atRest() {
-			return 0, false
+		k := math.MaxInt
+		if c.SleepAfter > 0 && r.atRest() {
+			k = max(1, c.SleepAfter-int(min(l.ticks-l.busy, uint64(c.SleepAfter))))
 		}
-		return max(1, c.SleepAfter-int(min(l.ticks-l.busy, uint64(c.SleepAfter)))), true
+		if r.log.overfull() {
+			k = min(k, max(1, c.HeartbeatTick-l.sinceBeat))
+		}
+		return k, k < math.MaxInt
 	}
 	k := min(c.HeartbeatTick-l.sinceBeat, c.ElectionTick-l.sinceQuorum)
 	for i := range l.peers {

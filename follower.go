@@ -97,6 +97,9 @@ func (r *raft) rejectAppend(m *pb.Message) error {
 // log and may leave at once, unless it says that this node knows of a committed
 // change of configuration: the leader that was removed goes for good by it.
 func (r *raft) followerHeartbeat(m *pb.Message) error {
+	if r.elapsed > 0 && r.log.overfull() { // without a tick it is for a read
+		r.log.rest(r.log.last.index)
+	}
 	r.heardFromLeader(m.From)
 	r.conf.advertised(m.From, m.Features)
 	r.log.commitTo(m.Commit)

@@ -316,6 +316,9 @@ func (r *raft) leaderTick() error {
 	if l.sinceBeat >= r.cfg.HeartbeatTick {
 		l.sinceBeat = 0
 		l.beatDue = true
+		if r.log.overfull() {
+			r.log.rest(r.log.last.index)
+		}
 	}
 	r.tickSnapshots()
 	r.tickTransfer()

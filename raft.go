@@ -349,6 +349,7 @@ func (r *raft) tick() error {
 		return nil
 	}
 	r.elapsed = 0
+	r.log.shed() // nobody sends entries
 	if r.campaignObstacle() != reasonNone {
 		// Explain tells why. It votes for others all the same: a leader that
 		// is silent for so long is none (dissertation §4.2.3).

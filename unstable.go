@@ -22,11 +22,17 @@ type unstable struct {
 	durable uint64
 	// older are entries right before offset in an array of their own, or none.
 	older []pb.Entry
-	// chunk is the size of the next array, durableBytes what durable entries take that
-	// the current one keeps from being freed, and movedBytes how much of that it began with.
-	chunk        int
+	// durableBytes is what durable entries take that the current array keeps from being freed,
+	// movedBytes how much of that it began with, and keptBytes how much is still in entries.
+	// The entries from fresh on were not durable when it began.
 	durableBytes int
 	movedBytes   int
+	keptBytes    int
+	fresh        uint64
+	// chunk is the size of the current array. seen is the last index at the last call of rest,
+	// as far as it fits: at worst an array is given up too soon.
+	chunk int32
+	seen  uint32
 }
 
 const (
@@ -37,9 +43,12 @@ const (
 	busyFactor   = 16
 	maxBusyChunk = 512
 	// maxDurableBytes is by how much durableBytes may grow in an array, and how many there may
-	// be when nothing else is in it; maxKeptBytes is how many for what is not applied.
+	// be when nothing else is in it; maxKeptBytes is how many for what is not applied. At work
+	// both may be what minShared entries take, so that arrays of large ones are no rarity; at
+	// rest they may not.
 	maxDurableBytes = 256 << 10
 	maxKeptBytes    = 1 << 20
+	minShared       = 16
 	// minAdopted is from how many entries on a message's array is taken as it is.
 	minAdopted = 16
 )
@@ -53,12 +62,13 @@ func (u *unstable) push(ents []pb.Entry) {
 		if u.durableBytes > maxKeptBytes/2 {
 			u.older = nil
 		}
-		u.entries, u.offset, u.durableBytes, u.movedBytes = slices.Clip(ents), ents[0].Index, 0, 0
+		u.entries, u.offset, u.fresh = slices.Clip(ents), ents[0].Index, ents[0].Index
+		u.durableBytes, u.movedBytes, u.keptBytes = 0, 0, 0
 		return
 	}
 	// What it began with would be moved again with each push, for as long as it is not applied.
-	if u.durableBytes-u.movedBytes > maxDurableBytes {
-		u.chunk = 0 // few of so large ones go together
+	if u.durableBytes-u.movedBytes > maxDurableBytes && u.shared() {
+		u.giveUp()
 		u.regrow(len(ents))
 	} else if len(ents) > cap(u.entries)-len(u.entries) {
 		u.regrow(len(ents))
@@ -76,7 +86,7 @@ func (u *unstable) push(ents []pb.Entry) {
 func (u *unstable) regrow(n int) {
 	u.chunk = min(max(2*u.chunk, minChunk), maxChunk)
 	live := len(u.entries)
-	size := max(u.chunk, 2*live, live+n)
+	size := max(int(u.chunk), 2*live, live+n)
 	if live+n > minChunk {
 		size = max(size, min(busyFactor*(live+n), maxBusyChunk))
 	}
@@ -87,12 +97,23 @@ func (u *unstable) regrow(n int) {
 	if u.offset <= u.durable {
 		u.durableBytes = inMemory(ents[:u.durable-u.offset+1])
 	}
-	u.movedBytes = u.durableBytes
+	u.movedBytes, u.keptBytes = u.durableBytes, u.durableBytes
+	u.fresh = max(u.durable+1, u.offset)
 }
 
-// truncate drops the entries from index on, index ≥ offset.
+// shared reports whether so many entries became durable in the current array that another
+// is cheap for each of them.
+func (u *unstable) shared() bool { return u.durable+1 >= u.fresh+minShared }
+
+// giveUp makes the next array about as large as this one came to be within its bounds.
+func (u *unstable) giveUp() { u.chunk = int32(min(u.durable+1-u.fresh, maxChunk) / 2) }
+
+// truncate drops the entries from index on, index ≥ offset. The caller lowers durable.
 func (u *unstable) truncate(index uint64) {
 	n := index - u.offset
+	if index <= u.durable {
+		u.keptBytes = inMemory(u.entries[:n])
+	}
 	// Capped: what follows is in somebody's hands and is not overwritten.
 	u.entries = u.entries[:n:n]
 }
@@ -100,9 +121,12 @@ func (u *unstable) truncate(index uint64) {
 // written records that the entries up to index are durable, offset ≤ index. Those that
 // were there before, and handed out to be applied, are trimmed already.
 func (u *unstable) written(index uint64) {
-	u.durableBytes += inMemory(u.entries[max(u.durable+1, u.offset)-u.offset : index+1-u.offset])
+	size := inMemory(u.entries[max(u.durable+1, u.offset)-u.offset : index+1-u.offset])
+	u.durableBytes += size
+	u.keptBytes += size
 	u.durable = index
-	if u.durableBytes > maxKeptBytes {
+	// Of few the array would be kept all the same.
+	if u.keptBytes > maxKeptBytes && index-u.offset >= minShared {
 		u.trim(index)
 	}
 }
@@ -116,10 +140,53 @@ func (u *unstable) trim(index uint64) {
 	if index < u.offset {
 		return
 	}
-	u.entries = u.entries[index-u.offset+1:]
+	n := index - u.offset + 1
+	if index >= u.durable {
+		u.keptBytes = 0 // mostly
+	} else {
+		u.keptBytes -= inMemory(u.entries[:n])
+	}
+	u.entries = u.entries[n:]
 	u.offset = index + 1
-	if len(u.entries) == 0 && u.durableBytes > maxDurableBytes {
-		u.entries, u.durableBytes, u.movedBytes, u.chunk = nil, 0, 0, 0
+	if len(u.entries) == 0 && u.durableBytes > maxDurableBytes && u.shared() {
+		u.giveUp()
+		u.drop()
+	}
+}
+
+// drop lets go of the array, in which nothing is left.
+func (u *unstable) drop() {
+	u.entries = nil
+	u.durableBytes, u.movedBytes, u.keptBytes = 0, 0, 0
+}
+
+// overfull reports whether more is kept than may be at rest.
+func (u *unstable) overfull() bool {
+	return u.durableBytes-u.keptBytes > maxDurableBytes || u.keptBytes > maxKeptBytes
+}
+
+// rest is called once in a heartbeat interval while overfull, with the last index of the log. A
+// group rests if nothing was appended between two calls.
+func (u *unstable) rest(last uint64) {
+	if u.seen == uint32(last) {
+		u.shed()
+	}
+	u.seen = uint32(last)
+}
+
+// shed lets go of what only a group at work may keep: of those at rest there are many.
+func (u *unstable) shed() {
+	if !u.overfull() {
+		return
+	}
+	if u.keptBytes > maxKeptBytes {
+		u.trim(u.durable)
+	}
+	u.chunk = 0
+	if len(u.entries) == 0 {
+		u.drop()
+	} else {
+		u.regrow(0)
 	}
 }
 
@@ -134,9 +201,9 @@ func inMemory(ents []pb.Entry) int {
 
 // restart begins anew after index.
 func (u *unstable) restart(index uint64) {
-	u.entries, u.older = nil, nil
+	u.older = nil
 	u.offset = index + 1
-	u.durableBytes, u.movedBytes = 0, 0
+	u.drop()
 }
 
 // from returns the entries from lo on.

@@ -87,6 +87,8 @@ func TestUnstableIsASlice(t *testing.T) {
 				}
 			}
 			require.Equal(t, len(naive), len(u.entries))
+			require.Equal(t, inMemory(u.entries[:max(u.durable+1, u.offset)-u.offset]), u.keptBytes)
+			require.GreaterOrEqual(t, u.durableBytes, u.keptBytes)
 			require.Equal(t, len(aside), len(u.older))
 			if n := uint64(len(aside)); n > 0 {
 				lo := u.first() + uint64(rnd.IntN(int(n)))
@@ -152,18 +154,103 @@ func TestUnstableKeptEntriesAreNotCopiedWithEachPush(t *testing.T) {
 }
 
 // A shared array of entries does not keep more payload alive than its bound, and
-// an idle group's stays small.
+// an idle group's stays small. Of large entries minShared share one all the same, so that
+// what an entry allocates is small whatever its size.
 func TestUnstableArraysAreBounded(t *testing.T) {
-	u := unstable{offset: 1}
-	u.push([]pb.Entry{{Index: 1}})
-	require.Equal(t, minChunk, cap(u.entries))
-	for i := uint64(2); i < 1000; i++ {
-		u.push([]pb.Entry{{Index: i, Data: make([]byte, 64<<10)}})
-		u.written(i)
-		u.trim(i)
-		require.LessOrEqual(t, cap(u.entries), maxChunk)
-		require.LessOrEqual(t, u.durableBytes, maxDurableBytes)
+	for _, size := range []int{0, 1 << 10, 8 << 10, 64 << 10, 1 << 20} {
+		for _, late := range []int{0, 1, 3} { // how many are not applied yet
+			data := make([]byte, size)
+			one := inMemory([]pb.Entry{{Data: data}})
+			bound := max(maxDurableBytes, (minShared-1)*one)
+			if late > 0 {
+				bound += (1 + late) * one // what was just written, and what the array began with
+			}
+			u := unstable{offset: 1}
+			u.push([]pb.Entry{{Index: 1, Data: data}})
+			require.Equal(t, minChunk, cap(u.entries))
+			u.written(1)
+			arrays := 0
+			for i := uint64(2); i < 1000; i++ {
+				u.trim(i - 1 - min(uint64(late), i-1))
+				require.LessOrEqual(t, cap(u.entries), maxChunk)
+				require.LessOrEqual(t, u.durableBytes, bound, "%d bytes, %d late", size, late)
+				room := cap(u.entries)
+				u.push([]pb.Entry{{Index: i, Data: data}})
+				if cap(u.entries) > room {
+					arrays++
+				}
+				u.written(i)
+			}
+			require.LessOrEqual(t, arrays, 1000/(minShared-late)+2, "%d bytes, %d late", size, late)
+		}
 	}
+}
+
+// What is kept so that large entries share an array is let go when nothing is appended for a while;
+// what stands in it goes on in another, and what is not applied only within its bound.
+func TestUnstableRestsWithLittle(t *testing.T) {
+	const size = 1 << 20
+	fill := func(n uint64) *unstable {
+		u := &unstable{offset: 1}
+		u.chunk = minShared / 2
+		for i := uint64(1); i <= n; i++ {
+			u.push([]pb.Entry{{Index: i, Data: make([]byte, size)}})
+			u.written(i)
+		}
+		return u
+	}
+	t.Run("all applied", func(t *testing.T) {
+		u := fill(minShared - 1)
+		require.Len(t, u.entries, minShared-1, "few stay, to be applied")
+		u.trim(minShared - 1)
+		require.Greater(t, u.durableBytes, (minShared-1)*size)
+		u.rest(minShared - 1)
+		require.NotZero(t, cap(u.entries), "something was appended before")
+		u.rest(minShared - 1)
+		require.Nil(t, u.entries)
+		require.Zero(t, u.durableBytes)
+		u.push([]pb.Entry{{Index: minShared}})
+		require.Equal(t, minChunk, cap(u.entries))
+	})
+	t.Run("at work", func(t *testing.T) {
+		u := fill(2)
+		u.trim(2)
+		for i := uint64(3); i < minShared; i++ {
+			u.rest(i - 1)
+			require.Equal(t, minShared+1-int(i), cap(u.entries))
+			u.push([]pb.Entry{{Index: i, Data: make([]byte, size)}})
+			u.written(i)
+			u.trim(i)
+		}
+	})
+	t.Run("some not durable", func(t *testing.T) {
+		u := fill(8)
+		u.trim(8)
+		u.push([]pb.Entry{{Index: 9, Term: 7}, {Index: 10, Term: 8}})
+		u.shed()
+		require.Equal(t, []pb.Entry{{Index: 9, Term: 7}, {Index: 10, Term: 8}}, u.entries)
+		require.Zero(t, u.durableBytes)
+		array := &u.entries[0]
+		u.shed()
+		require.Same(t, array, &u.entries[0], "once")
+	})
+	t.Run("not applied", func(t *testing.T) {
+		u := fill(3)
+		require.Len(t, u.entries, 3)
+		u.shed()
+		require.Empty(t, u.entries)
+		require.Equal(t, uint64(4), u.first(), "they are read from Storage")
+		require.False(t, u.overfull())
+	})
+	t.Run("little", func(t *testing.T) {
+		u := &unstable{offset: 1}
+		u.push([]pb.Entry{{Index: 1, Data: make([]byte, maxDurableBytes/2)}})
+		u.written(1)
+		u.trim(1)
+		array := cap(u.entries)
+		u.shed()
+		require.Equal(t, array, cap(u.entries), "within its bounds an array is not given up")
+	})
 }
 
 // What is durable stays in memory until it is handed out to be applied, within a bound,
