@@ -120,6 +120,7 @@ var notState = map[string]string{
 // names are the fields that name members.
 var names = map[string]mirror.Naming{
 	"explore.member.ID":         mirror.ID,
+	"explore.write.Promises":    mirror.Bag,
 	"raft.raft.id":              mirror.ID,
 	"raft.raft.vote":            mirror.ID,
 	"raft.raft.lead":            mirror.ID,

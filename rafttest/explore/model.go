@@ -88,7 +88,7 @@ const maxMembers = 5
 type Model struct {
 	Bounds
 	settings settings
-	perms    [][]uint64 // renamings, the first is none
+	perms    [][]uint64 // renamings, the first renames nobody
 	plain    bool       // tells states apart in spite of renamings, in a test
 	payloads bool       // proposals differ, in a test
 
@@ -139,9 +139,17 @@ func NewModel(bounds Bounds) (*Model, error) {
 	m.settings.applyAtOnce = bounds.ApplyAtOnce
 	m.perms = [][]uint64{nil}
 	if bounds.Renamed {
-		m.perms = append(m.perms, renamings(n)...)
+		m.perms = append([][]uint64{sequence(n)}, renamings(n)...)
 	}
 	return m, nil
+}
+
+// sequence returns 0 to n.
+func sequence(n int) (s []uint64) {
+	for i := range uint64(n + 1) {
+		s = append(s, i)
+	}
+	return s
 }
 
 // renamings returns all permutations of 1 to n but the identity, with 0 in front of each.
@@ -331,32 +339,40 @@ const (
 	partGhost
 )
 
-// fingerprints returns those of a part.
+// hash returns the fingerprint of a part under a renaming.
+func (w *worker) hash(part byte, c *mirror.Codec, p unsafe.Pointer, names []uint64) search.Fingerprint {
+	w.buf = append(w.buf[:0], part)
+	if names == nil {
+		w.buf = c.Append(w.buf, p)
+	} else {
+		w.buf = c.AppendRenamed(w.buf, p, names)
+	}
+	return search.Hash(w.buf)
+}
+
+// fingerprints returns those of a part; first is the first.
 func (w *worker) fingerprints(part byte, c *mirror.Codec, p unsafe.Pointer, first search.Fingerprint) fps {
 	all := make(fps, 1, len(w.m.perms))
 	all[0] = first
 	for _, names := range w.m.perms[1:] {
-		w.buf = c.AppendRenamed(append(w.buf[:0], part), p, names)
-		all = append(all, search.Hash(w.buf))
+		all = append(all, w.hash(part, c, p, names))
 	}
 	return all
 }
 
 func (w *worker) internMember(mb *member) uint32 {
-	w.buf = memberCodec.Append(append(w.buf[:0], partMember), unsafe.Pointer(mb))
-	fp := search.Hash(w.buf)
+	fp := w.hash(partMember, memberCodec, unsafe.Pointer(mb), w.m.perms[0])
 	if id, ok := w.m.members.find(fp); ok {
 		return id
 	}
-	p := &memberPart{bytes: slices.Clone(w.buf[1:])}
+	p := &memberPart{bytes: memberCodec.Append(nil, unsafe.Pointer(mb))}
 	p.fps = w.fingerprints(partMember, memberCodec, unsafe.Pointer(mb), fp)
 	p.view = w.bench.view(mb)
 	return w.m.members.add(fp, p)
 }
 
 func (w *worker) internMessage(msg *pb.Message) uint32 {
-	w.buf = messageCodec.Append(append(w.buf[:0], partMessage), unsafe.Pointer(msg))
-	fp := search.Hash(w.buf)
+	fp := w.hash(partMessage, messageCodec, unsafe.Pointer(msg), w.m.perms[0])
 	if id, ok := w.m.messages.find(fp); ok {
 		return id
 	}
@@ -370,8 +386,7 @@ func (w *worker) internMessage(msg *pb.Message) uint32 {
 }
 
 func (w *worker) internGhost(g *ghost) uint32 {
-	w.buf = ghostCodec.Append(append(w.buf[:0], partGhost), unsafe.Pointer(g))
-	fp := search.Hash(w.buf)
+	fp := w.hash(partGhost, ghostCodec, unsafe.Pointer(g), w.m.perms[0])
 	if id, ok := w.m.ghosts.find(fp); ok {
 		return id
 	}

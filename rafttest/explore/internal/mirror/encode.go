@@ -99,6 +99,10 @@ func (w *writer) rename(n *node, p unsafe.Pointer) {
 		}
 		return
 	}
+	if n.naming == Bag {
+		w.bag(n, s)
+		return
+	}
 	w.ids = w.ids[:0]
 	for _, id := range unsafe.Slice((*uint64)(s.data), s.len) {
 		w.ids = append(w.ids, w.names[id])
@@ -113,5 +117,20 @@ func (w *writer) rename(n *node, p unsafe.Pointer) {
 	slices.Sort(w.ids)
 	for _, id := range w.ids {
 		w.uint(id)
+	}
+}
+
+// bag writes elements in the order of their bytes.
+func (w *writer) bag(n *node, s *sliceOf) {
+	all := make([]string, 0, s.len)
+	start := len(w.b)
+	for i := range s.len {
+		w.write(n.elem, unsafe.Add(s.data, uintptr(i)*n.elem.size))
+		all = append(all, string(w.b[start:]))
+		w.b = w.b[:start]
+	}
+	slices.Sort(all)
+	for _, b := range all {
+		w.b = append(w.b, b...)
 	}
 }

@@ -39,6 +39,8 @@ const (
 	Members
 	// Beside has an element for each of Members, in their order.
 	Beside
+	// Bag has elements that name members, in an order that means nothing.
+	Bag
 )
 
 // A Codec writes and reads values of one type. It is safe for concurrent use.
