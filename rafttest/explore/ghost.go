@@ -21,11 +21,15 @@ type leader struct {
 	Dead bool
 }
 
-// link is an entry of the chain of committed ones.
+// link is an entry of the chain of committed ones, and in which term it was committed.
 type link struct {
 	Term uint64
 	Tag  uint32
+	In   uint64
 }
+
+// is reports whether the link is an entry.
+func (c *link) is(e entry) bool { return c.Term == e.term && c.Tag == e.tag }
 
 // clone returns a copy that shares nothing.
 func (g *ghost) clone() *ghost {
@@ -84,7 +88,7 @@ func judge(g *ghost, base uint64, all []*view, at int, was *view, crashed bool) 
 			if !ok {
 				return nil, violation(v, "S9", "has commit %d and does not hold entry %d", v.commit, i)
 			}
-			edit().Chain = append(next.Chain, link{e.term, e.tag})
+			edit().Chain = append(next.Chain, link{e.term, e.tag, v.term})
 		}
 		// S4, the other way round: who leads a later term already holds it too.
 		for _, o := range all {
@@ -101,7 +105,7 @@ func judge(g *ghost, base uint64, all []*view, at int, was *view, crashed bool) 
 		if !ok {
 			return nil, violation(v, "S9", "has commit %d and its log ends at %d", v.commit, v.log.last())
 		}
-		if c := next.Chain[i-base-1]; c != (link{e.term, e.tag}) {
+		if c := &next.Chain[i-base-1]; !c.is(e) {
 			return nil, violation(v, "S5", "takes entry %d of term %d for committed, which is one of term %d", i, e.term, c.Term)
 		}
 	}
@@ -126,7 +130,7 @@ func judge(g *ghost, base uint64, all []*view, at int, was *view, crashed bool) 
 	return next, nil
 }
 
-// elected is S4 and S12 for a new leader: it holds all that is committed, and a majority of each half gave it
+// elected is S4 and S12 for a new leader: it holds all that was committed in earlier terms, and a majority of each half gave it
 // its vote, or has gone on to a later term since.
 func elected(g *ghost, base uint64, all []*view, v *view) error {
 	if err := holdsChain(g, base, v); err != nil {
@@ -141,13 +145,14 @@ func elected(g *ghost, base uint64, all []*view, v *view) error {
 	return nil
 }
 
+// holdsChain is S4: who leads holds what was committed in earlier terms.
 func holdsChain(g *ghost, base uint64, v *view) error {
 	for i := range g.Chain {
 		index := base + 1 + uint64(i)
-		if index <= v.log.base {
+		if index <= v.log.base || g.Chain[i].In >= v.term {
 			continue
 		}
-		if e, ok := v.log.at(index); !ok || (link{e.term, e.tag}) != g.Chain[i] {
+		if e, ok := v.log.at(index); !ok || !g.Chain[i].is(e) {
 			return violation(v, "S4", "leads term %d and does not hold the committed entry %d of term %d", v.term, index, g.Chain[i].Term)
 		}
 	}

@@ -261,6 +261,7 @@ func (w *worker) Initial(out *search.Out) error {
 	}
 	cs.Index, cs.ConfChangeEffect = firstIndex, m.Effect
 	s := &w.next
+	s.members, s.net = s.members[:0], s.net[:0]
 	for id := uint64(1); id <= uint64(m.Members); id++ {
 		mb := &member{ID: id}
 		if id <= uint64(m.Members-m.Spares) {
