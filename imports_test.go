@@ -59,7 +59,8 @@ var importTable = map[string]importLayer{
 	"examples/memory":             {packages: []string{"."}},
 	"replica":                     {packages: []string{"."}},
 	"repair":                      {packages: []string{".", "replica"}},
-	"storage/wal":                 {packages: []string{"."}},
+	"storage/internal/grouplog":   {packages: []string{"."}},
+	"storage/wal":                 {packages: []string{".", "storage/internal/grouplog"}},
 	"transport":                   {packages: []string{"raftpb"}, modules: []string{zapModule}},
 }
 

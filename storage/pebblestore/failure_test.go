@@ -257,12 +257,12 @@ func TestReadsBesideAFailure(t *testing.T) {
 			require.NoError(t, e.db.Delete(key{1, kindEntry, 20}.bytes(), nil))
 			require.NoError(t, e.db.Delete(key{group: 1, kind: kindSnapshot}.bytes(), nil))
 			require.ErrorIs(t, read(s), ErrCorrupt)
-			s.write.Lock() // which a read waits for before it says so
+			s.log.Write.Lock() // which a read waits for before it says so
 			result := make(chan error)
 			go func() { result <- read(s) }()
 			time.Sleep(20 * time.Millisecond)
 			e.guard.Fail("write", "a file", syscall.ENOSPC)
-			s.write.Unlock()
+			s.log.Write.Unlock()
 			err := <-result
 			require.ErrorIs(t, err, ErrFailed)
 			require.ErrorIs(t, err, syscall.ENOSPC)

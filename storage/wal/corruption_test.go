@@ -51,7 +51,7 @@ func contents(fs *memFS) (string, error) {
 		if err := s.Verify(); err != nil {
 			return "", err
 		}
-		st, err := s.view()
+		st, err := s.log.Look()
 		if err != nil {
 			return "", err
 		}
@@ -59,9 +59,9 @@ func contents(fs *memFS) (string, error) {
 		if err != nil {
 			return "", err
 		}
-		text += fmt.Sprintln(id, st.base, st.last, st.runs, st.changes, st.hard, st.conf, st.confAt, snap)
-		if st.last > st.base.index {
-			ents, err := s.Entries(st.base.index+1, st.last+1, ^uint64(0))
+		text += fmt.Sprintln(id, st.Base, st.Last, st.Runs, st.Changes, st.Hard, st.Conf, st.ConfAt, snap)
+		if st.Last > st.Base.Index {
+			ents, err := s.Entries(st.Base.Index+1, st.Last+1, ^uint64(0))
 			if err != nil {
 				return "", err
 			}
@@ -376,8 +376,8 @@ func TestRotBeneathAnOpenLog(t *testing.T) {
 		index  uint64
 		record string
 	}{
-		{"an entry", func(s *Storage) location { return s.state.locations(5, 6)[0] }, 5, "entry 5"},
-		{"the snapshot", func(s *Storage) location { return s.state.snapAt }, 0, "snapshot"},
+		{"an entry", func(s *Storage) location { return s.log.State.locations(5, 6)[0] }, 5, "entry 5"},
+		{"the snapshot", func(s *Storage) location { return s.log.State.snapAt }, 0, "snapshot"},
 		{"the state", func(s *Storage) location { return location{s.checkpoint, 20} }, 0, ""},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -415,26 +415,26 @@ func TestMisdirectedReads(t *testing.T) {
 	o.EntryCacheBytes = -1
 	e := open(t, o)
 	s, other := group(t, e, 1), group(t, e, 2)
-	right := s.state.at[2]
-	before := s.state.at[6]
+	right := s.log.State.at[2]
+	before := s.log.State.at[6]
 	save(t, s, entries(9, 10, 3, 5000)) // in place of an entry of the term before
 	for name, at := range map[string]location{
-		"another entry":   s.state.at[1],
-		"another group":   other.state.at[2],
-		"no entry":        s.state.snapAt,
+		"another entry":   s.log.State.at[1],
+		"another group":   other.log.State.at[2],
+		"no entry":        s.log.State.snapAt,
 		"part of a block": {right.position + 1, right.size},
 		"another size":    {right.position, right.size - 1},
 		"nowhere":         {1, 30},
 	} {
-		s.state.at[2] = at
+		s.log.State.at[2] = at
 		_, err := s.Entries(5, 6, 0)
 		require.ErrorIs(t, err, ErrCorrupt, name)
 	}
-	s.state.at[2] = right
-	s.state.at[6] = before
+	s.log.State.at[2] = right
+	s.log.State.at[6] = before
 	_, err := s.Entries(9, 10, 0)
 	require.ErrorIs(t, err, ErrCorrupt, "what was replaced")
-	s.state.snapAt = other.state.snapAt
+	s.log.State.snapAt = other.log.State.snapAt
 	_, err = s.Snapshot()
 	require.ErrorIs(t, err, ErrCorrupt)
 	require.NoError(t, e.Close())
@@ -449,17 +449,17 @@ func TestMisdirectedReadsOfMoves(t *testing.T) {
 	save(t, a, entries(1, 5, 1, 100))
 	save(t, b, []pb.Entry{{Index: 1, Term: 1, Data: entries(9, 10, 7, 100)[0].Data}, {Index: 2, Term: 1}})
 	require.NoError(t, b.CreateSnapshot(1, pb.ConfState{Voters: []uint64{1}, Index: 1}, nil))
-	right := a.state.at[0]
+	right := a.log.State.at[0]
 	for name, at := range map[string]location{
-		"another group": b.state.at[0], "another entry": a.state.at[1], "no entry": b.state.snapAt,
+		"another group": b.log.State.at[0], "another entry": a.log.State.at[1], "no entry": b.log.State.snapAt,
 	} {
-		a.state.at[0] = at
+		a.log.State.at[0] = at
 		_, err := a.move(e.pending.end())
 		require.ErrorIs(t, err, ErrCorrupt, name)
 		require.ErrorContains(t, err, "entry 1 of group 1", name)
 	}
-	a.state.at[0] = right
-	b.state.snapAt = a.state.at[0]
+	a.log.State.at[0] = right
+	b.log.State.snapAt = a.log.State.at[0]
 	_, err := b.move(e.pending.end())
 	require.ErrorIs(t, err, ErrCorrupt, "no snapshot")
 	require.NoError(t, e.Close())
