@@ -29,6 +29,8 @@ type Engine struct {
 	lock   *pebble.Lock
 	guard  *diskguard.FS
 	shared grouplog.Shared
+	// maxWrite bounds one batch, in bytes; tests make it small.
+	maxWrite int64
 
 	reclaimer *reclaimer
 
@@ -51,7 +53,7 @@ func Open(dir string, o *Options) (*Engine, error) {
 	if err := o.Validate(); err != nil {
 		return nil, err
 	}
-	e := &Engine{o: o.withDefaults(), dir: dir, groups: map[uint64]*Storage{}}
+	e := &Engine{o: o.withDefaults(), dir: dir, maxWrite: maxBatch, groups: map[uint64]*Storage{}}
 	e.shared.Init(grouplog.Errors{Closed: ErrClosed, Destroyed: ErrDestroyed, Gap: ErrGap}, e.Err, e.o.EntryCacheBytes)
 	e.guard = diskguard.New(e.o.FS, func(failure *diskguard.Failure) {
 		e.o.Logger.Error("storage failed for good", zap.String("directory", dir), zap.Error((*FailedError)(failure)))

@@ -25,17 +25,17 @@ type update struct {
 }
 
 // run makes a write: fill fills it, or refuses, and then nothing is changed.
-func (s *Storage) run(size int, sync bool, fill func(u *update) error) error {
+func (s *Storage) run(size int64, sync bool, fill func(u *update) error) error {
 	if err := s.e.shared.Acquire(); err != nil {
 		return err
 	}
 	defer s.e.shared.Release()
-	if size > maxBatch {
+	if size > s.e.maxWrite {
 		return fmt.Errorf("%w: %d bytes", ErrTooLarge, size)
 	}
 	s.log.Write.Lock()
 	// Only writes change the state, so it can be read here without mu.
-	u := &update{s: s, batch: s.e.newBatch(size), state: s.log.State}
+	u := &update{s: s, batch: s.e.newBatch(int(size)), state: s.log.State}
 	err := error(ErrDestroyed)
 	if !s.log.Gone {
 		err = fill(u)
@@ -71,6 +71,9 @@ func (s *Storage) destroy() {
 	s.log.Destroy()
 }
 
+// entryOverhead is about what an entry takes in a batch beside its data.
+const entryOverhead = 64
+
 // Save writes what rd asks to persist in one atomic write: Snapshot in place of
 // the whole log, then Entries in place of the log from the first one's index on,
 // then HardState. If rd.MustSync it waits until this and all writes before it are
@@ -80,14 +83,12 @@ func (s *Storage) destroy() {
 // It returns raft.ErrSnapOutOfDate, ErrGap or ErrTooLarge without having changed
 // anything. Any other error is for good: see FailedError.
 func (s *Storage) Save(rd raft.Ready) error {
-	size := 0
-	for i := range rd.Entries {
-		size += rd.Entries[i].Size() + 48
-	}
+	size := int64(128)
 	if !raft.IsEmptySnap(rd.Snapshot) {
-		size += rd.Snapshot.Size() + 256
+		size += int64(rd.Snapshot.Size()) + 256
 	}
-	return s.run(size+128, rd.MustSync, func(u *update) error {
+	size = grouplog.SaveSize(size, rd.Entries, entryOverhead, s.e.maxWrite)
+	return s.run(size, rd.MustSync, func(u *update) error {
 		if !raft.IsEmptySnap(rd.Snapshot) {
 			if err := u.install(&rd.Snapshot); err != nil {
 				return err
@@ -108,7 +109,7 @@ func (s *Storage) Save(rd raft.Ready) error {
 // nothing if the one in place has a higher index. It is durable with the next
 // Save that is synced.
 func (s *Storage) SetConfState(cs pb.ConfState) error {
-	return s.run(cs.Size()+64, false, func(u *update) error {
+	return s.run(int64(cs.Size())+64, false, func(u *update) error {
 		if !u.state.SetConf(cs, cs.Index) {
 			return nil
 		}
@@ -125,7 +126,7 @@ func (s *Storage) SetConfState(cs pb.ConfState) error {
 // raft.ErrSnapOutOfDate if the snapshot in place is as new, raft.ErrCompacted if
 // the log begins after i, raft.ErrUnavailable if it ends before.
 func (s *Storage) CreateSnapshot(i uint64, cs pb.ConfState, data []byte) error {
-	return s.run(len(data)+2*cs.Size()+128, false, func(u *update) error {
+	return s.run(int64(len(data))+2*int64(cs.Size())+128, false, func(u *update) error {
 		snap, err := u.state.NewSnapshot(i, cs, data)
 		if err != nil {
 			return err

@@ -117,7 +117,7 @@ func TestEveryByteOfACrashedLog(t *testing.T) {
 				}
 			}
 		}
-		if rnd.IntN(chance) > 0 || scaled(4) < 4 && rnd.IntN(10) > 0 {
+		if rnd.IntN(chance) > 0 || subject.Scaled(4) < 4 && rnd.IntN(10) > 0 {
 			continue
 		}
 		rotten := fs.kill()

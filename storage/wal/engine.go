@@ -21,6 +21,8 @@ type Engine struct {
 	dir    string
 	lock   io.Closer
 	shared grouplog.Shared
+	// maxWrite bounds the records of one write, in bytes; tests make it small.
+	maxWrite int64
 
 	id            logID
 	cluster, node uint64
@@ -69,7 +71,7 @@ func Open(dir string, o *Options) (*Engine, error) {
 		return nil, err
 	}
 	e := &Engine{
-		o: o.withDefaults(), groups: map[uint64]*Storage{}, turn: make(chan struct{}, 1),
+		o: o.withDefaults(), maxWrite: maxRecord, groups: map[uint64]*Storage{}, turn: make(chan struct{}, 1),
 	}
 	e.o.files = countedFiles{e.o.files, &e.counts.syncs}
 	e.keeper = newKeeper(e)

@@ -57,12 +57,8 @@ func (s *Storage) save(rd *raft.Ready) (ticket uint64, err error) {
 		defer s.e.mu.Unlock()
 		return s.e.ticket(), nil
 	}
-	size := recordHeaderLen + len(snap) + recordHeaderLen + hardBodyLen
-	for i := range ents {
-		if size += entryOverhead + len(ents[i].Data); size > maxRecord {
-			break
-		}
-	}
+	size := int64(recordHeaderLen) + int64(len(snap)) + recordHeaderLen + hardBodyLen
+	size = grouplog.SaveSize(size, ents, entryOverhead, s.e.maxWrite)
 	b, err := s.begin(size)
 	if err != nil {
 		return 0, err
@@ -98,10 +94,11 @@ func (b *batch) location(body int) location {
 
 // begin returns the batch for a write of the group of so many bytes, with the
 // engine's mu held. The first write of a group comes after its empty state.
-func (s *Storage) begin(size int) (*batch, error) {
-	if size > maxRecord {
-		return nil, fmt.Errorf("%w: more than %d bytes", ErrTooLarge, maxRecord)
+func (s *Storage) begin(bytes int64) (*batch, error) {
+	if bytes > s.e.maxWrite {
+		return nil, fmt.Errorf("%w: more than %d bytes", ErrTooLarge, s.e.maxWrite)
 	}
+	size := int(bytes)
 	var empty []byte
 	if s.checkpoint == 0 {
 		var err error
@@ -208,9 +205,9 @@ func (s *Storage) change(fill func(st *logState) ([]change, error)) error {
 	if err != nil || len(changes) == 0 {
 		return err
 	}
-	size := 0
+	size := int64(0)
 	for _, one := range changes {
-		size += recordHeaderLen + len(one.body)
+		size += int64(recordHeaderLen) + int64(len(one.body))
 	}
 	b, err := s.begin(size)
 	if err != nil {
