@@ -9,6 +9,10 @@ import (
 // Group returns the storage of a group, an empty one if nothing was written to it
 // yet. All calls with the same id return the same Storage, until the group is
 // destroyed. It returns a CorruptionError if what is stored contradicts itself.
+//
+// The Storage of an ID stays in memory, some hundred bytes, also if nothing is ever
+// written to it, so that all who ask have the same. Look an ID that came from elsewhere
+// up in what the host knows, or in Groups, before; DestroyGroup forgets one.
 func (e *Engine) Group(id uint64) (*Storage, error) {
 	if err := e.shared.Acquire(); err != nil {
 		return nil, err

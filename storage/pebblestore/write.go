@@ -71,9 +71,6 @@ func (s *Storage) destroy() {
 	s.log.Destroy()
 }
 
-// entryOverhead is about what an entry takes in a batch beside its data.
-const entryOverhead = 64
-
 // Save writes what rd asks to persist in one atomic write: Snapshot in place of
 // the whole log, then Entries in place of the log from the first one's index on,
 // then HardState. If rd.MustSync it waits until this and all writes before it are
@@ -84,10 +81,12 @@ const entryOverhead = 64
 // anything. Any other error is for good: see FailedError.
 func (s *Storage) Save(rd raft.Ready) error {
 	size := int64(128)
+	for i := range rd.Entries { // which may share their data, and be more than an int holds
+		size += int64(rd.Entries[i].Size()) + 48
+	}
 	if !raft.IsEmptySnap(rd.Snapshot) {
 		size += int64(rd.Snapshot.Size()) + 256
 	}
-	size = grouplog.SaveSize(size, rd.Entries, entryOverhead, s.e.maxWrite)
 	return s.run(size, rd.MustSync, func(u *update) error {
 		if !raft.IsEmptySnap(rd.Snapshot) {
 			if err := u.install(&rd.Snapshot); err != nil {

@@ -58,7 +58,9 @@ func (s *Storage) save(rd *raft.Ready) (ticket uint64, err error) {
 		return s.e.ticket(), nil
 	}
 	size := int64(recordHeaderLen) + int64(len(snap)) + recordHeaderLen + hardBodyLen
-	size = grouplog.SaveSize(size, ents, entryOverhead, s.e.maxWrite)
+	for i := range ents { // which may share their data, and be more than an int holds
+		size += entryOverhead + int64(len(ents[i].Data))
+	}
 	b, err := s.begin(size)
 	if err != nil {
 		return 0, err

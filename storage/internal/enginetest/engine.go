@@ -244,6 +244,12 @@ func testTooLargeWrites(t *testing.T, x *Subject) {
 	e := x.open(t, fs, Options{})
 	s := Group(t, e, 1)
 	Save(t, s, Entries(1, 4, 1, 100))
+	same := make([]pb.Entry, 40) // 2.5 GiB, more than 31 bits hold, all of it in one place
+	data := make([]byte, 64<<20)
+	for i := range same {
+		same[i] = pb.Entry{Index: 4 + uint64(i), Term: 1, Data: data}
+	}
+	require.ErrorIs(t, s.Save(raft.Ready{Entries: same, MustSync: true}), x.Errors.TooLarge)
 	x.LimitWrites(e, 4096)
 	for name, write := range map[string]func() error{
 		"one entry":   func() error { return s.Save(raft.Ready{Entries: Entries(4, 5, 1, 5000), MustSync: true}) },

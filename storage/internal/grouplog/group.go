@@ -287,16 +287,3 @@ func (g *Group[S, P]) Destroy() {
 	g.Mu.Unlock()
 	g.shared.cache.dropped(&g.Part, grown, true)
 }
-
-// SaveSize returns the size of a write of so many bytes and of entries, each of which
-// takes a number of bytes beside its data. It is summed up in 64 bits and no further
-// than needed, and above limit if the write is.
-func SaveSize(bytes int64, ents []pb.Entry, beside, limit int64) int64 {
-	for i := range ents {
-		if bytes > limit {
-			break
-		}
-		bytes += int64(len(ents[i].Data)) + beside
-	}
-	return bytes
-}

@@ -2,7 +2,6 @@ package grouplog
 
 import (
 	"errors"
-	"math"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -112,13 +111,4 @@ func TestStateIsCopied(t *testing.T) {
 	_, changes, begins := st.Compact(1)
 	require.Empty(t, changes)
 	require.Equal(t, &TermRun{2, 1}, begins)
-}
-
-// A size does not wrap, however many entries share their data, and where an int has 32 bits.
-func TestSaveSize(t *testing.T) {
-	ents := entries(1, 11, 1, 100)
-	require.Equal(t, int64(7+10*120), SaveSize(7, ents, 20, 5000))
-	require.Greater(t, SaveSize(7, ents, 20, 1206), int64(1206))
-	require.Greater(t, SaveSize(7, ents, math.MaxInt32, 1<<30), int64(1<<30))
-	require.Equal(t, int64(7), SaveSize(7, nil, 20, 1))
 }
