@@ -112,3 +112,22 @@ func TestStateIsCopied(t *testing.T) {
 	require.Empty(t, changes)
 	require.Equal(t, &TermRun{2, 1}, begins)
 }
+
+// What a snapshot replaces, a compaction drops or a group had that is destroyed is not
+// kept in memory.
+func TestCacheFollowsTheLog(t *testing.T) {
+	s, g := newGroup(func() error { return nil })
+	s.cache.limit = 1 << 20
+	for name, drop := range map[string]func(){
+		"snapshot":    func() { g.Publish(&State{}, Written{Installed: true}) },
+		"compaction":  func() { g.Publish(&State{}, Written{Compacted: 3}) },
+		"destruction": g.Destroy,
+	} {
+		g.Publish(&State{}, Written{Entries: entries(1, 4, 1, 100)})
+		require.Len(t, g.recent.ents, 3, name)
+		drop()
+		require.Empty(t, g.recent.ents, name)
+		require.Zero(t, s.cache.total, name)
+		require.NoError(t, s.CheckCache([]*Part{&g.Part}), name)
+	}
+}
