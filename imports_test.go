@@ -60,7 +60,9 @@ var importTable = map[string]importLayer{
 	"examples/memory":             {packages: []string{"."}},
 	"replica":                     {packages: []string{"."}},
 	"repair":                      {packages: []string{".", "replica"}},
-	"storage/wal":                 {packages: []string{"."}},
+	"storage/internal/enginetest": {packages: []string{".", "rafttest", "rafttest/sim"}, modules: []string{testifyModule}},
+	"storage/internal/grouplog":   {packages: []string{"."}},
+	"storage/wal":                 {packages: []string{".", "storage/internal/grouplog"}},
 	"transport":                   {packages: []string{"raftpb"}, modules: []string{zapModule}},
 }
 

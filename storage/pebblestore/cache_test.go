@@ -1,10 +1,6 @@
 package pebblestore
 
 import (
-	"math/rand/v2"
-	"runtime"
-	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -14,158 +10,6 @@ import (
 	"github.com/quorate-raft/raft"
 	pb "github.com/quorate-raft/raft/raftpb"
 )
-
-// A leader that sends what it wrote does not read from disk, and what it is given
-// are the bytes that it wrote.
-func TestRecentEntriesAreNotRead(t *testing.T) {
-	o := small(vfs.NewMem())
-	o.EntryCacheBytes = 1 << 20
-	e := open(t, o)
-	s := group(t, e, 1)
-	want := entries(1, 101, 1, 100)
-	for i := range want {
-		save(t, s, want[i:i+1])
-	}
-	require.Zero(t, testing.AllocsPerRun(10, func() {
-		ents, err := s.Entries(1, 101, 1<<30)
-		if err != nil || len(ents) != 100 || &ents[50].Data[0] != &want[50].Data[0] {
-			t.Error("not what was written")
-		}
-	}))
-	require.NoError(t, e.Close())
-}
-
-// The cache keeps to its limit for all groups together, gives up first what was
-// written longest ago, and accounts for what goes in other ways.
-func TestCacheIsBounded(t *testing.T) {
-	const limit = 20_000
-	o := small(vfs.NewMem())
-	o.EntryCacheBytes = limit
-	e := open(t, o)
-	rnd := rand.New(rand.NewPCG(1, 1))
-	check := func() {
-		t.Helper()
-		total := int64(0)
-		for id := range e.groups {
-			s := e.groups[id]
-			mine := int64(0)
-			for i := range s.recent.ents {
-				mine += cachedSize(&s.recent.ents[i])
-			}
-			require.Equal(t, mine, s.recent.bytes)
-			require.LessOrEqual(t, s.recent.dropped, s.recent.bytes/4)
-			total += mine
-		}
-		require.Equal(t, total, e.cache.total)
-		require.LessOrEqual(t, total, int64(limit))
-	}
-	want := map[uint64][]pb.Entry{}
-	for round := range 400 {
-		id := rnd.Uint64N(5)
-		s := group(t, e, id)
-		first, _ := s.FirstIndex()
-		last, _ := s.LastIndex()
-		switch n := rnd.IntN(10); {
-		case n == 0 && last >= first:
-			require.NoError(t, s.Compact(first+rnd.Uint64N(last-first+1)))
-		case n == 1:
-			require.NoError(t, s.Save(raft.Ready{Snapshot: pb.Snapshot{Metadata: pb.SnapshotMetadata{Index: last + 3, Term: 1}}}))
-			want[id] = nil
-		case n == 2 && round%4 == 0:
-			require.NoError(t, e.DestroyGroup(id))
-			delete(want, id)
-		default:
-			from := last + 1
-			if rnd.IntN(4) == 0 && last > first {
-				from = first + rnd.Uint64N(last-first)
-			}
-			ents := entries(from, from+1+rnd.Uint64N(10), uint64(round+1), rnd.IntN(600))
-			save(t, s, ents)
-			kept := want[id]
-			for len(kept) > 0 && kept[len(kept)-1].Index >= from {
-				kept = kept[:len(kept)-1]
-			}
-			want[id] = append(kept[:len(kept):len(kept)], ents...)
-		}
-		check()
-		for id := range want {
-			s := group(t, e, id)
-			first, _ := s.FirstIndex()
-			for len(want[id]) > 0 && want[id][0].Index < first {
-				want[id] = want[id][1:]
-			}
-			require.Len(t, all(t, s), len(want[id]))
-			for i, ent := range all(t, s) {
-				require.Equal(t, want[id][i], ent)
-			}
-		}
-	}
-	// One write that is larger than the cache.
-	save(t, group(t, e, 100), entries(1, 9, 1, limit))
-	check()
-	require.NoError(t, e.Close())
-}
-
-// Reads from the disk beside truncations and compactions see the log before or
-// after, and call nothing corrupt that is not.
-func TestReadsBesideWrites(t *testing.T) {
-	o := small(vfs.NewMem())
-	o.EntryCacheBytes = -1
-	e := open(t, o)
-	s := group(t, e, 1)
-	save(t, s, entries(1, 50, 1, 100))
-	var done atomic.Bool
-	var readers sync.WaitGroup
-	for range 3 {
-		readers.Go(func() {
-			for !done.Load() {
-				first, _ := s.FirstIndex()
-				last, _ := s.LastIndex()
-				ents, err := s.Entries(first, last+1, 1<<30)
-				if err != nil && !isAnswer(err) {
-					t.Error(err)
-					return
-				}
-				for i := range ents {
-					if i > 0 && ents[i].Term < ents[i-1].Term {
-						t.Errorf("entry %d of term %d after one of term %d", ents[i].Index, ents[i].Term, ents[i-1].Term)
-					}
-				}
-				if _, err := s.Snapshot(); err != nil {
-					t.Error(err)
-				}
-				if err := s.Verify(); err != nil {
-					t.Error(err)
-				}
-			}
-		})
-	}
-	for term := uint64(2); term < 150; term++ {
-		last, _ := s.LastIndex()
-		first, _ := s.FirstIndex()
-		save(t, s, entries(max(first, last-5), last+20, term, 100))
-		require.NoError(t, s.CreateSnapshot(last, pb.ConfState{Voters: []uint64{1}, Index: 1}, []byte("here")))
-		require.NoError(t, s.Compact(last-10))
-	}
-	done.Store(true)
-	readers.Wait()
-	require.NoError(t, e.Close())
-}
-
-// No more is read than is asked for.
-func TestReadsStopAtTheLimit(t *testing.T) {
-	o := small(vfs.NewMem())
-	o.EntryCacheBytes = -1
-	e := open(t, o)
-	s := group(t, e, 1)
-	save(t, s, entries(1, 200, 1, 1000))
-	ents, err := s.Entries(1, 200, 5000)
-	require.NoError(t, err)
-	require.Len(t, ents, 4)
-	allocated := testing.AllocsPerRun(20, func() { _, _ = s.Entries(1, 200, 0) })
-	require.Less(t, allocated, 40.0)
-	require.NoError(t, e.Close())
-}
 
 // A read that comes between a write's batch and what is known of it waits for the
 // write, and is answered by what holds then.
@@ -186,11 +30,11 @@ func TestReadWithinAWrite(t *testing.T) {
 			return u.install(&pb.Snapshot{Metadata: pb.SnapshotMetadata{Index: 60, Term: 3}})
 		}, raft.ErrCompacted},
 	} {
-		s.write.Lock()
-		u := &update{s: s, batch: e.newBatch(0), state: s.state}
+		s.log.Write.Lock()
+		u := &update{s: s, batch: e.newBatch(0), state: s.log.State}
 		require.NoError(t, test.fill(u))
 		require.NoError(t, e.apply(u.batch, false))
-		first, last := s.state.base.index+1, s.state.last
+		first, last := s.log.State.Base.Index+1, s.log.State.Last
 		read := make(chan error)
 		go func() {
 			_, err := s.Entries(first, last+1, 1<<30)
@@ -202,33 +46,8 @@ func TestReadWithinAWrite(t *testing.T) {
 		case <-time.After(30 * time.Millisecond):
 		}
 		u.publish()
-		s.write.Unlock()
+		s.log.Write.Unlock()
 		require.Equal(t, test.want, <-read)
 	}
-	require.NoError(t, e.Close())
-}
-
-// What the cache gave up is not kept in memory by the little that it still has of
-// a group.
-func TestCacheFreesWhatItDrops(t *testing.T) {
-	const groups, each, size = 10, 6, 512 << 10
-	o := small(vfs.NewMem())
-	o.EntryCacheBytes = 16 << 20
-	o.MemTableBytes = 4 << 20
-	e := open(t, o)
-	var freed atomic.Int64
-	for id := range uint64(groups) {
-		s := group(t, e, id)
-		for i := range uint64(each) {
-			data := make([]byte, size)
-			runtime.AddCleanup(&data[0], func(int) { freed.Add(1) }, 0)
-			require.NoError(t, s.Save(raft.Ready{Entries: []pb.Entry{{Index: i + 1, Term: 1, Data: data}}}))
-		}
-		require.NoError(t, s.Compact(each-1)) // one is left
-	}
-	require.Eventually(t, func() bool {
-		runtime.GC()
-		return freed.Load() >= groups*(each-1)
-	}, 5*time.Second, 10*time.Millisecond)
 	require.NoError(t, e.Close())
 }

@@ -230,7 +230,7 @@ func TestDamagedTables(t *testing.T) {
 	require.NotEmpty(t, tables)
 	rnd := rand.New(rand.NewPCG(1, 2))
 	found := 0
-	for range scaled(60) {
+	for range subject.Scaled(60) {
 		damaged := cloneFS(t, fs)
 		name := tables[rnd.IntN(len(tables))]
 		data := readFile(t, damaged, name)
@@ -303,7 +303,7 @@ func TestTornAndDamagedLog(t *testing.T) {
 		rnd := rand.New(rand.NewPCG(uint64(size), 3))
 
 		// Cut anywhere: the rest is lost from the end.
-		for range scaled(20) {
+		for range subject.Scaled(20) {
 			cut := rnd.IntN(end)
 			torn := cloneFS(t, fs)
 			writeFile(t, torn, name, data[:cut])
@@ -322,7 +322,7 @@ func TestTornAndDamagedLog(t *testing.T) {
 		require.Len(t, got, saves-1)
 
 		// Anything before the last two records: it was synced.
-		for range scaled(40) {
+		for range subject.Scaled(40) {
 			at := rnd.IntN(end - 3*record)
 			rotten := cloneFS(t, fs)
 			writeFile(t, rotten, name, flipped(data, at))
@@ -368,7 +368,7 @@ func TestDamagedOlderLog(t *testing.T) {
 	require.Greater(t, len(logs), 1)
 	require.NotEqual(t, logs[0], newest)
 	rnd := rand.New(rand.NewPCG(4, 4))
-	for range scaled(20) {
+	for range subject.Scaled(20) {
 		rotten := cloneFS(t, fs)
 		data := readFile(t, fs, logs[0])
 		writeFile(t, rotten, logs[0], flipped(data, rnd.IntN(len(data))))
@@ -415,7 +415,7 @@ func TestDamagedManifest(t *testing.T) {
 	name := fs.PathJoin(testDir, fs.PathBase(desc.ManifestFilename))
 	data := readFile(t, fs, name)
 	rnd := rand.New(rand.NewPCG(8, 8))
-	for range scaled(60) {
+	for range subject.Scaled(60) {
 		at := rnd.IntN(len(data) * 2 / 3)
 		rotten := cloneFS(t, fs)
 		writeFile(t, rotten, name, flipped(data, at))

@@ -15,6 +15,7 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 	"go.uber.org/zap"
 
+	"github.com/quorate-raft/raft/storage/internal/grouplog"
 	"github.com/quorate-raft/raft/storage/pebblestore/diskguard"
 )
 
@@ -22,16 +23,14 @@ import (
 // one write-ahead log: writes that are synced at the same time share a sync. It
 // is safe for concurrent use.
 type Engine struct {
-	o     Options
-	dir   string
-	db    *pebble.DB
-	lock  *pebble.Lock
-	guard *diskguard.FS
-	cache cacheBudget
-
-	// life is held for reading while an operation uses db.
-	life   sync.RWMutex
-	closed bool
+	o      Options
+	dir    string
+	db     *pebble.DB
+	lock   *pebble.Lock
+	guard  *diskguard.FS
+	shared grouplog.Shared
+	// maxWrite bounds one batch, in bytes; tests make it small.
+	maxWrite int64
 
 	reclaimer *reclaimer
 
@@ -54,8 +53,8 @@ func Open(dir string, o *Options) (*Engine, error) {
 	if err := o.Validate(); err != nil {
 		return nil, err
 	}
-	e := &Engine{o: o.withDefaults(), dir: dir, groups: map[uint64]*Storage{}}
-	e.cache.limit = max(0, e.o.EntryCacheBytes)
+	e := &Engine{o: o.withDefaults(), dir: dir, maxWrite: maxBatch, groups: map[uint64]*Storage{}}
+	e.shared.Init(grouplog.Errors{Closed: ErrClosed, Destroyed: ErrDestroyed, Gap: ErrGap}, e.Err, e.o.EntryCacheBytes)
 	e.guard = diskguard.New(e.o.FS, func(failure *diskguard.Failure) {
 		e.o.Logger.Error("storage failed for good", zap.String("directory", dir), zap.Error((*FailedError)(failure)))
 	})
@@ -199,23 +198,19 @@ func (e *Engine) closePebble() (err error) {
 // Where a write failed before, it returns that. A second Close does nothing.
 func (e *Engine) Close() error {
 	e.reclaimer.close()
-	e.life.Lock()
-	defer e.life.Unlock()
-	if e.closed {
-		return nil
-	}
-	e.closed = true
-	// A last record: what comes before it, all that was written, can then be told
-	// from the torn end of a crash.
-	err := e.commit(e.newBatch(0), true)
-	if err == nil {
-		err = e.commit(e.newBatch(0), true)
-	}
-	err = errors.Join(err, e.closePebble())
-	if failure := e.Err(); failure != nil {
-		return failure
-	}
-	return err
+	return e.shared.Close(func() error {
+		// A last record: what comes before it, all that was written, can then be told
+		// from the torn end of a crash.
+		err := e.commit(e.newBatch(0), true)
+		if err == nil {
+			err = e.commit(e.newBatch(0), true)
+		}
+		err = errors.Join(err, e.closePebble())
+		if failure := e.Err(); failure != nil {
+			return failure
+		}
+		return err
+	})
 }
 
 // Err returns the failure after which nothing is written or read any more, a
@@ -225,30 +220,6 @@ func (e *Engine) Err() error {
 		return (*FailedError)(failure)
 	}
 	return nil
-}
-
-// acquire begins an operation that uses db; release ends it.
-func (e *Engine) acquire() error {
-	e.life.RLock()
-	err := e.Err()
-	if e.closed {
-		err = ErrClosed
-	}
-	if err != nil {
-		e.life.RUnlock()
-	}
-	return err
-}
-
-func (e *Engine) release() { e.life.RUnlock() }
-
-// blame returns what is to blame for err, of a read: if a write failed meanwhile,
-// then that, since what was looked for may never have been written.
-func (e *Engine) blame(err error) error {
-	if failure := e.Err(); failure != nil && err != nil && !isAnswer(err) {
-		return failure
-	}
-	return err
 }
 
 // maxBatch bounds a batch well below where Pebble panics.

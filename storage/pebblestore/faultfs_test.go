@@ -16,6 +16,7 @@ type watchedFS struct {
 	vfs.FS
 	ops   atomic.Int64
 	syncs atomic.Int64 // of the log
+	mu    sync.Mutex   // protects before and after
 	// before is asked before an operation; its error is the operation's.
 	before func(op, name string) error
 	// after is told of syncs that succeeded.
@@ -32,21 +33,31 @@ func (w *watchedFS) crash(rnd *rand.Rand) *vfs.MemFS {
 	return crash(w.FS.(*vfs.MemFS), rnd)
 }
 
+// watch sets before and after, of a file system in use.
+func (w *watchedFS) watch(before func(op, name string) error, after func(op, name string)) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.before, w.after = before, after
+}
+
 func (w *watchedFS) do(op, name string, do func() error) error {
 	w.ops.Add(1)
 	if op == "sync" && strings.HasSuffix(name, ".log") {
 		w.syncs.Add(1)
 	}
-	if w.before != nil {
-		if err := w.before(op, name); err != nil {
+	w.mu.Lock()
+	before, after := w.before, w.after
+	w.mu.Unlock()
+	if before != nil {
+		if err := before(op, name); err != nil {
 			return &os.PathError{Op: op, Path: name, Err: err}
 		}
 	}
 	if err := do(); err != nil {
 		return err
 	}
-	if w.after != nil && op == "sync" {
-		w.after(op, name)
+	if after != nil && op == "sync" {
+		after(op, name)
 	}
 	return nil
 }

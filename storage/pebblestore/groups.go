@@ -9,33 +9,37 @@ import (
 // Group returns the storage of a group, an empty one if nothing was written to it
 // yet. All calls with the same id return the same Storage, until the group is
 // destroyed. It returns a CorruptionError if what is stored contradicts itself.
+//
+// The Storage of an ID stays in memory, some hundred bytes, also if nothing is ever
+// written to it, so that all who ask have the same. Look an ID that came from elsewhere
+// up in what the host knows, or in Groups, before; DestroyGroup forgets one.
 func (e *Engine) Group(id uint64) (*Storage, error) {
-	if err := e.acquire(); err != nil {
+	if err := e.shared.Acquire(); err != nil {
 		return nil, err
 	}
-	defer e.release()
+	defer e.shared.Release()
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if s := e.groups[id]; s != nil {
 		return s, nil
 	}
-	s := &Storage{e: e, group: id}
-	var err error
-	if s.state, err = e.load(id); err != nil {
-		return nil, e.blame(err)
+	st, err := e.load(id)
+	if err != nil {
+		return nil, e.shared.Blame(err)
 	}
+	s := newStorage(e, id, st)
 	e.groups[id] = s
 	return s, nil
 }
 
 // Groups returns the IDs of the groups that something was written to, ascending.
 func (e *Engine) Groups() ([]uint64, error) {
-	if err := e.acquire(); err != nil {
+	if err := e.shared.Acquire(); err != nil {
 		return nil, err
 	}
-	defer e.release()
+	defer e.shared.Release()
 	ids, err := e.listGroups()
-	return ids, e.blame(err)
+	return ids, e.shared.Blame(err)
 }
 
 func (e *Engine) listGroups() ([]uint64, error) {
@@ -68,10 +72,10 @@ func (e *Engine) listGroups() ([]uint64, error) {
 // with an empty log under the ID of one that voted breaks its promises: do this
 // only with a node that is removed from its group for good.
 func (e *Engine) DestroyGroup(id uint64) error {
-	if err := e.acquire(); err != nil {
+	if err := e.shared.Acquire(); err != nil {
 		return err
 	}
-	defer e.release()
+	defer e.shared.Release()
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if s := e.groups[id]; s != nil {

@@ -1,7 +1,6 @@
 package pebblestore
 
 import (
-	"fmt"
 	"math/rand/v2"
 	"testing"
 	"time"
@@ -10,14 +9,14 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/stretchr/testify/require"
 
-	"github.com/quorate-raft/raft"
 	pb "github.com/quorate-raft/raft/raftpb"
 	"github.com/quorate-raft/raft/rafttest"
+	"github.com/quorate-raft/raft/storage/internal/enginetest"
 )
 
 var _ rafttest.Storage = (*Storage)(nil)
 
-const testDir = "db"
+const testDir = enginetest.Dir
 
 // small are options under which little data makes Pebble do all that it does.
 func small(fs vfs.FS) *Options {
@@ -45,40 +44,15 @@ func group(t testing.TB, e *Engine, id uint64) *Storage {
 	return s
 }
 
-// entries returns the entries [lo, hi) of one term, with so many bytes of data.
-func entries(lo, hi, term uint64, size int) []pb.Entry {
-	var ents []pb.Entry
-	for i := lo; i < hi; i++ {
-		ents = append(ents, pb.Entry{Index: i, Term: term, Data: fmt.Appendf(nil, "%d.%d.%0*d", term, i, size, 0)})
-	}
-	return ents
-}
-
-func save(t testing.TB, s *Storage, ents []pb.Entry) {
-	t.Helper()
-	last := ents[len(ents)-1]
-	require.NoError(t, s.Save(raft.Ready{
-		Entries: ents, HardState: pb.HardState{Term: last.Term, Vote: 1, Commit: last.Index}, MustSync: true,
-	}))
-}
-
-func all(t testing.TB, s *Storage) []pb.Entry {
-	t.Helper()
-	first, err := s.FirstIndex()
-	require.NoError(t, err)
-	last, err := s.LastIndex()
-	require.NoError(t, err)
-	if first > last {
-		return nil
-	}
-	ents, err := s.Entries(first, last+1, ^uint64(0))
-	require.NoError(t, err)
-	return ents
-}
-
 // crash returns what is left on the file system after a loss of power: of what
 // was not synced some blocks, by chance.
 func crash(fs *vfs.MemFS, rnd *rand.Rand) *vfs.MemFS {
 	percent := []int{0, 0, 50, 90, 100}[rnd.IntN(5)]
 	return fs.CrashClone(vfs.CrashCloneCfg{UnsyncedDataPercent: percent, RNG: rnd})
 }
+
+func entries(lo, hi, term uint64, size int) []pb.Entry { return enginetest.Entries(lo, hi, term, size) }
+
+func save(t testing.TB, s *Storage, ents []pb.Entry) { t.Helper(); enginetest.Save(t, s, ents) }
+
+func all(t testing.TB, s *Storage) []pb.Entry { t.Helper(); return enginetest.All(t, s) }

@@ -4,10 +4,12 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/cockroachdb/pebble/v2"
 
 	pb "github.com/quorate-raft/raft/raftpb"
+	"github.com/quorate-raft/raft/storage/internal/grouplog"
 )
 
 var (
@@ -18,8 +20,8 @@ var (
 
 // load reads what is known of a group in memory: its few records and its last
 // entry.
-func (e *Engine) load(id uint64) (logState, error) {
-	var st logState
+func (e *Engine) load(id uint64) (grouplog.State, error) {
+	var st grouplog.State
 	lower, upper := groupBounds(id)
 	it, err := e.db.NewIter(&pebble.IterOptions{LowerBound: lower, UpperBound: upper})
 	if err != nil {
@@ -37,16 +39,16 @@ func (e *Engine) load(id uint64) (logState, error) {
 		if k.kind == kindEntry {
 			break
 		}
-		if err := st.loadRecord(k, it); err != nil {
+		if err := loadRecord(&st, k, it); err != nil {
 			return st, err
 		}
 	}
 	if err := it.Error(); err != nil {
 		return st, readError(at, err)
 	}
-	st.last = st.base.index
+	st.Last = st.Base.Index
 	if !it.Valid() {
-		return st, st.checkLoaded(id, 0, nil)
+		return st, checkLoaded(&st, id, 0, nil)
 	}
 	first := at.index
 	if !it.Last() {
@@ -56,12 +58,12 @@ func (e *Engine) load(id uint64) (logState, error) {
 	if err != nil {
 		return st, err
 	}
-	st.last = last.Index
-	return st, st.checkLoaded(id, first, &last)
+	st.Last = last.Index
+	return st, checkLoaded(&st, id, first, &last)
 }
 
 // loadRecord takes the record that it is at.
-func (st *logState) loadRecord(k key, it *pebble.Iterator) error {
+func loadRecord(st *grouplog.State, k key, it *pebble.Iterator) error {
 	value, err := it.ValueAndErr()
 	if err != nil {
 		return readError(k, err)
@@ -75,26 +77,26 @@ func (st *logState) loadRecord(k key, it *pebble.Iterator) error {
 		if len(payload) != 16 {
 			return corruptRecord(k, errShort)
 		}
-		st.base = entryID{binary.BigEndian.Uint64(payload), binary.BigEndian.Uint64(payload[8:])}
+		st.Base = grouplog.EntryID{Index: binary.BigEndian.Uint64(payload), Term: binary.BigEndian.Uint64(payload[8:])}
 	case kindHard:
-		err = st.hard.Unmarshal(payload)
+		err = st.Hard.Unmarshal(payload)
 	case kindConf:
 		if len(payload) < 8 {
 			return corruptRecord(k, errShort)
 		}
-		st.confAt = binary.BigEndian.Uint64(payload)
-		err = st.conf.Unmarshal(payload[8:])
+		st.ConfAt = binary.BigEndian.Uint64(payload)
+		err = st.Conf.Unmarshal(payload[8:])
 	case kindSnapshot:
 		var snap pb.Snapshot
 		err = snap.Unmarshal(payload)
-		st.snap = snap.Metadata.Index
+		st.Snap = snap.Metadata.Index
 	case kindTerm:
 		if len(payload) != 8 {
 			return corruptRecord(k, errShort)
 		}
-		st.runs = append(st.runs, termRun{k.index, binary.BigEndian.Uint64(payload)})
+		st.Runs = append(st.Runs, grouplog.TermRun{Start: k.index, Term: binary.BigEndian.Uint64(payload)})
 	case kindChange:
-		st.changes = append(st.changes, k.index)
+		st.Changes = append(st.Changes, k.index)
 	}
 	if err != nil {
 		return corruptRecord(k, err)
@@ -103,29 +105,29 @@ func (st *logState) loadRecord(k key, it *pebble.Iterator) error {
 }
 
 // checkLoaded compares what is known of the log with its first and last entry.
-func (st *logState) checkLoaded(id, first uint64, last *pb.Entry) error {
+func checkLoaded(st *grouplog.State, id, first uint64, last *pb.Entry) error {
 	if last == nil {
-		if len(st.runs) > 0 {
-			return corruptRecord(key{id, kindEntry, st.runs[0].start}, errMissing)
+		if len(st.Runs) > 0 {
+			return corruptRecord(key{id, kindEntry, st.Runs[0].Start}, errMissing)
 		}
 		return nil
 	}
-	if first != st.base.index+1 {
-		return corruptRecord(key{id, kindEntry, st.base.index + 1}, errMissing)
+	if first != st.Base.Index+1 {
+		return corruptRecord(key{id, kindEntry, st.Base.Index + 1}, errMissing)
 	}
-	if len(st.runs) == 0 || st.runs[0].start != first {
+	if len(st.Runs) == 0 || st.Runs[0].Start != first {
 		return corruptRecord(key{id, kindTerm, first}, errMissing)
 	}
-	run := st.runs[len(st.runs)-1]
-	if run.start > last.Index {
-		return corruptRecord(key{id, kindEntry, run.start}, errMissing)
+	run := st.Runs[len(st.Runs)-1]
+	if run.Start > last.Index {
+		return corruptRecord(key{id, kindEntry, run.Start}, errMissing)
 	}
-	if run.term != last.Term {
+	if run.Term != last.Term {
 		return corruptRecord(key{id, kindEntry, last.Index},
-			fmt.Errorf("%w: it is of term %d, the log says %d", errOrder, last.Term, run.term))
+			fmt.Errorf("%w: it is of term %d, the log says %d", errOrder, last.Term, run.Term))
 	}
-	if n := len(st.changes); n > 0 && st.changes[n-1] > last.Index {
-		return corruptRecord(key{id, kindEntry, st.changes[n-1]}, errMissing)
+	if n := len(st.Changes); n > 0 && st.Changes[n-1] > last.Index {
+		return corruptRecord(key{id, kindEntry, st.Changes[n-1]}, errMissing)
 	}
 	return nil
 }
@@ -152,4 +154,25 @@ func readEntry(group uint64, it *pebble.Iterator) (pb.Entry, error) {
 		return e, corruptRecord(k, fmt.Errorf("%w: it says to be entry %d", errOrder, e.Index))
 	}
 	return e, nil
+}
+
+// compare reports a record of which the state, as it was read, is not as it is known.
+func compare(group uint64, st, known *grouplog.State) error {
+	for _, record := range []struct {
+		kind kind
+		same bool
+	}{
+		{kindBase, st.Base == known.Base},
+		{kindHard, st.Hard == known.Hard},
+		{kindConf, st.ConfAt == known.ConfAt},
+		{kindSnapshot, st.Snap == known.Snap},
+		{kindTerm, slices.Equal(st.Runs, known.Runs)},
+		{kindChange, slices.Equal(st.Changes, known.Changes)},
+		{kindEntry, st.Last == known.Last},
+	} {
+		if !record.same {
+			return corruptRecord(key{group: group, kind: record.kind}, errChanged)
+		}
+	}
+	return nil
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/quorate-raft/raft"
 	pb "github.com/quorate-raft/raft/raftpb"
+	"github.com/quorate-raft/raft/storage/internal/grouplog"
 )
 
 // update is a write in the making: the batch, and what will be known in memory
@@ -15,44 +16,41 @@ import (
 type update struct {
 	s     *Storage
 	batch *pebble.Batch
-	state logState
-	// ents are entries for the cache; installed says that the whole log was
-	// replaced, compacted up to where its start went.
-	ents      []pb.Entry
-	installed bool
-	compacted uint64
-	dirty     bool
+	state grouplog.State
+	// written is what the cache has to know, dirty says that there is something to write.
+	written grouplog.Written
+	dirty   bool
 	// deleted are entries that a range deletion covers.
 	deleted *keySpan
 }
 
 // run makes a write: fill fills it, or refuses, and then nothing is changed.
-func (s *Storage) run(size int, sync bool, fill func(u *update) error) error {
-	if err := s.e.acquire(); err != nil {
+func (s *Storage) run(size int64, sync bool, fill func(u *update) error) error {
+	if err := s.e.shared.Acquire(); err != nil {
 		return err
 	}
-	defer s.e.release()
-	if size > maxBatch {
+	defer s.e.shared.Release()
+	if size > s.e.maxWrite {
 		return fmt.Errorf("%w: %d bytes", ErrTooLarge, size)
 	}
-	s.write.Lock()
+	s.log.Write.Lock()
 	// Only writes change the state, so it can be read here without mu.
-	u := &update{s: s, batch: s.e.newBatch(size), state: s.state}
+	u := &update{s: s, batch: s.e.newBatch(int(size)), state: s.log.State}
 	err := error(ErrDestroyed)
-	if !s.gone {
+	if !s.log.Gone {
 		err = fill(u)
 	}
 	if err != nil || (!u.dirty && !sync) {
-		s.write.Unlock()
+		s.log.Write.Unlock()
 		_ = u.batch.Close() // nothing to undo
 		return err
 	}
 	if err = s.e.apply(u.batch, sync); err == nil {
 		u.publish()
 	}
-	s.write.Unlock()
+	s.log.Write.Unlock()
 	if err == nil && u.deleted != nil {
-		s.e.reclaimer.deleted(s.group, u.deleted.start, u.deleted.end)
+		s.e.reclaimer.deleted(s.log.ID, u.deleted.start, u.deleted.end)
 	}
 	if err == nil && sync {
 		err = s.e.wait(u.batch)
@@ -64,42 +62,13 @@ func (s *Storage) run(size int, sync bool, fill func(u *update) error) error {
 }
 
 // publish makes the write what is known.
-func (u *update) publish() {
-	s := u.s
-	cache := &s.e.cache
-	grown := int64(0)
-	s.mu.Lock()
-	s.state = u.state
-	if u.installed {
-		grown -= s.recent.bytes
-		s.recent = recent{}
-	}
-	if u.compacted > 0 {
-		grown += s.recent.compact(u.compacted)
-	}
-	if len(u.ents) > 0 && cache.limit > 0 {
-		grown += s.recent.replace(u.ents)
-	}
-	empty := len(s.recent.ents) == 0
-	s.mu.Unlock()
-	switch {
-	case len(u.ents) > 0 && cache.limit > 0:
-		cache.wrote(s, grown)
-	case grown != 0:
-		cache.dropped(s, grown, empty)
-	}
-}
+func (u *update) publish() { u.s.log.Publish(&u.state, u.written) }
 
 // destroy makes s refuse everything.
 func (s *Storage) destroy() {
-	s.write.Lock()
-	defer s.write.Unlock()
-	s.mu.Lock()
-	s.gone = true
-	grown := -s.recent.bytes
-	s.recent, s.state = recent{}, logState{}
-	s.mu.Unlock()
-	s.e.cache.dropped(s, grown, true)
+	s.log.Write.Lock()
+	defer s.log.Write.Unlock()
+	s.log.Destroy()
 }
 
 // Save writes what rd asks to persist in one atomic write: Snapshot in place of
@@ -111,14 +80,14 @@ func (s *Storage) destroy() {
 // It returns raft.ErrSnapOutOfDate, ErrGap or ErrTooLarge without having changed
 // anything. Any other error is for good: see FailedError.
 func (s *Storage) Save(rd raft.Ready) error {
-	size := 0
-	for i := range rd.Entries {
-		size += rd.Entries[i].Size() + 48
+	size := int64(128)
+	for i := range rd.Entries { // which may share their data, and be more than an int holds
+		size += int64(rd.Entries[i].Size()) + 48
 	}
 	if !raft.IsEmptySnap(rd.Snapshot) {
-		size += rd.Snapshot.Size() + 256
+		size += int64(rd.Snapshot.Size()) + 256
 	}
-	return s.run(size+128, rd.MustSync, func(u *update) error {
+	return s.run(size, rd.MustSync, func(u *update) error {
 		if !raft.IsEmptySnap(rd.Snapshot) {
 			if err := u.install(&rd.Snapshot); err != nil {
 				return err
@@ -127,10 +96,10 @@ func (s *Storage) Save(rd raft.Ready) error {
 		if err := u.append(rd.Entries); err != nil {
 			return err
 		}
-		if raft.IsEmptyHardState(rd.HardState) || rd.HardState == u.state.hard {
+		if raft.IsEmptyHardState(rd.HardState) || rd.HardState == u.state.Hard {
 			return nil
 		}
-		u.state.hard = rd.HardState
+		u.state.Hard = rd.HardState
 		return u.set(key{kind: kindHard}, nil, &rd.HardState)
 	})
 }
@@ -139,8 +108,8 @@ func (s *Storage) Save(rd raft.Ready) error {
 // nothing if the one in place has a higher index. It is durable with the next
 // Save that is synced.
 func (s *Storage) SetConfState(cs pb.ConfState) error {
-	return s.run(cs.Size()+64, false, func(u *update) error {
-		if !u.state.setConf(cs, cs.Index) {
+	return s.run(int64(cs.Size())+64, false, func(u *update) error {
+		if !u.state.SetConf(cs, cs.Index) {
 			return nil
 		}
 		return u.setConf()
@@ -156,19 +125,16 @@ func (s *Storage) SetConfState(cs pb.ConfState) error {
 // raft.ErrSnapOutOfDate if the snapshot in place is as new, raft.ErrCompacted if
 // the log begins after i, raft.ErrUnavailable if it ends before.
 func (s *Storage) CreateSnapshot(i uint64, cs pb.ConfState, data []byte) error {
-	return s.run(len(data)+2*cs.Size()+128, false, func(u *update) error {
-		if i <= u.state.snap {
-			return raft.ErrSnapOutOfDate
-		}
-		if err := u.state.checkTerm(i); err != nil {
+	return s.run(int64(len(data))+2*int64(cs.Size())+128, false, func(u *update) error {
+		snap, err := u.state.NewSnapshot(i, cs, data)
+		if err != nil {
 			return err
 		}
-		snap := pb.Snapshot{Data: data, Metadata: pb.SnapshotMetadata{Index: i, Term: u.state.term(i), ConfState: cs}}
-		u.state.snap = i
+		u.state.Snap = i
 		if err := u.set(key{kind: kindSnapshot}, nil, &snap); err != nil {
 			return err
 		}
-		if !u.state.setConf(cs, confIndex(&cs, i)) {
+		if !u.state.SetConf(cs, grouplog.ConfIndex(&cs, i)) {
 			return nil
 		}
 		return u.setConf()
@@ -183,14 +149,11 @@ func (s *Storage) CreateSnapshot(i uint64, cs pb.ConfState, data []byte) error {
 // ends before i.
 func (s *Storage) Compact(i uint64) error {
 	return s.run(256, false, func(u *update) error {
-		switch {
-		case i <= u.state.base.index:
-			return raft.ErrCompacted
-		case i > u.state.last:
-			return raft.ErrUnavailable
+		if err := u.state.CheckCompact(i); err != nil {
+			return err
 		}
-		first := u.state.base.index + 1
-		runs, changes, begins := u.state.compact(i)
+		first := u.state.Base.Index + 1
+		runs, changes, begins := u.state.Compact(i)
 		if err := u.forget(runs, changes); err != nil {
 			return err
 		}
@@ -199,7 +162,7 @@ func (s *Storage) Compact(i uint64) error {
 				return err
 			}
 		}
-		u.compacted = i
+		u.written.Compacted = i
 		if err := u.deleteEntries(first, i+1); err != nil {
 			return err
 		}
@@ -210,20 +173,17 @@ func (s *Storage) Compact(i uint64) error {
 // install replaces the log by a received snapshot.
 func (u *update) install(snap *pb.Snapshot) error {
 	meta := &snap.Metadata
-	if meta.Index <= u.state.snap {
+	if meta.Index <= u.state.Snap {
 		return raft.ErrSnapOutOfDate
 	}
-	if err := u.forget(u.state.runs, u.state.changes); err != nil {
+	if err := u.forget(u.state.Runs, u.state.Changes); err != nil {
 		return err
 	}
-	if err := u.deleteEntries(u.state.base.index+1, u.state.last+1); err != nil {
+	if err := u.deleteEntries(u.state.Base.Index+1, u.state.Last+1); err != nil {
 		return err
 	}
-	u.state = logState{
-		base: entryID{meta.Index, meta.Term}, last: meta.Index, snap: meta.Index, hard: u.state.hard,
-		conf: meta.ConfState, confAt: confIndex(&meta.ConfState, meta.Index),
-	}
-	u.installed = true
+	u.state.Install(meta)
+	u.written.Installed = true
 	if err := u.setBase(); err != nil {
 		return err
 	}
@@ -235,20 +195,13 @@ func (u *update) install(snap *pb.Snapshot) error {
 
 // append writes entries in place of the log from the first one's index on.
 func (u *update) append(ents []pb.Entry) error {
-	for len(ents) > 0 && ents[0].Index <= u.state.base.index {
-		ents = ents[1:]
-	}
-	if len(ents) == 0 {
-		return nil
+	ents, err := u.s.log.Fresh(&u.state, ents)
+	if err != nil || len(ents) == 0 {
+		return err
 	}
 	first := ents[0].Index
-	for i := range ents {
-		if want := min(first, u.state.last+1) + uint64(i); ents[i].Index != want {
-			return fmt.Errorf("%w: entry %d of group %d comes where %d should", ErrGap, ents[i].Index, u.s.group, want)
-		}
-	}
-	last := u.state.last
-	runs, changes := u.state.truncate(first)
+	last := u.state.Last
+	runs, changes := u.state.Truncate(first)
 	if err := u.forget(runs, changes); err != nil {
 		return err
 	}
@@ -257,8 +210,8 @@ func (u *update) append(ents []pb.Entry) error {
 	}
 	for i := range ents {
 		e := &ents[i]
-		if u.state.push(e) {
-			if err := u.setRun(termRun{e.Index, e.Term}); err != nil {
+		if u.state.Push(e.Index, e.Term, e.Type != pb.EntryNormal) {
+			if err := u.setRun(grouplog.TermRun{Start: e.Index, Term: e.Term}); err != nil {
 				return err
 			}
 		}
@@ -271,40 +224,40 @@ func (u *update) append(ents []pb.Entry) error {
 			return err
 		}
 	}
-	u.ents = ents
+	u.written.Entries = ents
 	return nil
 }
 
 // set writes a record of the group.
 func (u *update) set(k key, prefix []byte, m marshaler) error {
-	k.group = u.s.group
+	k.group = u.s.log.ID
 	u.dirty = true
 	return setRecord(u.batch, k, prefix, m)
 }
 
 func (u *update) setBase() error {
 	var b [16]byte
-	binary.BigEndian.PutUint64(b[:], u.state.base.index)
-	binary.BigEndian.PutUint64(b[8:], u.state.base.term)
+	binary.BigEndian.PutUint64(b[:], u.state.Base.Index)
+	binary.BigEndian.PutUint64(b[8:], u.state.Base.Term)
 	return u.set(key{kind: kindBase}, b[:], nil)
 }
 
 func (u *update) setConf() error {
 	var b [8]byte
-	binary.BigEndian.PutUint64(b[:], u.state.confAt)
-	return u.set(key{kind: kindConf}, b[:], &u.state.conf)
+	binary.BigEndian.PutUint64(b[:], u.state.ConfAt)
+	return u.set(key{kind: kindConf}, b[:], &u.state.Conf)
 }
 
-func (u *update) setRun(run termRun) error {
+func (u *update) setRun(run grouplog.TermRun) error {
 	var b [8]byte
-	binary.BigEndian.PutUint64(b[:], run.term)
-	return u.set(key{kind: kindTerm, index: run.start}, b[:], nil)
+	binary.BigEndian.PutUint64(b[:], run.Term)
+	return u.set(key{kind: kindTerm, index: run.Start}, b[:], nil)
 }
 
 // forget deletes the records of terms and changes that went.
-func (u *update) forget(runs []termRun, changes []uint64) error {
+func (u *update) forget(runs []grouplog.TermRun, changes []uint64) error {
 	for _, run := range runs {
-		if err := u.delete(key{kind: kindTerm, index: run.start}); err != nil {
+		if err := u.delete(key{kind: kindTerm, index: run.Start}); err != nil {
 			return err
 		}
 	}
@@ -317,7 +270,7 @@ func (u *update) forget(runs []termRun, changes []uint64) error {
 }
 
 func (u *update) delete(k key) error {
-	k.group = u.s.group
+	k.group = u.s.log.ID
 	u.dirty = true
 	op := u.batch.DeleteDeferred(k.len())
 	k.put(op.Key[:0])
@@ -342,6 +295,6 @@ func (u *update) deleteEntries(lo, hi uint64) error {
 		}
 		return nil
 	}
-	u.deleted = &keySpan{key{u.s.group, kindEntry, lo}.bytes(), key{u.s.group, kindEntry, hi}.bytes()}
+	u.deleted = &keySpan{key{u.s.log.ID, kindEntry, lo}.bytes(), key{u.s.log.ID, kindEntry, hi}.bytes()}
 	return u.batch.DeleteRange(u.deleted.start, u.deleted.end, nil)
 }

@@ -9,11 +9,12 @@ import (
 
 	"github.com/quorate-raft/raft"
 	pb "github.com/quorate-raft/raft/raftpb"
+	"github.com/quorate-raft/raft/storage/internal/grouplog"
 )
 
 // someState is a state with all that there can be in one.
 func someState() *logState {
-	st := &logState{hard: pb.HardState{Term: 9, Vote: 3, Commit: 1 << 40}}
+	st := &logState{State: grouplog.State{Hard: pb.HardState{Term: 9, Vote: 3, Commit: 1 << 40}}}
 	st.install(&pb.SnapshotMetadata{Index: 1 << 33, Term: 4, ConfState: pb.ConfState{Voters: []uint64{1, 2}, Index: 77}}, location{5000, 100})
 	for i := range uint64(50) {
 		st.push(1<<33+1+i, 4+i/20, i%7 == 3, location{6000 + 300*i, uint32(40 + i)})
@@ -34,8 +35,8 @@ func TestStateCodec(t *testing.T) {
 		require.NoError(t, err)
 		back, err := parseState(body)
 		require.NoError(t, err)
-		if len(st.runs) == 0 {
-			st.runs, st.changes = nil, nil
+		if len(st.Runs) == 0 {
+			st.Runs, st.Changes = nil, nil
 		}
 		require.Equal(t, *st, back)
 		for n := range body {
@@ -50,15 +51,15 @@ func TestStateCodec(t *testing.T) {
 // A state that contradicts itself is refused, whatever its checksum.
 func TestContradictoryStates(t *testing.T) {
 	for name, spoil := range map[string]func(st *logState){
-		"no runs":                 func(st *logState) { st.runs = nil },
-		"a run begins late":       func(st *logState) { st.runs[0].start++ },
-		"runs out of order":       func(st *logState) { st.runs[1], st.runs[2] = st.runs[2], st.runs[1] },
-		"a run after the end":     func(st *logState) { st.runs[2].start += 100 },
-		"changes out of order":    func(st *logState) { st.changes[1] = st.changes[0] },
-		"a change after the end":  func(st *logState) { st.changes[3] += 100 },
-		"a change before the log": func(st *logState) { st.changes[0] = st.base.index },
+		"no runs":                 func(st *logState) { st.Runs = nil },
+		"a run begins late":       func(st *logState) { st.Runs[0].Start++ },
+		"runs out of order":       func(st *logState) { st.Runs[1], st.Runs[2] = st.Runs[2], st.Runs[1] },
+		"a run after the end":     func(st *logState) { st.Runs[2].Start += 100 },
+		"changes out of order":    func(st *logState) { st.Changes[1] = st.Changes[0] },
+		"a change after the end":  func(st *logState) { st.Changes[3] += 100 },
+		"a change before the log": func(st *logState) { st.Changes[0] = st.Base.Index },
 		"an entry too few":        func(st *logState) { st.at = st.at[1:] },
-		"an end before the start": func(st *logState) { st.last = st.base.index - 1 },
+		"an end before the start": func(st *logState) { st.Last = st.Base.Index - 1 },
 		"a snapshot without one":  func(st *logState) { st.snapAt = location{} },
 		"a far position":          func(st *logState) { st.at[5].position = maxPosition + 1 },
 		"a large record":          func(st *logState) { st.at[5].size = maxRecord + 1 },
@@ -157,10 +158,10 @@ func FuzzRecords(f *testing.F) {
 			require.NoError(t, err)
 			again, err := parseState(body)
 			require.NoError(t, err)
-			require.Equal(t, g.last, again.last)
+			require.Equal(t, g.Last, again.Last)
 			require.Equal(t, len(g.at), len(again.at))
-			for i := g.base.index; i <= g.last; i++ {
-				require.Equal(t, g.term(i), again.term(i))
+			for i := g.Base.Index; i <= g.Last; i++ {
+				require.Equal(t, g.Term(i), again.Term(i))
 			}
 		}
 	})
@@ -198,10 +199,10 @@ func FuzzDamage(f *testing.F) {
 		if e.recover(only) != nil || e.groups[1] == nil {
 			return
 		}
-		st := e.groups[1].state
-		for i := uint64(1); i <= st.last; i++ {
-			if st.term(i) != 1 && len(patch) < batchHeaderLen {
-				t.Fatalf("entry %d is of term %d", i, st.term(i))
+		st := e.groups[1].log.State
+		for i := uint64(1); i <= st.Last; i++ {
+			if st.Term(i) != 1 && len(patch) < batchHeaderLen {
+				t.Fatalf("entry %d is of term %d", i, st.Term(i))
 			}
 		}
 	})
@@ -239,14 +240,14 @@ func TestLogStateAccounts(t *testing.T) {
 	position := uint64(firstPosition)
 	for range 5000 {
 		switch n := rnd.IntN(10); {
-		case n == 0 && st.last > st.base.index:
-			st.truncate(st.base.index + 1 + rnd.Uint64N(st.last-st.base.index))
-		case n == 1 && st.last > st.base.index:
-			st.compact(st.base.index + 1 + rnd.Uint64N(st.last-st.base.index))
+		case n == 0 && st.Last > st.Base.Index:
+			st.truncate(st.Base.Index + 1 + rnd.Uint64N(st.Last-st.Base.Index))
+		case n == 1 && st.Last > st.Base.Index:
+			st.compact(st.Base.Index + 1 + rnd.Uint64N(st.Last-st.Base.Index))
 		case n == 2:
-			st.setSnapshot(st.last+1, location{position, 77})
+			st.setSnapshot(st.Last+1, location{position, 77})
 		default:
-			st.push(st.last+1, st.last/5, false, location{position, uint32(rnd.IntN(100) + 1)})
+			st.push(st.Last+1, st.Last/5, false, location{position, uint32(rnd.IntN(100) + 1)})
 		}
 		position += 100
 		live := int64(st.snapAt.size)
@@ -254,6 +255,6 @@ func TestLogStateAccounts(t *testing.T) {
 			live += int64(at.size)
 		}
 		require.Equal(t, live, st.live)
-		require.Len(t, st.at, int(st.last-st.base.index))
+		require.Len(t, st.at, int(st.Last-st.Base.Index))
 	}
 }

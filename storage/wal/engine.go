@@ -9,23 +9,24 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+
+	"github.com/quorate-raft/raft/storage/internal/grouplog"
 )
 
 // Engine is a directory with the logs of any number of groups. All of them share
 // one log of files: writes that are synced at the same time share a sync. It is
 // safe for concurrent use.
 type Engine struct {
-	o     Options
-	dir   string
-	lock  io.Closer
-	cache cacheBudget
+	o      Options
+	dir    string
+	lock   io.Closer
+	shared grouplog.Shared
+	// maxWrite bounds the records of one write, in bytes; tests make it small.
+	maxWrite int64
 
 	id            logID
 	cluster, node uint64
 
-	// life is held for reading while an operation uses the log.
-	life    sync.RWMutex
-	closed  bool
 	failure atomic.Pointer[FailedError]
 	counts  counts
 	keeper  *keeper
@@ -70,11 +71,11 @@ func Open(dir string, o *Options) (*Engine, error) {
 		return nil, err
 	}
 	e := &Engine{
-		o: o.withDefaults(), groups: map[uint64]*Storage{}, turn: make(chan struct{}, 1),
+		o: o.withDefaults(), maxWrite: maxRecord, groups: map[uint64]*Storage{}, turn: make(chan struct{}, 1),
 	}
 	e.o.files = countedFiles{e.o.files, &e.counts.syncs}
 	e.keeper = newKeeper(e)
-	e.cache.limit = max(0, e.o.EntryCacheBytes)
+	e.shared.Init(grouplog.Errors{Closed: ErrClosed, Destroyed: ErrDestroyed, Gap: ErrGap}, e.Err, e.o.EntryCacheBytes)
 	if err := e.lockDirectory(dir); err != nil {
 		return nil, err
 	}
@@ -162,45 +163,17 @@ func (e *Engine) closeFiles() error {
 // Where a write failed before, it returns that. A second Close does nothing.
 func (e *Engine) Close() error {
 	e.keeper.close()
-	e.life.Lock()
-	defer e.life.Unlock()
-	if e.closed {
-		return nil
-	}
-	e.closed = true
-	// Two batches: the first has what was not synced, and the second tells all of
-	// that from the torn end of a crash.
-	err := e.mark(kindClosed)
-	if err == nil {
-		err = e.mark(kindClosed)
-	}
-	err = errors.Join(err, e.closeFiles())
-	if failure := e.Err(); failure != nil {
-		return failure
-	}
-	return err
-}
-
-// acquire begins an operation; release ends it.
-func (e *Engine) acquire() error {
-	e.life.RLock()
-	err := e.Err()
-	if e.closed {
-		err = ErrClosed
-	}
-	if err != nil {
-		e.life.RUnlock()
-	}
-	return err
-}
-
-func (e *Engine) release() { e.life.RUnlock() }
-
-// blame returns what is to blame for err, of a read: if a write failed meanwhile,
-// then that, since what was looked for may never have been written.
-func (e *Engine) blame(err error) error {
-	if failure := e.Err(); failure != nil && err != nil && !isAnswer(err) {
-		return failure
-	}
-	return err
+	return e.shared.Close(func() error {
+		// Two batches: the first has what was not synced, and the second tells all of
+		// that from the torn end of a crash.
+		err := e.mark(kindClosed)
+		if err == nil {
+			err = e.mark(kindClosed)
+		}
+		err = errors.Join(err, e.closeFiles())
+		if failure := e.Err(); failure != nil {
+			return failure
+		}
+		return err
+	})
 }

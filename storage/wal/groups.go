@@ -5,16 +5,20 @@ import "slices"
 // Group returns the storage of a group, an empty one if nothing was written to it
 // yet. All calls with the same id return the same Storage, until the group is
 // destroyed.
+//
+// The Storage of an ID stays in memory, some hundred bytes, also if nothing is ever
+// written to it, so that all who ask have the same. Look an ID that came from elsewhere
+// up in what the host knows, or in Groups, before; DestroyGroup forgets one.
 func (e *Engine) Group(id uint64) (*Storage, error) {
-	if err := e.acquire(); err != nil {
+	if err := e.shared.Acquire(); err != nil {
 		return nil, err
 	}
-	defer e.release()
+	defer e.shared.Release()
 	e.groupsMu.Lock()
 	defer e.groupsMu.Unlock()
 	s := e.groups[id]
 	if s == nil {
-		s = &Storage{e: e, group: id}
+		s = newStorage(e, id, logState{}, 0)
 		e.groups[id] = s
 	}
 	return s, nil
@@ -22,13 +26,13 @@ func (e *Engine) Group(id uint64) (*Storage, error) {
 
 // Groups returns the IDs of the groups that something was written to, ascending.
 func (e *Engine) Groups() ([]uint64, error) {
-	if err := e.acquire(); err != nil {
+	if err := e.shared.Acquire(); err != nil {
 		return nil, err
 	}
-	defer e.release()
+	defer e.shared.Release()
 	var ids []uint64
 	for _, s := range e.written() {
-		ids = append(ids, s.group)
+		ids = append(ids, s.log.ID)
 	}
 	slices.Sort(ids)
 	return ids, nil
@@ -40,11 +44,11 @@ func (e *Engine) written() []*Storage {
 	defer e.groupsMu.Unlock()
 	var all []*Storage
 	for _, s := range e.groups {
-		s.mu.RLock()
-		if s.checkpoint > 0 && !s.gone {
+		s.log.Mu.RLock()
+		if s.checkpoint > 0 && !s.log.Gone {
 			all = append(all, s)
 		}
-		s.mu.RUnlock()
+		s.log.Mu.RUnlock()
 	}
 	return all
 }
@@ -54,10 +58,10 @@ func (e *Engine) written() []*Storage {
 // with an empty log under the ID of one that voted breaks its promises: do this
 // only with a node that is removed from its group for good.
 func (e *Engine) DestroyGroup(id uint64) error {
-	if err := e.acquire(); err != nil {
+	if err := e.shared.Acquire(); err != nil {
 		return err
 	}
-	defer e.release()
+	defer e.shared.Release()
 	e.groupsMu.Lock()
 	s := e.groups[id]
 	var ticket uint64
@@ -79,22 +83,17 @@ func (e *Engine) DestroyGroup(id uint64) error {
 
 // destroy makes s refuse everything, and writes that it is gone.
 func (s *Storage) destroy() (ticket uint64, err error) {
-	s.write.Lock()
-	defer s.write.Unlock()
+	s.log.Write.Lock()
+	defer s.log.Write.Unlock()
 	if s.checkpoint > 0 {
 		b, err := s.e.begin(recordHeaderLen)
 		if err != nil {
 			return 0, err
 		}
-		b.buf = putBytes(b.buf, s.group, kindDestroy, nil)
+		b.buf = putBytes(b.buf, s.log.ID, kindDestroy, nil)
 		ticket = s.e.ticket()
 		s.e.mu.Unlock()
 	}
-	s.mu.Lock()
-	s.gone = true
-	grown := -s.recent.bytes
-	s.recent, s.state = recent{}, logState{}
-	s.mu.Unlock()
-	s.e.cache.dropped(s, grown, true)
+	s.log.Destroy()
 	return ticket, nil
 }

@@ -1,21 +1,19 @@
 package wal
 
 import (
-	"fmt"
-	"os"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/quorate-raft/raft"
 	pb "github.com/quorate-raft/raft/raftpb"
 	"github.com/quorate-raft/raft/rafttest"
+	"github.com/quorate-raft/raft/storage/internal/enginetest"
 )
 
 var _ rafttest.Storage = (*Storage)(nil)
 
-const testDir = "db"
+const testDir = enginetest.Dir
 
 // Within waitFor something has to come, that is looked for each tick.
 const (
@@ -45,47 +43,8 @@ func group(t testing.TB, e *Engine, id uint64) *Storage {
 	return s
 }
 
-// entries returns the entries [lo, hi) of one term, with so many bytes of data.
-func entries(lo, hi, term uint64, size int) []pb.Entry {
-	var ents []pb.Entry
-	for i := lo; i < hi; i++ {
-		ents = append(ents, pb.Entry{Index: i, Term: term, Data: fmt.Appendf(nil, "%d.%d.%0*d", term, i, size, 0)})
-	}
-	return ents
-}
+func entries(lo, hi, term uint64, size int) []pb.Entry { return enginetest.Entries(lo, hi, term, size) }
 
-func save(t testing.TB, s *Storage, ents []pb.Entry) {
-	t.Helper()
-	last := ents[len(ents)-1]
-	require.NoError(t, s.Save(raft.Ready{
-		Entries: ents, HardState: pb.HardState{Term: last.Term, Vote: 1, Commit: last.Index}, MustSync: true,
-	}))
-}
+func save(t testing.TB, s *Storage, ents []pb.Entry) { t.Helper(); enginetest.Save(t, s, ents) }
 
-func all(t testing.TB, s *Storage) []pb.Entry {
-	t.Helper()
-	first, err := s.FirstIndex()
-	require.NoError(t, err)
-	last, err := s.LastIndex()
-	require.NoError(t, err)
-	if first > last {
-		return nil
-	}
-	ents, err := s.Entries(first, last+1, ^uint64(0))
-	require.NoError(t, err)
-	return ents
-}
-
-// nightly makes the tests that look at many seeds look at more of them.
-var nightly = os.Getenv("WAL_NIGHTLY") != ""
-
-// scaled returns how many of something a test tries.
-func scaled(n int) int {
-	switch {
-	case nightly:
-		return 25 * n
-	case underRace:
-		return max(1, n/4)
-	}
-	return n
-}
+func all(t testing.TB, s *Storage) []pb.Entry { t.Helper(); return enginetest.All(t, s) }

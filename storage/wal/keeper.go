@@ -114,10 +114,10 @@ func (k *keeper) free() (bool, error) {
 // them there is in all.
 func needs(groups []*Storage, end uint64) (needed bool, live int64) {
 	for _, s := range groups {
-		s.mu.RLock()
-		needed = needed || s.state.low() < end
-		live += s.state.live
-		s.mu.RUnlock()
+		s.log.Mu.RLock()
+		needed = needed || s.log.State.low() < end
+		live += s.log.State.live
+		s.log.Mu.RUnlock()
 	}
 	return needed, live
 }
@@ -134,12 +134,12 @@ func (s *Storage) leave(end uint64) error {
 			break
 		}
 	}
-	s.write.Lock()
-	defer s.write.Unlock()
-	if s.gone || s.checkpoint >= end {
+	s.log.Write.Lock()
+	defer s.log.Write.Unlock()
+	if s.log.Gone || s.checkpoint >= end {
 		return nil
 	}
-	body, err := s.state.body()
+	body, err := s.log.State.body()
 	if err != nil {
 		return s.e.fail("write", "state", err)
 	}
@@ -148,11 +148,11 @@ func (s *Storage) leave(end uint64) error {
 		return err
 	}
 	at := b.location(len(body)).position
-	b.buf = putBytes(b.buf, s.group, kindState, body)
+	b.buf = putBytes(b.buf, s.log.ID, kindState, body)
 	s.e.mu.Unlock()
-	s.mu.Lock()
+	s.log.Mu.Lock()
 	s.checkpoint = at
-	s.mu.Unlock()
+	s.log.Mu.Unlock()
 	return nil
 }
 
@@ -161,15 +161,15 @@ const moveBytes = 512 << 10
 
 // move moves some of the records before a position, and reports whether there may be more.
 func (s *Storage) move(end uint64) (left bool, err error) {
-	s.write.Lock()
-	defer s.write.Unlock()
-	st := s.state
-	if s.gone || st.low() >= end {
+	s.log.Write.Lock()
+	defer s.log.Write.Unlock()
+	st := s.log.State
+	if s.log.Gone || st.low() >= end {
 		return false, nil
 	}
 	moved := false
-	if st.snap > 0 && st.snapAt.position < end {
-		if st.snapAt, err = s.copyRecord(&st, st.snap, st.snapAt, kindSnapshotCopy); err != nil {
+	if st.Snap > 0 && st.snapAt.position < end {
+		if st.snapAt, err = s.copyRecord(&st, st.Snap, st.snapAt, kindSnapshotCopy); err != nil {
 			return false, err
 		}
 		moved = true
@@ -180,16 +180,16 @@ func (s *Storage) move(end uint64) (left bool, err error) {
 			continue
 		}
 		size += int(at[i].size)
-		if at[i], err = s.copyRecord(&st, st.base.index+1+uint64(i), at[i], kindEntryCopy); err != nil {
+		if at[i], err = s.copyRecord(&st, st.Base.Index+1+uint64(i), at[i], kindEntryCopy); err != nil {
 			return false, err
 		}
 		moved = true
 	}
 	st.at, st.moved = at, true
-	s.mu.Lock()
-	s.state = st
+	s.log.Mu.Lock()
+	s.log.State = st
 	s.checkpoint = min(s.checkpoint, end-1) // the newest on the disk leads to the old places
-	s.mu.Unlock()
+	s.log.Mu.Unlock()
 	return moved, nil
 }
 
@@ -214,7 +214,7 @@ func (s *Storage) copyRecord(st *logState, index uint64, at location, k kind) (l
 		return at, err
 	}
 	moved := b.location(len(body))
-	b.buf = putBytes(b.buf, s.group, k, body)
+	b.buf = putBytes(b.buf, s.log.ID, k, body)
 	s.e.mu.Unlock()
 	return moved, nil
 }

@@ -117,7 +117,7 @@ func (e *Engine) recover(found []*segment) error {
 		return err
 	}
 	for id, st := range r.groups {
-		e.groups[id] = &Storage{e: e, group: id, state: st.logState, checkpoint: st.checkpoint}
+		e.groups[id] = newStorage(e, id, st.logState, st.checkpoint)
 	}
 	kept := s.current + 1
 	if !s.began {

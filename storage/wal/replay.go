@@ -80,23 +80,23 @@ func (g *replayed) record(rec *record, at location) (err error) {
 		if err != nil {
 			return err
 		}
-		if e.Index <= g.base.index || e.Index > g.last+1 {
-			return fmt.Errorf("%w: entry %d of [%d, %d]", errOrder, e.Index, g.base.index+1, g.last)
+		if e.Index <= g.Base.Index || e.Index > g.Last+1 {
+			return fmt.Errorf("%w: entry %d of [%d, %d]", errOrder, e.Index, g.Base.Index+1, g.Last)
 		}
 		g.truncate(e.Index)
 		g.push(e.Index, e.Term, e.Type != pb.EntryNormal, at)
 	case kindHard:
-		g.hard, err = parseHard(rec.body)
+		g.Hard, err = parseHard(rec.body)
 	case kindConf:
-		g.conf, g.confAt, err = parseConf(rec.body)
+		g.Conf, g.ConfAt, err = parseConf(rec.body)
 	case kindSnapshot, kindInstall:
 		var snap pb.Snapshot
 		if err := snap.Unmarshal(rec.body); err != nil {
 			return err
 		}
 		meta := &snap.Metadata
-		if meta.Index <= g.snap {
-			return fmt.Errorf("%w: a snapshot at %d after one at %d", errOrder, meta.Index, g.snap)
+		if meta.Index <= g.Snap {
+			return fmt.Errorf("%w: a snapshot at %d after one at %d", errOrder, meta.Index, g.Snap)
 		}
 		if rec.kind == kindSnapshot {
 			g.setSnapshot(meta.Index, at)
@@ -105,8 +105,8 @@ func (g *replayed) record(rec *record, at location) (err error) {
 		}
 	case kindCompact:
 		index, err := parseNumber(rec.body)
-		if err == nil && (index <= g.base.index || index > g.last) {
-			err = fmt.Errorf("%w: compaction to %d of [%d, %d]", errOrder, index, g.base.index+1, g.last)
+		if err == nil && (index <= g.Base.Index || index > g.Last) {
+			err = fmt.Errorf("%w: compaction to %d of [%d, %d]", errOrder, index, g.Base.Index+1, g.Last)
 		}
 		if err != nil {
 			return err

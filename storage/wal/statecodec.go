@@ -1,6 +1,10 @@
 package wal
 
-import "encoding/binary"
+import (
+	"encoding/binary"
+
+	"github.com/quorate-raft/raft/storage/internal/grouplog"
+)
 
 // maxUvarint is the most bytes that a number takes in a state.
 const maxUvarint = binary.MaxVarintLen64
@@ -8,26 +12,26 @@ const maxUvarint = binary.MaxVarintLen64
 // body encodes all that is known of a group: numbers as varints, those that follow
 // each other as differences.
 func (st *logState) body() ([]byte, error) {
-	conf, err := st.conf.Marshal()
+	conf, err := st.Conf.Marshal()
 	if err != nil {
 		return nil, err
 	}
-	b := make([]byte, 0, maxUvarint*(13+2*len(st.runs)+len(st.changes))+len(conf)+6*len(st.at))
+	b := make([]byte, 0, maxUvarint*(13+2*len(st.Runs)+len(st.Changes))+len(conf)+6*len(st.at))
 	put := func(numbers ...uint64) {
 		for _, n := range numbers {
 			b = binary.AppendUvarint(b, n)
 		}
 	}
-	put(st.base.index, st.base.term, st.last, st.hard.Term, st.hard.Vote, st.hard.Commit)
-	put(st.snap, st.snapAt.position, uint64(st.snapAt.size), st.confAt, uint64(len(conf)))
+	put(st.Base.Index, st.Base.Term, st.Last, st.Hard.Term, st.Hard.Vote, st.Hard.Commit)
+	put(st.Snap, st.snapAt.position, uint64(st.snapAt.size), st.ConfAt, uint64(len(conf)))
 	b = append(b, conf...)
-	put(uint64(len(st.runs)))
-	for _, run := range st.runs {
-		put(run.start-st.base.index, run.term)
+	put(uint64(len(st.Runs)))
+	for _, run := range st.Runs {
+		put(run.Start-st.Base.Index, run.Term)
 	}
-	put(uint64(len(st.changes)))
-	for _, index := range st.changes {
-		put(index - st.base.index)
+	put(uint64(len(st.Changes)))
+	for _, index := range st.Changes {
+		put(index - st.Base.Index)
 	}
 	before := uint64(0)
 	for _, at := range st.at {
@@ -77,29 +81,29 @@ func (n *numbers) location() location {
 func parseState(body []byte) (logState, error) {
 	n := numbers{b: body}
 	var st logState
-	st.base = entryID{n.next(), n.next()}
-	st.last = n.next()
-	st.hard.Term, st.hard.Vote, st.hard.Commit = n.next(), n.next(), n.next()
-	st.snap, st.snapAt, st.confAt = n.next(), n.location(), n.next()
+	st.Base = grouplog.EntryID{Index: n.next(), Term: n.next()}
+	st.Last = n.next()
+	st.Hard.Term, st.Hard.Vote, st.Hard.Commit = n.next(), n.next(), n.next()
+	st.Snap, st.snapAt, st.ConfAt = n.next(), n.location(), n.next()
 	size := n.count(1)
-	if err := st.conf.Unmarshal(n.b[:size]); err != nil {
+	if err := st.Conf.Unmarshal(n.b[:size]); err != nil {
 		return st, err
 	}
 	n.b = n.b[size:]
 	for range n.count(2) {
-		st.runs = append(st.runs, termRun{st.base.index + n.next(), n.next()})
+		st.Runs = append(st.Runs, grouplog.TermRun{Start: st.Base.Index + n.next(), Term: n.next()})
 	}
 	for range n.count(1) {
-		st.changes = append(st.changes, st.base.index+n.next())
+		st.Changes = append(st.Changes, st.Base.Index+n.next())
 	}
-	if st.last < st.base.index || (st.last-st.base.index) > uint64(len(n.b))/2 {
+	if st.Last < st.Base.Index || (st.Last-st.Base.Index) > uint64(len(n.b))/2 {
 		return st, errMalformed
 	}
-	if count := st.last - st.base.index; count > 0 {
+	if count := st.Last - st.Base.Index; count > 0 {
 		st.at = make([]location, 0, count)
 	}
 	before := uint64(0)
-	for range st.last - st.base.index {
+	for range st.Last - st.Base.Index {
 		position, size := before+n.next(), n.next()
 		if size > maxRecord || position > maxPosition {
 			n.bad = true
@@ -118,19 +122,19 @@ func parseState(body []byte) (logState, error) {
 
 // check reports a state that contradicts itself.
 func (st *logState) check() error {
-	if (st.snap == 0) != (st.snapAt.size == 0) {
+	if (st.Snap == 0) != (st.snapAt.size == 0) {
 		return errOrder
 	}
-	if (len(st.runs) > 0) != (len(st.at) > 0) || (len(st.runs) > 0 && st.runs[0].start != st.base.index+1) {
+	if (len(st.Runs) > 0) != (len(st.at) > 0) || (len(st.Runs) > 0 && st.Runs[0].Start != st.Base.Index+1) {
 		return errOrder
 	}
-	for i, run := range st.runs {
-		if run.start > st.last || (i > 0 && run.start <= st.runs[i-1].start) {
+	for i, run := range st.Runs {
+		if run.Start > st.Last || (i > 0 && run.Start <= st.Runs[i-1].Start) {
 			return errOrder
 		}
 	}
-	for i, index := range st.changes {
-		if index <= st.base.index || index > st.last || (i > 0 && index <= st.changes[i-1]) {
+	for i, index := range st.Changes {
+		if index <= st.Base.Index || index > st.Last || (i > 0 && index <= st.Changes[i-1]) {
 			return errOrder
 		}
 	}

@@ -5,49 +5,21 @@ import (
 	"path/filepath"
 )
 
-// verifiedAtOnce is how many entries Verify reads with one look at the log.
-const verifiedAtOnce = 1024
-
 // Verify reads all of the group from the disk, and the files that it shares with
 // others, and returns the first damage that it finds, a CorruptionError. It may take
 // long; reads and writes go on meanwhile.
 func (s *Storage) Verify() error {
-	next := uint64(0)
-	for {
-		st, err := s.view()
-		if err != nil {
-			return err
-		}
-		lo := max(next, st.base.index+1)
-		if lo > st.last {
-			break
-		}
-		hi := min(lo+verifiedAtOnce, st.last+1)
-		err = s.read(func() error { return s.verifyEntries(lo, hi) })
-		if err != nil && !isAnswer(err) {
-			return err
-		} else if err == nil {
-			next = hi
-		}
+	if err := s.log.VerifyEntries(s.readEntries); err != nil {
+		return err
 	}
 	if _, err := s.Snapshot(); err != nil {
 		return err
 	}
-	if err := s.e.acquire(); err != nil {
+	if err := s.e.shared.Acquire(); err != nil {
 		return err
 	}
-	defer s.e.release()
-	return s.e.blame(s.e.verify())
-}
-
-// verifyEntries reads [lo, hi) past the cache.
-func (s *Storage) verifyEntries(lo, hi uint64) error {
-	st, _, err := s.look(lo, hi)
-	if err != nil {
-		return err
-	}
-	_, _, err = s.readEntries(&st, lo, hi, ^uint64(0))
-	return err
+	defer s.e.shared.Release()
+	return s.e.shared.Blame(s.e.verify())
 }
 
 // verify reads the log as Open would, up to where it is known to be durable.

@@ -5,6 +5,7 @@ import (
 
 	"github.com/quorate-raft/raft"
 	pb "github.com/quorate-raft/raft/raftpb"
+	"github.com/quorate-raft/raft/storage/internal/grouplog"
 )
 
 // Save writes what rd asks to persist in one atomic write: Snapshot in place of
@@ -16,13 +17,13 @@ import (
 // It returns raft.ErrSnapOutOfDate, ErrGap or ErrTooLarge without having changed
 // anything. Any other error is for good: see FailedError.
 func (s *Storage) Save(rd raft.Ready) error {
-	if err := s.e.acquire(); err != nil {
+	if err := s.e.shared.Acquire(); err != nil {
 		return err
 	}
-	defer s.e.release()
-	s.write.Lock()
+	defer s.e.shared.Release()
+	s.log.Write.Lock()
 	ticket, err := s.save(&rd)
-	s.write.Unlock()
+	s.log.Write.Unlock()
 	if err != nil || !rd.MustSync {
 		return err
 	}
@@ -32,13 +33,13 @@ func (s *Storage) Save(rd raft.Ready) error {
 
 // save makes the write visible, and returns what to commit.
 func (s *Storage) save(rd *raft.Ready) (ticket uint64, err error) {
-	if s.gone {
+	if s.log.Gone {
 		return 0, ErrDestroyed
 	}
-	st := s.state
+	st := s.log.State
 	var snap []byte
 	if installs := !raft.IsEmptySnap(rd.Snapshot); installs {
-		if rd.Snapshot.Metadata.Index <= st.snap {
+		if rd.Snapshot.Metadata.Index <= st.Snap {
 			return 0, raft.ErrSnapOutOfDate
 		}
 		if snap, err = rd.Snapshot.Marshal(); err != nil {
@@ -46,21 +47,19 @@ func (s *Storage) save(rd *raft.Ready) (ticket uint64, err error) {
 		}
 		st.install(&rd.Snapshot.Metadata, location{})
 	}
-	ents, err := s.fresh(&st, rd.Entries)
+	ents, err := s.log.Fresh(&st.State, rd.Entries)
 	if err != nil {
 		return 0, err
 	}
-	hard := !raft.IsEmptyHardState(rd.HardState) && rd.HardState != st.hard
+	hard := !raft.IsEmptyHardState(rd.HardState) && rd.HardState != st.Hard
 	if snap == nil && len(ents) == 0 && !hard {
 		s.e.mu.Lock()
 		defer s.e.mu.Unlock()
 		return s.e.ticket(), nil
 	}
-	size := recordHeaderLen + len(snap) + recordHeaderLen + hardBodyLen
-	for i := range ents {
-		if size += entryOverhead + len(ents[i].Data); size > maxRecord {
-			break
-		}
+	size := int64(recordHeaderLen) + int64(len(snap)) + recordHeaderLen + hardBodyLen
+	for i := range ents { // which may share their data, and be more than an int holds
+		size += entryOverhead + int64(len(ents[i].Data))
 	}
 	b, err := s.begin(size)
 	if err != nil {
@@ -68,7 +67,7 @@ func (s *Storage) save(rd *raft.Ready) (ticket uint64, err error) {
 	}
 	if snap != nil {
 		at := b.location(len(snap))
-		b.buf = putBytes(b.buf, s.group, kindInstall, snap)
+		b.buf = putBytes(b.buf, s.log.ID, kindInstall, snap)
 		st.snapAt, st.live = at, int64(at.size)
 	}
 	if len(ents) > 0 {
@@ -77,16 +76,16 @@ func (s *Storage) save(rd *raft.Ready) (ticket uint64, err error) {
 	for i := range ents {
 		one := &ents[i]
 		at := b.location(entryBodyLen + len(one.Data))
-		b.buf = putEntry(b.buf, s.group, one)
+		b.buf = putEntry(b.buf, s.log.ID, one)
 		st.push(one.Index, one.Term, one.Type != pb.EntryNormal, at)
 	}
 	if hard {
-		b.buf = putHard(b.buf, s.group, rd.HardState)
-		st.hard = rd.HardState
+		b.buf = putHard(b.buf, s.log.ID, rd.HardState)
+		st.Hard = rd.HardState
 	}
 	ticket = s.e.ticket()
 	s.e.mu.Unlock()
-	s.publish(&st, ents, snap != nil, 0)
+	s.log.Publish(&st, grouplog.Written{Entries: ents, Installed: snap != nil})
 	return ticket, nil
 }
 
@@ -97,10 +96,11 @@ func (b *batch) location(body int) location {
 
 // begin returns the batch for a write of the group of so many bytes, with the
 // engine's mu held. The first write of a group comes after its empty state.
-func (s *Storage) begin(size int) (*batch, error) {
-	if size > maxRecord {
-		return nil, fmt.Errorf("%w: more than %d bytes", ErrTooLarge, maxRecord)
+func (s *Storage) begin(bytes int64) (*batch, error) {
+	if bytes > s.e.maxWrite {
+		return nil, fmt.Errorf("%w: more than %d bytes", ErrTooLarge, s.e.maxWrite)
 	}
+	size := int(bytes)
 	var empty []byte
 	if s.checkpoint == 0 {
 		var err error
@@ -112,56 +112,12 @@ func (s *Storage) begin(size int) (*batch, error) {
 	b, err := s.e.begin(size)
 	if err == nil && empty != nil {
 		at := b.location(len(empty)).position
-		b.buf = putBytes(b.buf, s.group, kindState, empty)
-		s.mu.Lock()
+		b.buf = putBytes(b.buf, s.log.ID, kindState, empty)
+		s.log.Mu.Lock()
 		s.checkpoint = at
-		s.mu.Unlock()
+		s.log.Mu.Unlock()
 	}
 	return b, err
-}
-
-// fresh returns the entries that the log does not begin after, or says that they
-// do not continue it.
-func (s *Storage) fresh(st *logState, ents []pb.Entry) ([]pb.Entry, error) {
-	for len(ents) > 0 && ents[0].Index <= st.base.index {
-		ents = ents[1:]
-	}
-	if len(ents) == 0 {
-		return nil, nil
-	}
-	first := ents[0].Index
-	for i := range ents {
-		if want := min(first, st.last+1) + uint64(i); ents[i].Index != want {
-			return nil, fmt.Errorf("%w: entry %d of group %d comes where %d should", ErrGap, ents[i].Index, s.group, want)
-		}
-	}
-	return ents, nil
-}
-
-// publish makes a write what is known.
-func (s *Storage) publish(st *logState, ents []pb.Entry, installed bool, compacted uint64) {
-	cache := &s.e.cache
-	grown := int64(0)
-	s.mu.Lock()
-	s.state = *st
-	if installed {
-		grown -= s.recent.bytes
-		s.recent = recent{}
-	}
-	if compacted > 0 {
-		grown += s.recent.compact(compacted)
-	}
-	if len(ents) > 0 && cache.limit > 0 {
-		grown += s.recent.replace(ents)
-	}
-	empty := len(s.recent.ents) == 0
-	s.mu.Unlock()
-	switch {
-	case len(ents) > 0 && cache.limit > 0:
-		cache.wrote(s, grown)
-	case grown != 0:
-		cache.dropped(s, grown, empty)
-	}
 }
 
 // SetConfState keeps the configuration that ApplyConfChange returned. It changes
@@ -169,7 +125,7 @@ func (s *Storage) publish(st *logState, ents []pb.Entry, installed bool, compact
 // Save that is synced.
 func (s *Storage) SetConfState(cs pb.ConfState) error {
 	return s.change(func(st *logState) ([]change, error) {
-		if !st.setConf(cs, cs.Index) {
+		if !st.SetConf(cs, cs.Index) {
 			return nil, nil
 		}
 		body, err := confBody(&cs, cs.Index)
@@ -187,20 +143,17 @@ func (s *Storage) SetConfState(cs pb.ConfState) error {
 // the log begins after i, raft.ErrUnavailable if it ends before.
 func (s *Storage) CreateSnapshot(i uint64, cs pb.ConfState, data []byte) error {
 	return s.change(func(st *logState) ([]change, error) {
-		if i <= st.snap {
-			return nil, raft.ErrSnapOutOfDate
-		}
-		if err := st.checkTerm(i); err != nil {
+		snap, err := st.NewSnapshot(i, cs, data)
+		if err != nil {
 			return nil, err
 		}
-		snap := pb.Snapshot{Data: data, Metadata: pb.SnapshotMetadata{Index: i, Term: st.term(i), ConfState: cs}}
 		body, err := snap.Marshal()
 		if err != nil {
 			return nil, fmt.Errorf("wal: %w", err)
 		}
 		st.setSnapshot(i, location{})
 		changes := []change{{kindSnapshot, body}}
-		if at := confIndex(&cs, i); st.setConf(cs, at) {
+		if at := grouplog.ConfIndex(&cs, i); st.SetConf(cs, at) {
 			body, err := confBody(&cs, at)
 			if err != nil {
 				return nil, fmt.Errorf("wal: %w", err)
@@ -219,11 +172,8 @@ func (s *Storage) CreateSnapshot(i uint64, cs pb.ConfState, data []byte) error {
 // ends before i.
 func (s *Storage) Compact(i uint64) error {
 	err := s.change(func(st *logState) ([]change, error) {
-		switch {
-		case i <= st.base.index:
-			return nil, raft.ErrCompacted
-		case i > st.last:
-			return nil, raft.ErrUnavailable
+		if err := st.CheckCompact(i); err != nil {
+			return nil, err
 		}
 		st.compact(i)
 		return []change{{kindCompact, appendNumber(nil, i)}}, nil
@@ -243,23 +193,23 @@ type change struct {
 // change makes a write that is not synced: fill changes the state, and says how in
 // records, or refuses, and then nothing is changed.
 func (s *Storage) change(fill func(st *logState) ([]change, error)) error {
-	if err := s.e.acquire(); err != nil {
+	if err := s.e.shared.Acquire(); err != nil {
 		return err
 	}
-	defer s.e.release()
-	s.write.Lock()
-	defer s.write.Unlock()
-	if s.gone {
+	defer s.e.shared.Release()
+	s.log.Write.Lock()
+	defer s.log.Write.Unlock()
+	if s.log.Gone {
 		return ErrDestroyed
 	}
-	st := s.state
+	st := s.log.State
 	changes, err := fill(&st)
 	if err != nil || len(changes) == 0 {
 		return err
 	}
-	size := 0
+	size := int64(0)
 	for _, one := range changes {
-		size += recordHeaderLen + len(one.body)
+		size += int64(recordHeaderLen) + int64(len(one.body))
 	}
 	b, err := s.begin(size)
 	if err != nil {
@@ -268,15 +218,15 @@ func (s *Storage) change(fill func(st *logState) ([]change, error)) error {
 	compacted := uint64(0)
 	for _, one := range changes {
 		at := b.location(len(one.body))
-		b.buf = putBytes(b.buf, s.group, one.kind, one.body)
+		b.buf = putBytes(b.buf, s.log.ID, one.kind, one.body)
 		switch one.kind {
 		case kindSnapshot:
-			st.setSnapshot(st.snap, at)
+			st.setSnapshot(st.Snap, at)
 		case kindCompact:
-			compacted = st.base.index
+			compacted = st.Base.Index
 		}
 	}
 	s.e.mu.Unlock()
-	s.publish(&st, nil, false, compacted)
+	s.log.Publish(&st, grouplog.Written{Compacted: compacted})
 	return nil
 }

@@ -1,4 +1,4 @@
-package wal
+package enginetest
 
 import (
 	"fmt"
@@ -12,9 +12,9 @@ import (
 
 // simulated keeps the engines of a simulated run, one for each node.
 type simulated struct {
-	t       *testing.T
-	engines map[uint64]*Engine
-	disks   map[uint64]*memFS
+	x       *Subject
+	engines map[uint64]Engine
+	disks   map[uint64]Disk
 	opened  int
 }
 
@@ -25,11 +25,9 @@ func (s *simulated) open(id uint64, created bool) (rafttest.Storage, error) {
 		}
 	}
 	if created {
-		s.disks[id] = newMemFS()
+		s.disks[id] = s.x.NewDisk()
 	}
-	o := small(s.disks[id])
-	o.ClusterID, o.NodeID = 9, id
-	e, err := Open(testDir, o)
+	e, err := s.x.Open(Dir, s.disks[id], Options{ClusterID: 9, NodeID: id})
 	if err != nil {
 		return nil, err
 	}
@@ -40,12 +38,12 @@ func (s *simulated) open(id uint64, created bool) (rafttest.Storage, error) {
 
 // Whole groups on this storage survive all faults of the simulator, in which it
 // runs beside a simulated disk that it has to agree with at every start.
-func TestSimulation(t *testing.T) {
+func testSimulation(t *testing.T, x *Subject) {
 	t.Parallel()
 	opened := 0
-	for seed := range uint64(scaled(12)) {
+	for seed := range uint64(x.Scaled(x.Simulations)) {
 		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
-			s := &simulated{t: t, engines: map[uint64]*Engine{}, disks: map[uint64]*memFS{}}
+			s := &simulated{x: x, engines: map[uint64]Engine{}, disks: map[uint64]Disk{}}
 			r := sim.Run(sim.Options{Seed: seed, Steps: 8000, Faults: sim.All, OpenStorage: s.open})
 			for _, e := range s.engines {
 				require.NoError(t, e.Close())

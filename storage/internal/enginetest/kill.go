@@ -1,4 +1,4 @@
-package wal
+package enginetest
 
 import (
 	"bufio"
@@ -18,13 +18,14 @@ import (
 )
 
 // childVariable makes the test binary write to a directory until it is killed.
-const childVariable = "WAL_KILL_DIR"
+const childVariable = "ENGINETEST_KILL_DIR"
 
 const killGroups = 4
 
-func TestMain(m *testing.M) {
+// Main is TestMain: it runs the tests, or is the process that is killed.
+func Main(m *testing.M, x *Subject) {
 	if dir := os.Getenv(childVariable); dir != "" {
-		if err := writeUntilKilled(dir); err != nil {
+		if err := writeUntilKilled(x, dir); err != nil {
 			fmt.Println("error", err)
 			os.Exit(1)
 		}
@@ -33,10 +34,8 @@ func TestMain(m *testing.M) {
 }
 
 // writeUntilKilled goes on with every group, and prints what is acknowledged.
-func writeUntilKilled(dir string) error {
-	o := small(nil)
-	o.files = nil
-	e, err := Open(dir, o)
+func writeUntilKilled(x *Subject, dir string) error {
+	e, err := x.Open(dir, nil, Options{})
 	if err != nil {
 		return err
 	}
@@ -47,7 +46,7 @@ func writeUntilKilled(dir string) error {
 	return <-errs
 }
 
-func writeGroup(e *Engine, id uint64) error {
+func writeGroup(e Engine, id uint64) error {
 	s, err := e.Group(id)
 	if err != nil {
 		return err
@@ -91,12 +90,12 @@ func killData(id, index uint64) []byte {
 
 // A process that is killed at any time has kept what it acknowledged, and the
 // next one goes on from there.
-func TestKill(t *testing.T) {
+func testKill(t *testing.T, x *Subject) {
 	t.Parallel()
 	dir := t.TempDir()
 	rnd := rand.New(rand.NewPCG(uint64(time.Now().UnixNano()), 0))
-	acked := map[uint64][2]uint64{}                                         // index and term
-	for round := 0; round < scaled(6) || len(acked) < killGroups; round++ { // a slow machine takes more
+	acked := map[uint64][2]uint64{}                                           // index and term
+	for round := 0; round < x.Scaled(6) || len(acked) < killGroups; round++ { // a slow machine takes more
 		child := exec.Command(os.Args[0], "-test.run=^$")
 		child.Env = append(os.Environ(), childVariable+"="+dir)
 		out, err := child.StdoutPipe()
@@ -106,7 +105,7 @@ func TestKill(t *testing.T) {
 		collect(t, out, acked)
 		timer.Stop()
 		_ = child.Wait()
-		checkKilled(t, dir, acked, round)
+		checkKilled(t, x, dir, acked, round)
 	}
 	t.Log(acked)
 	require.Len(t, acked, killGroups)
@@ -128,12 +127,12 @@ func collect(t *testing.T, out io.Reader, acked map[uint64][2]uint64) {
 	}
 }
 
-func checkKilled(t *testing.T, dir string, acked map[uint64][2]uint64, round int) {
-	e, err := Open(dir, nil)
+func checkKilled(t *testing.T, x *Subject, dir string, acked map[uint64][2]uint64, round int) {
+	e, err := x.OpenDefault(dir)
 	require.NoError(t, err)
 	defer e.Close()
 	for id, want := range acked {
-		s := group(t, e, id)
+		s := Group(t, e, id)
 		require.NoError(t, s.Verify())
 		first, err := s.FirstIndex()
 		require.NoError(t, err)
@@ -144,7 +143,7 @@ func checkKilled(t *testing.T, dir string, acked map[uint64][2]uint64, round int
 		require.NoError(t, err)
 		require.GreaterOrEqual(t, hs.Term, want[1])
 		require.LessOrEqual(t, hs.Commit, last)
-		for _, entry := range all(t, s) {
+		for _, entry := range All(t, s) {
 			require.Equal(t, killData(id, entry.Index), entry.Data)
 		}
 		_, err = raft.NewRawNode(&raft.Config{ID: 1, Storage: s, Applied: max(first-1, hs.Commit)})

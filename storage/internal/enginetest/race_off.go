@@ -1,5 +1,5 @@
 //go:build !race
 
-package wal
+package enginetest
 
 const underRace = false

@@ -1,17 +1,18 @@
-package pebblestore
+package grouplog
 
 import (
 	"container/list"
+	"fmt"
 	"slices"
 	"sync"
 
 	pb "github.com/quorate-raft/raft/raftpb"
 )
 
-// entryOverhead is what a cached entry takes beside its data.
-const entryOverhead = 64
+// cachedOverhead is what a cached entry takes beside its data.
+const cachedOverhead = 64
 
-func cachedSize(e *pb.Entry) int64 { return int64(len(e.Data)) + entryOverhead }
+func cachedSize(e *pb.Entry) int64 { return int64(len(e.Data)) + cachedOverhead }
 
 // recent is the newest entries of a group, which a leader sends and applies. It
 // shares their data with whoever wrote them, and its array with whoever reads
@@ -103,8 +104,18 @@ func (r *recent) from(lo, hi uint64) []pb.Entry {
 	return r.ents[a:b:b]
 }
 
-// cacheBudget bounds the entries that all groups of an Engine keep in memory.
-type cacheBudget struct {
+// Part is what the cache holds of one group. Its lock protects that together with
+// what the engine knows of the group, so that a reader sees both as of one write.
+type Part struct {
+	// Mu is held for moments; nothing waits for the disk under it.
+	Mu     sync.RWMutex
+	recent recent
+	// place is the one among the groups with cached entries, protected by the cache's lock.
+	place *list.Element
+}
+
+// cache bounds the entries that all groups of an engine keep in memory.
+type cache struct {
 	limit int64 // 0 for no cache
 
 	mu    sync.Mutex
@@ -114,43 +125,76 @@ type cacheBudget struct {
 	groups list.List
 }
 
-// wrote notes that the cache of s grew by a number of bytes in a write, and makes
-// room: groups that were not written to for longest lose their oldest entries
-// first.
-func (c *cacheBudget) wrote(s *Storage, grown int64) {
+// wrote notes that p grew by a number of bytes in a write, and makes room: groups
+// that were not written to for longest lose their oldest entries first.
+func (c *cache) wrote(p *Part, grown int64) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if s.cached == nil {
-		s.cached = c.groups.PushBack(s)
+	if p.place == nil {
+		p.place = c.groups.PushBack(p)
 	} else {
-		c.groups.MoveToBack(s.cached)
+		c.groups.MoveToBack(p.place)
 	}
 	c.total += grown
 	for c.total > c.limit && c.groups.Len() > 0 {
-		victim := c.groups.Front().Value.(*Storage)
-		victim.mu.Lock()
+		victim := c.groups.Front().Value.(*Part)
+		victim.Mu.Lock()
 		c.total += victim.recent.shrink(c.total - c.limit)
 		empty := len(victim.recent.ents) == 0
-		victim.mu.Unlock()
+		victim.Mu.Unlock()
 		if empty {
 			c.remove(victim)
 		}
 	}
 }
 
-// dropped notes that the cache of s shrank, and perhaps became empty.
-func (c *cacheBudget) dropped(s *Storage, grown int64, empty bool) {
+// dropped notes that p shrank, and perhaps became empty.
+func (c *cache) dropped(p *Part, grown int64, empty bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.total += grown
 	if empty {
-		c.remove(s)
+		c.remove(p)
 	}
 }
 
-func (c *cacheBudget) remove(s *Storage) {
-	if s.cached != nil {
-		c.groups.Remove(s.cached)
-		s.cached = nil
+func (c *cache) remove(p *Part) {
+	if p.place != nil {
+		c.groups.Remove(p.place)
+		p.place = nil
 	}
+}
+
+// check reports what does not add up, while nothing is written: parts are those of
+// all groups.
+func (c *cache) check(parts []*Part) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	total, filled := int64(0), 0
+	for _, p := range parts {
+		size := int64(0)
+		for i := range p.recent.ents {
+			size += cachedSize(&p.recent.ents[i])
+		}
+		switch {
+		case size != p.recent.bytes:
+			return fmt.Errorf("a group has %d bytes, and says %d", size, p.recent.bytes)
+		case p.recent.dropped > size/4:
+			return fmt.Errorf("%d bytes are kept alive by %d", p.recent.dropped, size)
+		case (p.place != nil) != (len(p.recent.ents) > 0):
+			return fmt.Errorf("a group with %d entries is in the list: %v", len(p.recent.ents), p.place != nil)
+		}
+		if total += size; size > 0 {
+			filled++
+		}
+	}
+	switch {
+	case total != c.total:
+		return fmt.Errorf("the groups have %d bytes, the cache says %d", total, c.total)
+	case total > c.limit:
+		return fmt.Errorf("%d bytes are cached, of %d at most", total, c.limit)
+	case filled != c.groups.Len():
+		return fmt.Errorf("%d groups are in the list, %d have entries", c.groups.Len(), filled)
+	}
+	return nil
 }

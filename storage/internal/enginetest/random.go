@@ -1,4 +1,4 @@
-package wal
+package enginetest
 
 import (
 	"fmt"
@@ -25,23 +25,22 @@ func (m model) group(id uint64) (rafttest.Storage, *raft.MemoryStorage) {
 // Whatever is written to many groups, in whatever order, with files freed, groups
 // destroyed, and the log closed, killed, crashed after a sync and opened again in
 // between: each group holds what a storage in memory does.
-func TestRandomGroups(t *testing.T) {
-	for seed := range uint64(scaled(4)) {
-		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) { randomGroups(t, seed) })
+func testRandomGroups(t *testing.T, x *Subject) {
+	for seed := range uint64(x.Scaled(4)) {
+		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) { randomGroups(t, x, seed) })
 	}
 }
 
-func randomGroups(t *testing.T, seed uint64) {
+func randomGroups(t *testing.T, x *Subject, seed uint64) {
 	const groups = 6
 	rnd := rand.New(rand.NewPCG(seed, 7))
-	fs := newMemFS()
-	o := small(fs)
-	o.EntryCacheBytes = []int64{-1, 2 << 10, 1 << 20}[seed%3]
-	e := open(t, o)
+	fs := x.NewDisk()
+	o := Options{EntryCacheBytes: []int64{-1, 2 << 10, 1 << 20}[seed%3], FreeSoon: true}
+	e := x.open(t, fs, o)
 	m := model{}
 	for round := range 700 {
 		id := rnd.Uint64N(groups)
-		s := group(t, e, id)
+		s := Group(t, e, id)
 		want, mem := m.group(id)
 		first, _ := mem.FirstIndex()
 		last, _ := mem.LastIndex()
@@ -54,7 +53,7 @@ func randomGroups(t *testing.T, seed uint64) {
 			delete(m, id)
 			continue
 		case n == 1:
-			e, fs = reopened(t, e, fs, rnd)
+			e, fs = x.reopened(t, e, fs, o, rnd)
 			m.check(t, e)
 			continue
 		case n <= 3:
@@ -80,7 +79,7 @@ func randomGroups(t *testing.T, seed uint64) {
 			if rnd.IntN(5) == 0 && last > first {
 				from = first + rnd.Uint64N(last-first)
 			}
-			rd := raft.Ready{MustSync: rnd.IntN(3) > 0, Entries: entries(from, from+rnd.Uint64N(12), uint64(round+1), rnd.IntN(1500))}
+			rd := raft.Ready{MustSync: rnd.IntN(3) > 0, Entries: Entries(from, from+rnd.Uint64N(12), uint64(round+1), rnd.IntN(1500))}
 			if len(rd.Entries) > 0 && rnd.IntN(4) == 0 {
 				rd.Entries[0].Type = pb.EntryConfChangeV2
 			}
@@ -91,34 +90,31 @@ func randomGroups(t *testing.T, seed uint64) {
 		m.checkGroup(t, id, s)
 	}
 	m.check(t, e)
-	t.Log("segments up to", e.lastSeq, "from", e.segments[0].seq)
-	require.Greater(t, e.segments[0].seq, uint64(1), "nothing was freed")
+	if x.CheckFreed != nil {
+		require.NoError(t, x.CheckFreed(e))
+	}
 	require.NoError(t, e.Close())
 }
 
 // reopened ends the log in one of the ways that keep everything.
-func reopened(t *testing.T, e *Engine, fs *memFS, rnd *rand.Rand) (*Engine, *memFS) {
-	o := e.o
+func (x *Subject) reopened(t *testing.T, e Engine, fs Disk, o Options, rnd *rand.Rand) (Engine, Disk) {
 	switch rnd.IntN(3) {
 	case 0:
 		require.NoError(t, e.Close())
 	default:
-		s := group(t, e, 0)
+		s := Group(t, e, 0)
 		require.NoError(t, s.Save(raft.Ready{MustSync: true}))
-		left := fs.crash(rnd)
+		left := fs.Crash(rnd)
 		require.NoError(t, e.Close())
 		fs = left
 	}
-	o.files = fs
-	e, err := Open(testDir, &o)
-	require.NoError(t, err)
-	return e, fs
+	return x.open(t, fs, o), fs
 }
 
-func (m model) check(t *testing.T, e *Engine) {
+func (m model) check(t *testing.T, e Engine) {
 	t.Helper()
 	for id := range m {
-		s := group(t, e, id)
+		s := Group(t, e, id)
 		m.checkGroup(t, id, s)
 		require.NoError(t, s.Verify())
 	}
@@ -129,7 +125,7 @@ func (m model) check(t *testing.T, e *Engine) {
 	}
 }
 
-func (m model) checkGroup(t *testing.T, id uint64, s *Storage) {
+func (m model) checkGroup(t *testing.T, id uint64, s Storage) {
 	t.Helper()
 	want := m[id]
 	first, _ := want.FirstIndex()

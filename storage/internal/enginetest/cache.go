@@ -1,6 +1,7 @@
-package wal
+package enginetest
 
 import (
+	"errors"
 	"math/rand/v2"
 	"runtime"
 	"sync"
@@ -16,14 +17,12 @@ import (
 
 // A leader that sends what it wrote does not read from disk, and what it is given
 // are the bytes that it wrote.
-func TestRecentEntriesAreNotRead(t *testing.T) {
-	o := small(newMemFS())
-	o.EntryCacheBytes = 1 << 20
-	e := open(t, o)
-	s := group(t, e, 1)
-	want := entries(1, 101, 1, 100)
+func testRecentEntriesAreNotRead(t *testing.T, x *Subject) {
+	e := x.open(t, x.NewDisk(), Options{EntryCacheBytes: 1 << 20})
+	s := Group(t, e, 1)
+	want := Entries(1, 101, 1, 100)
 	for i := range want {
-		save(t, s, want[i:i+1])
+		Save(t, s, want[i:i+1])
 	}
 	require.Zero(t, testing.AllocsPerRun(10, func() {
 		ents, err := s.Entries(1, 101, 1<<30)
@@ -36,32 +35,18 @@ func TestRecentEntriesAreNotRead(t *testing.T) {
 
 // The cache keeps to its limit for all groups together, gives up first what was
 // written longest ago, and accounts for what goes in other ways.
-func TestCacheIsBounded(t *testing.T) {
+func testCacheIsBounded(t *testing.T, x *Subject) {
 	const limit = 20_000
-	o := small(newMemFS())
-	o.EntryCacheBytes = limit
-	e := open(t, o)
+	e := x.open(t, x.NewDisk(), Options{EntryCacheBytes: limit})
 	rnd := rand.New(rand.NewPCG(1, 1))
 	check := func() {
 		t.Helper()
-		total := int64(0)
-		for id := range e.groups {
-			s := e.groups[id]
-			mine := int64(0)
-			for i := range s.recent.ents {
-				mine += cachedSize(&s.recent.ents[i])
-			}
-			require.Equal(t, mine, s.recent.bytes)
-			require.LessOrEqual(t, s.recent.dropped, s.recent.bytes/4)
-			total += mine
-		}
-		require.Equal(t, total, e.cache.total)
-		require.LessOrEqual(t, total, int64(limit))
+		require.NoError(t, x.CheckCache(e))
 	}
 	want := map[uint64][]pb.Entry{}
 	for round := range 400 {
 		id := rnd.Uint64N(5)
-		s := group(t, e, id)
+		s := Group(t, e, id)
 		first, _ := s.FirstIndex()
 		last, _ := s.LastIndex()
 		switch n := rnd.IntN(10); {
@@ -78,8 +63,8 @@ func TestCacheIsBounded(t *testing.T) {
 			if rnd.IntN(4) == 0 && last > first {
 				from = first + rnd.Uint64N(last-first)
 			}
-			ents := entries(from, from+1+rnd.Uint64N(10), uint64(round+1), rnd.IntN(600))
-			save(t, s, ents)
+			ents := Entries(from, from+1+rnd.Uint64N(10), uint64(round+1), rnd.IntN(600))
+			Save(t, s, ents)
 			kept := want[id]
 			for len(kept) > 0 && kept[len(kept)-1].Index >= from {
 				kept = kept[:len(kept)-1]
@@ -88,31 +73,29 @@ func TestCacheIsBounded(t *testing.T) {
 		}
 		check()
 		for id := range want {
-			s := group(t, e, id)
+			s := Group(t, e, id)
 			first, _ := s.FirstIndex()
 			for len(want[id]) > 0 && want[id][0].Index < first {
 				want[id] = want[id][1:]
 			}
-			require.Len(t, all(t, s), len(want[id]))
-			for i, ent := range all(t, s) {
+			require.Len(t, All(t, s), len(want[id]))
+			for i, ent := range All(t, s) {
 				require.Equal(t, want[id][i], ent)
 			}
 		}
 	}
 	// One write that is larger than the cache.
-	save(t, group(t, e, 100), entries(1, 9, 1, limit))
+	Save(t, Group(t, e, 100), Entries(1, 9, 1, limit))
 	check()
 	require.NoError(t, e.Close())
 }
 
 // Reads from the disk beside truncations and compactions see the log before or
 // after, and call nothing corrupt that is not.
-func TestReadsBesideWrites(t *testing.T) {
-	o := small(newMemFS())
-	o.EntryCacheBytes = -1
-	e := open(t, o)
-	s := group(t, e, 1)
-	save(t, s, entries(1, 50, 1, 100))
+func testReadsBesideWrites(t *testing.T, x *Subject) {
+	e := x.open(t, x.NewDisk(), Options{EntryCacheBytes: -1})
+	s := Group(t, e, 1)
+	Save(t, s, Entries(1, 50, 1, 100))
 	var done atomic.Bool
 	var readers sync.WaitGroup
 	for range 3 {
@@ -121,7 +104,7 @@ func TestReadsBesideWrites(t *testing.T) {
 				first, _ := s.FirstIndex()
 				last, _ := s.LastIndex()
 				ents, err := s.Entries(first, last+1, 1<<30)
-				if err != nil && !isAnswer(err) {
+				if err != nil && !errors.Is(err, raft.ErrCompacted) && !errors.Is(err, raft.ErrUnavailable) {
 					t.Error(err)
 					return
 				}
@@ -142,7 +125,7 @@ func TestReadsBesideWrites(t *testing.T) {
 	for term := uint64(2); term < 150; term++ {
 		last, _ := s.LastIndex()
 		first, _ := s.FirstIndex()
-		save(t, s, entries(max(first, last-5), last+20, term, 100))
+		Save(t, s, Entries(max(first, last-5), last+20, term, 100))
 		require.NoError(t, s.CreateSnapshot(last, pb.ConfState{Voters: []uint64{1}, Index: 1}, []byte("here")))
 		require.NoError(t, s.Compact(last-10))
 	}
@@ -152,12 +135,10 @@ func TestReadsBesideWrites(t *testing.T) {
 }
 
 // No more is read than is asked for.
-func TestReadsStopAtTheLimit(t *testing.T) {
-	o := small(newMemFS())
-	o.EntryCacheBytes = -1
-	e := open(t, o)
-	s := group(t, e, 1)
-	save(t, s, entries(1, 200, 1, 1000))
+func testReadsStopAtTheLimit(t *testing.T, x *Subject) {
+	e := x.open(t, x.NewDisk(), Options{EntryCacheBytes: -1})
+	s := Group(t, e, 1)
+	Save(t, s, Entries(1, 200, 1, 1000))
 	ents, err := s.Entries(1, 200, 5000)
 	require.NoError(t, err)
 	require.Len(t, ents, 4)
@@ -168,14 +149,12 @@ func TestReadsStopAtTheLimit(t *testing.T) {
 
 // What the cache gave up is not kept in memory by the little that it still has of
 // a group.
-func TestCacheFreesWhatItDrops(t *testing.T) {
+func testCacheFreesWhatItDrops(t *testing.T, x *Subject) {
 	const groups, each, size = 10, 6, 128 << 10
-	o := small(newMemFS())
-	o.EntryCacheBytes = 4 << 20
-	e := open(t, o)
+	e := x.open(t, x.NewDisk(), Options{EntryCacheBytes: 4 << 20, FileBytes: 4 << 20})
 	var freed atomic.Int64
 	for id := range uint64(groups) {
-		s := group(t, e, id)
+		s := Group(t, e, id)
 		for i := range uint64(each) {
 			data := make([]byte, size)
 			runtime.AddCleanup(&data[0], func(int) { freed.Add(1) }, 0)
