@@ -97,9 +97,13 @@ func (w *worker) ofMember(out *search.Out, at int, v *view) (full bool) {
 		full = w.act(out, newAction(uint8(kind), at, 0), at, kind, arg, -1) || full
 	}
 	leads := v.role == raft.StateLeader
-	if v.ticks && leads {
+	switch {
+	case !v.ticks:
+	case leads:
 		do(inTick, leftBeats)
-	} else if v.ticks {
+	case w.m.Timeouts > 0:
+		do(inTick, leftTimeouts)
+	default:
 		do(inTick, -1)
 	}
 	if v.pending > 0 {

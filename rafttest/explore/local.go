@@ -152,10 +152,14 @@ func (b *bench) serve(m *member, e *effect) error {
 		if err := m.handOut(&rd); err != nil {
 			return err
 		}
-		m.Writes = append(m.Writes, write{
+		w := write{
 			Hard: rd.HardState, Entries: rd.Entries, Snapshot: rd.Snapshot.Metadata, Sync: rd.MustSync,
 			Promises: slices.Clone(rd.MessagesAfterAppend),
-		})
+		}
+		if b.settings.hasty {
+			e.out, w.Promises = append(e.out, w.Promises...), nil
+		}
+		m.Writes = append(m.Writes, w)
 		if err := m.release(e); err != nil {
 			return err
 		}

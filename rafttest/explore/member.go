@@ -199,6 +199,7 @@ func straighten(p unsafe.Pointer) {
 type settings struct {
 	config      raft.Config
 	applyAtOnce bool
+	hasty       bool // hosts send what waits for a write at once, in a test
 }
 
 // bench is where a worker takes members apart: a node with its storage.

@@ -28,6 +28,9 @@ type Bounds struct {
 	// Proposals, Crashes, Duplicates and Compactions are how often each may happen. Beats is how often leaders'
 	// clocks may tick.
 	Proposals, Crashes, Duplicates, Beats, Compactions int
+	// Timeouts is how often members that do not lead may come to doubt their leader or to stand, 0 for as often as
+	// Terms lets them. With pre-votes, which end in no new term, it is what bounds them.
+	Timeouts int
 	// Changes are the changes of membership that leaders may propose, each once, in any order.
 	Changes []pb.ConfChangeV2
 	// Effect says when changes take effect.
@@ -59,6 +62,7 @@ func (b Bounds) String() string {
 	count(b.Duplicates, "duplicates")
 	count(b.Beats, "beats")
 	count(b.Compactions, "compactions")
+	count(b.Timeouts, "timeouts")
 	count(len(b.Changes), "changes of membership")
 	if len(b.Changes) > 0 {
 		s += fmt.Sprintf(", %v", b.Effect)
@@ -129,6 +133,10 @@ func NewModel(bounds Bounds) (*Model, error) {
 		return nil, errors.New("explore: no voters")
 	case bounds.Renamed && (len(bounds.Changes) > 0 || bounds.Learners+bounds.Spares > 0):
 		return nil, errors.New("explore: members can be renamed only where all are voters for ever")
+	case len(bounds.Changes) > 8:
+		return nil, fmt.Errorf("explore: %d changes, between 0 and 8 are possible", len(bounds.Changes))
+	case slices.Max([]int{bounds.Proposals, bounds.Crashes, bounds.Duplicates, bounds.Beats, bounds.Compactions, bounds.Timeouts}) > 255:
+		return nil, errors.New("explore: nothing can happen more often than 255 times")
 	case bounds.Messages < 1 || bounds.Messages > 32:
 		return nil, fmt.Errorf("explore: %d messages, between 1 and 32 are possible", bounds.Messages)
 	}
@@ -210,6 +218,7 @@ const (
 	leftDuplicates
 	leftBeats
 	leftCompactions
+	leftTimeouts
 	numBudgets
 )
 
@@ -280,7 +289,7 @@ func (w *worker) Initial(out *search.Out) error {
 		s.members = append(s.members, w.internMember(mb))
 	}
 	s.ghost = w.internGhost(&ghost{Leaders: make([]leader, firstTerm+m.Terms+1)})
-	s.left = [numBudgets]uint8{uint8(m.Proposals), uint8(m.Crashes), uint8(m.Duplicates), uint8(m.Beats), uint8(m.Compactions)}
+	s.left = [numBudgets]uint8{uint8(m.Proposals), uint8(m.Crashes), uint8(m.Duplicates), uint8(m.Beats), uint8(m.Compactions), uint8(m.Timeouts)}
 	s.changes = 1<<len(m.Changes) - 1
 	w.emit(out, 0)
 	return nil

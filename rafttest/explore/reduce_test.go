@@ -22,7 +22,9 @@ func explored(t *testing.T, m search.Model, opts search.Options) search.Result {
 	t.Helper()
 	r, err := search.Run(context.Background(), m, opts)
 	require.NoError(t, err)
-	require.Nil(t, r.Violation)
+	if r.Violation != nil {
+		t.Fatal(r.Violation)
+	}
 	require.True(t, r.Complete)
 	return r
 }

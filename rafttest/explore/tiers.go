@@ -22,20 +22,44 @@ type Part struct {
 
 // Tiers returns all tiers, the smallest first.
 func Tiers() []Tier {
+	swap := []pb.ConfChangeV2{change(add(3), remove(1))}
+	oneByOne := []pb.ConfChangeV2{change(add(4)), change(remove(1))}
 	return []Tier{
-		{
-			Name:  "change",
-			About: "two members, on every change",
-			Parts: []Part{
-				{"crash", Bounds{Members: 2, Terms: 2, Messages: 3, Proposals: 1, Crashes: 1, NoPreVote: true, NoCheckQuorum: true, ApplyAtOnce: true, Renamed: true}, 0},
-			},
-		},
+		{"change", "two members and changes of them, on every change of the code", []Part{
+			{"two", Bounds{Members: 2, Terms: 3, Entries: 2, Messages: 4, Proposals: 2, Crashes: 1,
+				NoPreVote: true, NoCheckQuorum: true, ApplyAtOnce: true, Renamed: true}, 0},
+			{"two-defaults", Bounds{Members: 2, Terms: 2, Entries: 2, Messages: 3, Proposals: 1, Crashes: 1, Timeouts: 3,
+				ApplyAtOnce: true, Renamed: true}, 0},
+			{"two-swap", Bounds{Members: 3, Spares: 1, Terms: 2, Entries: 4, Messages: 2, Timeouts: 2, Changes: swap,
+				NoPreVote: true, NoCheckQuorum: true}, 0},
+			{"two-swap-append", Bounds{Members: 3, Spares: 1, Terms: 1, Entries: 4, Messages: 3, Timeouts: 2, Changes: swap,
+				NoPreVote: true, NoCheckQuorum: true, Effect: raft.OnAppend}, 0},
+		}},
+		{"nightly", "three members, with a crash and a duplicate", []Part{
+			{"three", Bounds{Members: 3, Terms: 2, Entries: 2, Messages: 3, Proposals: 1, Timeouts: 2, Crashes: 1, Duplicates: 1,
+				NoPreVote: true, NoCheckQuorum: true, ApplyAtOnce: true, Renamed: true}, 0},
+			{"two-beats", Bounds{Members: 2, Terms: 2, Entries: 3, Messages: 3, Proposals: 1, Timeouts: 3, Beats: 2, Duplicates: 1,
+				ApplyAtOnce: true, Renamed: true}, 0},
+			{"two-compact", Bounds{Members: 2, Terms: 2, Entries: 3, Messages: 3, Proposals: 1, Timeouts: 3, Beats: 2, Compactions: 1,
+				Crashes: 1, NoPreVote: true, NoCheckQuorum: true, ApplyAtOnce: true, Renamed: true}, 0},
+		}},
+		{"weekly", "three members become four and three again, by two changes", []Part{
+			{"grow", Bounds{Members: 4, Spares: 1, Terms: 2, Entries: 5, Messages: 3, Timeouts: 2, Crashes: 1, Changes: oneByOne,
+				NoPreVote: true, NoCheckQuorum: true}, 0},
+			{"grow-append", Bounds{Members: 4, Spares: 1, Terms: 2, Entries: 5, Messages: 3, Timeouts: 2, Crashes: 1, Changes: oneByOne,
+				NoPreVote: true, NoCheckQuorum: true, Effect: raft.OnAppend}, 0},
+			{"joint", Bounds{Members: 4, Spares: 1, Terms: 2, Entries: 5, Messages: 3, Timeouts: 2, Crashes: 1,
+				Changes: []pb.ConfChangeV2{change(add(4), remove(1)), change(add(1), remove(2))}, NoPreVote: true, NoCheckQuorum: true}, 0},
+			{"joint-append", Bounds{Members: 4, Spares: 1, Terms: 2, Entries: 5, Messages: 3, Timeouts: 2, Crashes: 1,
+				Changes: []pb.ConfChangeV2{change(add(4), remove(1)), change(add(1), remove(2))}, NoPreVote: true, NoCheckQuorum: true,
+				Effect: raft.OnAppend}, 0},
+		}},
 	}
 }
 
-// change makes a change of membership of single ones.
-func change(how pb.ConfChangeTransition, singles ...pb.ConfChangeSingle) pb.ConfChangeV2 {
-	return pb.ConfChangeV2{Transition: how, Changes: singles}
+// change is the change of membership that makes single ones, in one step or by a joint configuration.
+func change(singles ...pb.ConfChangeSingle) pb.ConfChangeV2 {
+	return pb.ConfChangeV2{Changes: singles}
 }
 
 func add(id uint64) pb.ConfChangeSingle {
@@ -45,5 +69,3 @@ func add(id uint64) pb.ConfChangeSingle {
 func remove(id uint64) pb.ConfChangeSingle {
 	return pb.ConfChangeSingle{Type: pb.ConfChangeRemoveNode, NodeID: id}
 }
-
-var _ = raft.OnAppend

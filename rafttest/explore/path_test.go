@@ -1,0 +1,121 @@
+package explore
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	pb "github.com/quorate-raft/raft/raftpb"
+	"github.com/quorate-raft/raft/rafttest/explore/search"
+	"github.com/quorate-raft/raft/rafttest/spacetime"
+	"github.com/quorate-raft/raft/rafttest/trace"
+)
+
+// hasty is a model whose hosts acknowledge before they write, so that a leader is elected by votes that a crash may take back.
+func hasty(t *testing.T) *Model {
+	b := smallest
+	b.Terms = 1
+	m := model(t, b)
+	m.settings.hasty = true
+	return m
+}
+
+// A violation comes with a shortest path to it, which reads as a run does, and is the same whoever finds it.
+func TestShortestPath(t *testing.T) {
+	var first []string
+	for _, workers := range []int{1, 3} {
+		m := hasty(t)
+		r, err := search.Run(context.Background(), m, search.Options{Workers: workers})
+		require.NoError(t, err)
+		require.NotNil(t, r.Violation)
+		var v *Violation
+		require.True(t, errors.As(r.Violation, &v))
+		require.Equal(t, "S12", v.Rule)
+		events, err := m.Events(r.Violation)
+		require.NoError(t, err)
+		var lines []string
+		for i := range events {
+			lines = append(lines, events[i].String())
+		}
+		if first == nil {
+			first = lines
+		}
+		require.Equal(t, first, lines)
+		require.Equal(t, trace.Violation, events[len(events)-1].Kind)
+		require.EqualValues(t, len(r.Violation.Actions), events[len(events)-1].Step)
+		require.True(t, slices.ContainsFunc(lines, func(s string) bool { return strings.Contains(s, "role Leader") }))
+		var page bytes.Buffer
+		require.NoError(t, spacetime.Write(&page, spacetime.Run{Title: "test", Events: events}))
+	}
+	// Nothing of it can be left out.
+	require.Equal(t, strings.TrimSpace(hastyPath), strings.Join(first, "\n"))
+}
+
+const hastyPath = `
+0 0.000000 1 start term=1 index=1
+0 0.000000 2 start term=1 index=1
+1 0.001000 2 fault "its time comes"
+1 0.001000 2 role Candidate term=2
+1 0.001000 2 write term=2 commit=1
+1 0.001000 2 send MsgVote msg=1 peer=1 term=2 index=1 logterm=1 commit=1
+2 0.002000 1 deliver MsgVote msg=1 peer=2 term=2 index=1 logterm=1 commit=1
+2 0.002000 1 role Follower term=2
+2 0.002000 1 write term=2 commit=1
+2 0.002000 1 send MsgVoteResp msg=2 peer=2 term=2 logterm=1 commit=1
+3 0.003000 2 sync index=1
+4 0.004000 2 deliver MsgVoteResp msg=2 peer=1 term=2 logterm=1 commit=1
+4 0.004000 2 role Leader lead=2 term=2
+4 0.004000 2 write index=2 entries=1
+4 0.004000 2 send MsgApp msg=3 peer=1 term=2 index=1 logterm=1 commit=1 entries=1
+4 0.004000 2 violation "S12: leads term 2 without the votes of a majority of (1 2)"
+`
+
+// The model keeps what the search is promised.
+func TestLaws(t *testing.T) {
+	for _, b := range []Bounds{smallest, {
+		Members: 3, Spares: 1, Terms: 1, Messages: 3, Beats: 1, Compactions: 1, Duplicates: 1, Crashes: 1, Changes: someChanges,
+	}} {
+		require.NoError(t, search.CheckLaws(model(t, b), 2000))
+	}
+}
+
+// A search that ended early goes on where it was, with the parts that its states are made of.
+func TestResume(t *testing.T) {
+	whole := explored(t, model(t, smallest), search.Options{})
+	dir := t.TempDir()
+	some, err := search.Run(context.Background(), model(t, smallest), search.Options{Dir: dir, MaxDepth: whole.Depth / 2})
+	require.NoError(t, err)
+	require.False(t, some.Complete)
+	m := model(t, smallest)
+	rest := explored(t, m, search.Options{Dir: dir})
+	require.Equal(t, whole.States, rest.States)
+	require.Equal(t, whole.Layers, rest.Layers)
+	_, err = search.Run(context.Background(), model(t, Bounds{Members: 2, Messages: 3}), search.Options{Dir: dir})
+	require.ErrorIs(t, err, search.ErrOtherSearch)
+}
+
+// Bounds that make no sense are refused.
+func TestBounds(t *testing.T) {
+	for text, b := range map[string]Bounds{
+		"0 members":       {Messages: 1},
+		"6 members":       {Members: 6, Messages: 1},
+		"no voters":       {Members: 2, Learners: 1, Spares: 1, Messages: 1},
+		"0 messages":      {Members: 2},
+		"33 messages":     {Members: 2, Messages: 33},
+		"can be renamed":  {Members: 2, Messages: 1, Renamed: true, Changes: someChanges},
+		"between 0 and 8": {Members: 2, Messages: 1, Changes: make([]pb.ConfChangeV2, 9)},
+		"255":             {Members: 2, Messages: 1, Crashes: 256},
+	} {
+		_, err := NewModel(b)
+		require.ErrorContains(t, err, text)
+	}
+	require.Equal(t, "2 members, 2 terms, 2 entries, 3 messages at a time, 1 proposals, no pre-votes, no quorum checks, applied at once",
+		smallest.String())
+}
+
+var someChanges = []pb.ConfChangeV2{change(add(3)), change(remove(1))}
