@@ -2,7 +2,7 @@
 
 FUZZTIME ?= 100000x
 
-.PHONY: generate figures lint test race fuzz simulate bugs hunt bench scaling gates browser cover nightly ci
+.PHONY: generate figures lint test race fuzz simulate bugs explore hunt bench scaling gates browser cover nightly ci
 
 # generate writes raftpb/raft.pb.go from raftpb/raft.proto; no protoc is needed.
 generate:
@@ -25,6 +25,10 @@ race:
 # fuzz runs every fuzz target on FUZZTIME inputs, one after the other.
 fuzz:
 	FUZZTIME=$(FUZZTIME) .ci/run fuzz
+
+# explore goes through every state of small groups.
+explore:
+	.ci/run explore
 
 # simulate makes the runs of continuous integration; go run ./cmd/raftsim makes others.
 simulate:
