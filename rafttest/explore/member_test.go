@@ -1,6 +1,7 @@
 package explore
 
 import (
+	"bytes"
 	"fmt"
 	"math/rand/v2"
 	"reflect"
@@ -101,10 +102,10 @@ func (w *walker) step() {
 	require.Equal(w.t, len(want.out), len(got.out), what)
 	for i := range want.out {
 		a, b := messageCodec.Append(nil, unsafe.Pointer(&want.out[i])), messageCodec.Append(nil, unsafe.Pointer(&got.out[i]))
-		require.Equal(w.t, a, b, "%s: %v and %v", what, want.out[i], got.out[i])
+		require.True(w.t, bytes.Equal(a, b), "%s: %v and %v", what, want.out[i], got.out[i])
 	}
 	w.bytes[at] = encoded(w.live[at])
-	require.Equal(w.t, w.bytes[at], encoded(built), what)
+	require.True(w.t, bytes.Equal(w.bytes[at], encoded(built)), "%s: %x and %x", what, w.bytes[at], encoded(built))
 	w.net = append(w.net, want.out...)
 }
 
