@@ -16,6 +16,8 @@ type clocked struct {
 	*rafttest.Cluster
 	rnd   *rand.Rand
 	lossy int
+	// large is for entries so large that a node at rest lets go of them.
+	large bool
 	// advance is n ticks of a node's clock.
 	advance func(m *rafttest.Member, n int)
 }
@@ -46,6 +48,8 @@ func newClocked(seed uint64, advance func(m *rafttest.Member, n int)) *clocked {
 	return c
 }
 
+var large = make([]byte, 1<<20)
+
 // step is one random thing that happens.
 func (c *clocked) step() {
 	rnd := c.rnd
@@ -72,7 +76,13 @@ func (c *clocked) step() {
 	case 6, 7:
 		_ = m.ReadIndex([]byte{1})
 	case 8, 9:
-		_ = m.Propose([]byte{2})
+		data := []byte{2}
+		if c.large {
+			data = large[:1+rnd.IntN(2)*rnd.IntN(len(large))]
+		}
+		for range 1 + len(data)>>18 {
+			_ = m.Propose(data)
+		}
 	case 10:
 		m.Wake()
 	case 11:
@@ -100,13 +110,14 @@ func (c *clocked) step() {
 func TestTickByIsTicks(t *testing.T) {
 	roles := map[raft.StateType]int{}
 	slept := 0
-	for seed := range uint64(40) {
+	for seed := range uint64(60) {
 		one := newClocked(seed, func(m *rafttest.Member, n int) {
 			for range n {
 				m.Tick()
 			}
 		})
 		many := newClocked(seed, func(m *rafttest.Member, n int) { m.TickBy(n) })
+		one.large, many.large = seed >= 40, seed >= 40
 		for step := range 400 {
 			one.step()
 			many.step()

@@ -38,6 +38,10 @@ func dumpValue(b *strings.Builder, v reflect.Value) {
 		}
 		b.WriteString("}\n")
 	case reflect.Slice, reflect.Array:
+		if v.Len() > 1000 && v.Type().Elem().Kind() == reflect.Uint8 {
+			fmt.Fprintf(b, "[%d bytes]", v.Len()) // one by one they would take too long
+			return
+		}
 		b.WriteString("[")
 		for i := range v.Len() {
 			dumpValue(b, v.Index(i))
