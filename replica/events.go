@@ -41,7 +41,8 @@ type Event struct {
 	Leader uint64
 	Role   raft.StateType
 	Term   uint64
-	// Config is what took effect. ConfigChanged.
+	// Config is what took effect. ConfigChanged. Where changes take effect on append it may not be committed: it is for routing, and not to be
+	// stored.
 	Config pb.ConfState
 	// Target is what the group works towards. TargetSet.
 	Target pb.MembershipTarget
