@@ -23,6 +23,8 @@ Explores everything that small groups can do, with the real code, and checks the
   raftsim explore -list                     what tiers and models there are
   raftsim explore -tier nightly -dir DIR    the models of tier nightly; a run that was ended goes on from DIR
   raftsim explore -model crash -html p.html one model; a violation's shortest path as a picture
+  raftsim explore -members 3 -terms 2 -proposals 1 -no-prevote
+                                            a model that is none of a tier
 
 The exit status is 0 if all that there is was explored and nothing was wrong, 1 if an invariant was
 violated or there are not as many states as are recorded, 2 for wrong flags or a directory that cannot
@@ -38,6 +40,7 @@ type exploreFlags struct {
 	workers     int
 	trace, html string
 	quiet, list bool
+	own         []string // the flags of a model that is none of a tier
 }
 
 func parseExplore(args []string, stderr io.Writer) (*exploreFlags, error) {
@@ -54,6 +57,7 @@ func parseExplore(args []string, stderr io.Writer) (*exploreFlags, error) {
 	set.StringVar(&f.html, "html", "", "write the space-time diagram of it to this `file`")
 	set.BoolVar(&f.quiet, "quiet", false, "print no progress")
 	set.BoolVar(&f.list, "list", false, "list the tiers and their models")
+	bounds := newModelFlags(set)
 	fail := func(format string, args ...any) (*exploreFlags, error) {
 		fmt.Fprintf(stderr, "raftsim explore: "+format+"\n", args...)
 		return nil, errUsage
@@ -74,6 +78,13 @@ func parseExplore(args []string, stderr io.Writer) (*exploreFlags, error) {
 		return fail("-workers must not be negative")
 	}
 	f.memory = *mib << 20
+	switch own, err := bounds.part(); {
+	case err != nil:
+		return fail("%s", strings.TrimPrefix(err.Error(), "explore: "))
+	case own != nil:
+		f.parts, f.own = []explore.Part{*own}, bounds.args()
+		return f, nil
+	}
 	var tiers, models []string
 	for _, t := range explore.Tiers() {
 		tiers = append(tiers, t.Name)
@@ -166,6 +177,14 @@ func (f *exploreFlags) explore(ctx context.Context, p explore.Part, stdout, stde
 	return 0
 }
 
+// modelArgs returns the flags that choose a model.
+func (f *exploreFlags) modelArgs(p explore.Part) string {
+	if f.own != nil {
+		return strings.Join(f.own, " ")
+	}
+	return "-model " + p.Name
+}
+
 // show prints what leads to a violation, and writes the files that were asked for.
 func (f *exploreFlags) show(p explore.Part, m *explore.Model, v *search.Violation, stdout io.Writer) error {
 	events, err := m.Events(v)
@@ -192,7 +211,7 @@ func (f *exploreFlags) show(p explore.Part, m *explore.Model, v *search.Violatio
 	if f.html != "" {
 		run := spacetime.Run{
 			Title: fmt.Sprintf("%s: %v", p.Name, v), Subtitle: p.Bounds.String(),
-			Replay: "go run ./cmd/raftsim explore -model " + p.Name, Events: events,
+			Replay: "go run ./cmd/raftsim explore " + f.modelArgs(p), Events: events,
 		}
 		if err := toFile(f.html, func(w io.Writer) error { return spacetime.Write(w, run) }); err != nil {
 			return fmt.Errorf("writing the diagram: %w", err)
