@@ -56,6 +56,7 @@ func TestWrongModels(t *testing.T) {
 		{"-terms 0", "-terms (0)"},
 		{"-crashes 256", "-crashes (256)"},
 		{"-beats -1", "-beats (-1)"},
+		{"-depth -1", "-depth"},
 		{"-effect later", `"later"`},
 		{"-changes add", `"add"`},
 		{"-changes add4,", `""`},
@@ -78,4 +79,8 @@ func TestExploreOwnModel(t *testing.T) {
 	var out, errs bytes.Buffer
 	require.Zero(t, command(t.Context(), strings.Fields("explore -quiet -members 1 -terms 2 -proposals 1"), &out, &errs), errs.String())
 	require.Regexp(t, `^own: states=\d+ transitions=\d+ depth=\d+ `, out.String())
+
+	out.Reset()
+	require.Zero(t, command(t.Context(), strings.Fields("explore -quiet -members 2 -crashes 1 -depth 3"), &out, &errs), errs.String())
+	require.Contains(t, out.String(), " depth=3 ")
 }

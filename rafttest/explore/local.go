@@ -82,6 +82,11 @@ func (b *bench) step(m *member, in input) (e effect, err error) {
 	if err := m.Node.Err(); err != nil {
 		return e, m.violates("S20", "its storage is said to have failed: %v", err)
 	}
+	if b.settings.changes {
+		if err := m.configured(&was); err != nil {
+			return e, err
+		}
+	}
 	return e, m.moved(&was)
 }
 
@@ -116,6 +121,9 @@ func (b *bench) take(m *member, in input, e *effect) error {
 		cs, err := n.ConfStateAt(n.BasicStatus().Applied)
 		if err != nil {
 			return m.violates("S17", "knows no configuration at %d, which it applied: %v", n.BasicStatus().Applied, err)
+		}
+		if err := m.summarizes(cs, n.BasicStatus().Applied); err != nil {
+			return err
 		}
 		m.Disk.compact(n.BasicStatus().Applied, *cs)
 	}
@@ -259,7 +267,11 @@ func (m *member) apply() error {
 		if err != nil {
 			return m.violates("S20", "entry %d: %v", e.Index, err)
 		}
-		if cs := m.Node.ApplyConfChange(cc); cs.Index >= m.Disk.Conf.Index {
+		cs := m.Node.ApplyConfChange(cc)
+		if err := m.saves(cs, e.Index); err != nil {
+			return err
+		}
+		if cs.Index >= m.Disk.Conf.Index {
 			m.Disk.Conf = *cs
 		}
 	}

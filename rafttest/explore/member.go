@@ -199,6 +199,7 @@ func straighten(p unsafe.Pointer) {
 type settings struct {
 	config      raft.Config
 	applyAtOnce bool
+	changes     bool // members may change
 }
 
 // bench is where a worker takes members apart: a node with its storage.
