@@ -50,7 +50,7 @@ func newModelFlags(set *flag.FlagSet) *modelFlags {
 	set.Uint64Var(&b.Terms, own("terms"), 1, "so many `terms` after that of the first snapshot")
 	set.Uint64Var(&b.Entries, own("entries"), 0, "so many `entries` in a log, those with which leaders begin included; 0 for as many as come")
 	set.StringVar(&m.changes, own("changes"), "", "`changes` of membership that leaders propose, each once: add4,learner3,remove1; add4+remove1 is one change, "+
-		"add4+remove1:stay one whose joint configuration stands until leave")
+		"add4:joint takes a joint configuration, and that of add4+remove1:stay stands until leave")
 	set.StringVar(&m.effect, own("effect"), "apply", "when a change of membership takes effect: `apply` or append")
 	set.BoolVar(&b.ApplyAtOnce, own("apply-at-once"), false, "hosts apply what they are given at once")
 	set.BoolVar(&b.NoPreVote, own("no-prevote"), false, "without pre-votes")
@@ -153,9 +153,15 @@ func parseChanges(text string) (all []pb.ConfChangeV2, err error) {
 }
 
 func parseChange(text string) (cc pb.ConfChangeV2, err error) {
-	singles, stays := strings.CutSuffix(text, ":stay")
-	if stays {
+	singles, transition, _ := strings.Cut(text, ":")
+	switch transition {
+	case "":
+	case "joint":
+		cc.Transition = pb.ConfChangeTransitionJointImplicit
+	case "stay":
 		cc.Transition = pb.ConfChangeTransitionJointExplicit
+	default:
+		return cc, fmt.Errorf("%q: what follows the colon is neither joint nor stay", text)
 	}
 	for _, word := range strings.Split(singles, "+") {
 		single, ok := parseSingle(word)

@@ -39,6 +39,8 @@ func TestOwnModel(t *testing.T) {
 	again, _ := explorer(f.modelArgs(f.parts[0]))
 	require.Equal(t, f.parts, again.parts)
 
+	f, _ = explorer("-changes add2:joint")
+	require.Equal(t, pb.ConfChangeTransitionJointImplicit, f.parts[0].Bounds.Changes[0].Transition)
 	f, _ = explorer("-renamed -terms 2")
 	require.Equal(t, explore.Bounds{Members: 3, Terms: 2, Messages: 3, Renamed: true}, f.parts[0].Bounds)
 	f, _ = explorer("-model crash")
@@ -62,6 +64,7 @@ func TestWrongModels(t *testing.T) {
 		{"-changes add4,", `""`},
 		{"-changes add44", `"add44"`},
 		{"-changes sub4", `"sub4"`},
+		{"-changes add4:sit", `"add4:sit"`},
 		{"-changes add1,add1,add1,add1,add1,add1,add1,add1,add1", "9 of them"},
 		{"-renamed -spares 1", "renamed"},
 		{"-model crash -members 2", "-model"},
