@@ -131,7 +131,7 @@ const maxChanges = 8
 var changeWords = []struct {
 	word string
 	what pb.ConfChangeType
-}{{"add", pb.ConfChangeAddNode}, {"learner", pb.ConfChangeAddLearnerNode}, {"remove", pb.ConfChangeRemoveNode}}
+}{{"add", pb.ConfChangeAddNode}, {"learner", pb.ConfChangeAddLearnerNode}, {"remove", pb.ConfChangeRemoveNode}, {"update", pb.ConfChangeUpdateNode}}
 
 func parseChanges(text string) (all []pb.ConfChangeV2, err error) {
 	if text == "" {
@@ -166,7 +166,7 @@ func parseChange(text string) (cc pb.ConfChangeV2, err error) {
 	for _, word := range strings.Split(singles, "+") {
 		single, ok := parseSingle(word)
 		if !ok {
-			return cc, fmt.Errorf("%q is neither leave nor, joined by +, add, learner or remove with the number of a server", text)
+			return cc, fmt.Errorf("%q is neither leave nor, joined by +, add, learner, remove or update with the number of a server", text)
 		}
 		cc.Changes = append(cc.Changes, single)
 	}

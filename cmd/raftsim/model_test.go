@@ -21,7 +21,7 @@ func explorer(args string) (*exploreFlags, string) {
 // What flags say is what is explored, and the flags that repeat it say the same.
 func TestOwnModel(t *testing.T) {
 	f, _ := explorer("-members 4 -spares 1 -terms 2 -entries 5 -messages 6 -proposals 1 -crashes 2 -duplicates 1 -beats 3 " +
-		"-compactions 1 -changes add4,learner3,remove1+add4:stay,leave -effect append -no-prevote -no-checkquorum -apply-at-once")
+		"-compactions 1 -changes add4,learner3+update2,remove1+add4:stay,leave -effect append -no-prevote -no-checkquorum -apply-at-once")
 	single := func(what pb.ConfChangeType, id uint64) pb.ConfChangeSingle {
 		return pb.ConfChangeSingle{Type: what, NodeID: id}
 	}
@@ -30,7 +30,7 @@ func TestOwnModel(t *testing.T) {
 		Members: 4, Spares: 1, Terms: 2, Entries: 5, Messages: 6, Proposals: 1, Crashes: 2, Duplicates: 1, Beats: 3, Compactions: 1,
 		Changes: []pb.ConfChangeV2{
 			{Changes: []pb.ConfChangeSingle{add}},
-			{Changes: []pb.ConfChangeSingle{single(pb.ConfChangeAddLearnerNode, 3)}},
+			{Changes: []pb.ConfChangeSingle{single(pb.ConfChangeAddLearnerNode, 3), single(pb.ConfChangeUpdateNode, 2)}},
 			{Changes: []pb.ConfChangeSingle{remove, add}, Transition: pb.ConfChangeTransitionJointExplicit},
 			{},
 		},

@@ -37,8 +37,11 @@ func withEffect(models []string) (all []string) {
 // its learner holds.
 var models = []string{
 	"-members 1 -terms 2 -proposals 1 -crashes 1",
-	"-members 2 -learners 1 -terms 2 -messages 2 -crashes 1 -no-prevote -no-checkquorum",
+	"-members 2 -learners 1 -terms 2 -messages 1 -crashes 1 -no-prevote -no-checkquorum",
 	"-members 2 -terms 1 -proposals 1 -no-prevote -no-checkquorum -renamed",
+	"-members 2 -learners 1 -terms 2 -messages 1 -proposals 1 -crashes 1 -no-prevote -no-checkquorum",
+	"-members 2 -learners 1 -terms 2 -messages 1 -proposals 2 -crashes 1 -no-prevote -no-checkquorum",
+	"-members 2 -learners 1 -terms 2 -messages 1 -proposals 2 -crashes 1 -beats 1 -no-prevote -no-checkquorum",
 	"-members 2 -learners 1 -terms 2 -messages 2 -proposals 1 -crashes 1 -no-prevote -no-checkquorum",
 	"-members 2 -learners 1 -terms 2 -messages 2 -beats 1 -crashes 1 -no-prevote -no-checkquorum",
 	"-members 2 -terms 2 -proposals 1 -no-prevote -no-checkquorum -renamed",
@@ -73,6 +76,8 @@ var modelsOfSnapshots = []string{
 // modelsOfChanges have changes of membership. A group that begins with one voter is soon where changes are.
 var modelsOfChanges = []string{
 	"-members 1 -terms 1 -messages 2 -changes learner2,learner3",
+	"-members 2 -learners 1 -terms 2 -messages 1 -changes update1,update2 -crashes 1 -no-prevote -no-checkquorum",
+	"-members 2 -learners 1 -terms 2 -messages 1 -changes update1,update2 -crashes 1 -no-prevote -no-checkquorum -apply-at-once",
 	"-members 2 -learners 1 -terms 1 -messages 2 -changes add2:stay -crashes 1 -no-prevote -no-checkquorum",
 	"-members 2 -learners 1 -terms 1 -messages 2 -changes add2,remove1 -no-prevote -no-checkquorum",
 	"-members 2 -learners 1 -terms 1 -messages 2 -changes add2:joint,remove1 -no-prevote -no-checkquorum",
@@ -92,7 +97,11 @@ var modelsOfChanges = []string{
 
 // modelsOfChangesAndSnapshots have both.
 var modelsOfChangesAndSnapshots = []string{
-	"-members 1 -terms 1 -messages 2 -changes learner2,learner3 -compactions 1 -proposals 1",
+	"-members 2 -learners 1 -terms 1 -messages 1 -changes update1,update2 -compactions 1 -no-prevote -no-checkquorum -effect append",
+	"-members 2 -learners 1 -terms 1 -messages 1 -changes update1,update2 -compactions 1 -beats 1 -no-prevote -no-checkquorum",
+	"-members 2 -learners 1 -terms 1 -messages 2 -changes update1,update2 -compactions 1 -beats 1 -no-prevote -no-checkquorum",
+	"-members 2 -learners 1 -terms 2 -messages 1 -changes update1,update2 -compactions 1 -crashes 1 -no-prevote -no-checkquorum -apply-at-once",
+	"-members 2 -learners 1 -terms 2 -messages 1 -changes update1,update2 -compactions 1 -beats 1 -crashes 1 -no-prevote -no-checkquorum -apply-at-once",
 	"-members 2 -learners 1 -terms 1 -messages 2 -changes add2,learner2 -compactions 1 -no-prevote -no-checkquorum",
 	"-members 2 -spares 1 -terms 1 -messages 2 -changes learner2,add2 -compactions 1 -no-prevote -no-checkquorum",
 	"-members 2 -learners 1 -terms 1 -messages 2 -changes add2,remove2 -compactions 1 -proposals 1 -beats 1 -no-prevote -no-checkquorum",
