@@ -59,6 +59,14 @@ func (m *member) confLog(durable bool) confLog {
 	return l
 }
 
+// last returns the index and the term of the last entry.
+func (l *confLog) last() (index, term uint64) {
+	if n := len(l.ents); n > 0 {
+		return l.ents[n-1].Index, l.ents[n-1].Term
+	}
+	return l.base.Index, l.base.Term
+}
+
 // at returns the configuration as of an index, and the index of its change: what the log begins with, and the changes in
 // it. One that is impossible changes nothing.
 func (l *confLog) at(index uint64) (confchange.Config, uint64) {

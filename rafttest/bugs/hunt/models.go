@@ -39,6 +39,10 @@ var models = []string{
 	"-members 1 -terms 2 -proposals 1 -crashes 1",
 	"-members 2 -learners 1 -terms 2 -messages 1 -crashes 1 -no-prevote -no-checkquorum",
 	"-members 2 -terms 1 -proposals 1 -no-prevote -no-checkquorum -renamed",
+	"-members 2 -terms 2 -messages 2 -duplicates 1 -no-prevote -no-checkquorum -renamed",
+	"-members 2 -learners 1 -terms 3 -messages 1 -crashes 2 -no-prevote -no-checkquorum",
+	"-members 2 -learners 1 -terms 3 -messages 1 -changes add2 -crashes 1 -effect append -no-prevote -no-checkquorum",
+	"-members 2 -learners 1 -terms 1 -messages 2 -duplicates 1 -beats 1 -no-prevote -no-checkquorum",
 	"-members 2 -learners 1 -terms 2 -messages 1 -proposals 1 -crashes 1 -no-prevote -no-checkquorum",
 	"-members 2 -learners 1 -terms 2 -messages 1 -proposals 2 -crashes 1 -no-prevote -no-checkquorum",
 	"-members 2 -learners 1 -terms 2 -messages 1 -proposals 2 -crashes 1 -beats 1 -no-prevote -no-checkquorum",
@@ -65,6 +69,8 @@ var modelsOfLearners = []string{
 // modelsOfSnapshots have logs that are compacted.
 var modelsOfSnapshots = []string{
 	"-members 2 -spares 1 -terms 1 -messages 2 -changes learner2 -compactions 1 -no-prevote -no-checkquorum",
+	"-members 2 -learners 1 -terms 1 -messages 1 -proposals 1 -compactions 2 -beats 1 -no-prevote -no-checkquorum",
+	"-members 2 -learners 1 -terms 1 -messages 1 -proposals 1 -duplicates 1 -compactions 2 -beats 1 -no-prevote -no-checkquorum",
 	"-members 2 -learners 1 -terms 1 -messages 2 -compactions 1 -no-prevote -no-checkquorum",
 	"-members 2 -learners 1 -terms 2 -messages 2 -compactions 1 -beats 1 -no-prevote -no-checkquorum",
 	"-members 2 -learners 1 -terms 1 -messages 2 -proposals 1 -compactions 2 -beats 2 -no-prevote -no-checkquorum",
@@ -76,6 +82,8 @@ var modelsOfSnapshots = []string{
 // modelsOfChanges have changes of membership. A group that begins with one voter is soon where changes are.
 var modelsOfChanges = []string{
 	"-members 1 -terms 1 -messages 2 -changes learner2,learner3",
+	"-members 1 -terms 1 -messages 2 -changes update1,learner2,learner3 -crashes 1",
+	"-members 1 -terms 1 -messages 2 -proposals 1 -changes learner2:joint",
 	"-members 2 -learners 1 -terms 2 -messages 1 -changes update1,update2 -crashes 1 -no-prevote -no-checkquorum",
 	"-members 2 -learners 1 -terms 2 -messages 1 -changes update1,update2 -crashes 1 -no-prevote -no-checkquorum -apply-at-once",
 	"-members 2 -learners 1 -terms 1 -messages 2 -changes add2:stay -crashes 1 -no-prevote -no-checkquorum",
@@ -89,6 +97,8 @@ var modelsOfChanges = []string{
 	"-members 2 -terms 2 -messages 2 -changes remove1 -crashes 1 -no-prevote -no-checkquorum",
 	"-members 3 -learners 2 -terms 1 -messages 2 -changes add2+add3+remove1 -no-prevote -no-checkquorum -apply-at-once",
 	"-members 3 -learners 2 -terms 1 -messages 2 -changes add2+add3 -no-prevote -no-checkquorum -apply-at-once",
+	"-members 3 -terms 1 -messages 2 -entries 2 -changes remove1 -no-prevote -no-checkquorum",
+	"-members 3 -terms 2 -messages 2 -entries 2 -changes remove1 -crashes 1 -no-prevote -no-checkquorum",
 	"-members 3 -terms 1 -messages 2 -changes remove1 -no-prevote -no-checkquorum",
 	"-members 3 -learners 2 -terms 2 -messages 2 -changes add2+add3+remove1 -no-prevote -no-checkquorum -apply-at-once",
 	"-members 3 -terms 2 -messages 1 -changes remove1,remove2 -no-prevote -no-checkquorum -apply-at-once",
