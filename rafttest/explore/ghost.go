@@ -233,10 +233,10 @@ func believes(v, o *view) error {
 		return nil
 	}
 	for _, p := range v.peers {
-		if p.id != o.id || p.match <= o.disk.base || p.match <= v.log.base {
+		if p.id != o.id || p.match <= o.disk.base {
 			continue
 		}
-		if t := o.disk.term(p.match); t == 0 || t != v.log.term(p.match) {
+		if t := o.disk.term(p.match); t == 0 || p.match >= v.log.base && t != v.log.term(p.match) {
 			return violation(v, "S10", "believes that %d holds its entries up to %d, the disk there has term %d at that place and ends at %d",
 				o.id, p.match, t, o.disk.last())
 		}
