@@ -70,17 +70,17 @@ func judge(g *ghost, base uint64, all []*view, at int, was *view, crashed bool) 
 			return nil, violation(v, "S1", "leads term %d, which %d led (crashed since: %t)", v.term, l.ID, l.Dead)
 		}
 	}
-	// S13: who is no voter does not stand.
-	if v.role != raft.StateFollower && was.role == raft.StateFollower && !v.conf.IsVoter(v.id) {
+	// S13: who is no voter does not stand. Where members change, see configured.
+	if v.role != raft.StateFollower && was.role == raft.StateFollower && !v.conf.IsVoter(v.id) && v.confAt <= firstIndex {
 		return nil, violation(v, "S13", "becomes %v and is no voter of %v", v.role, v.conf)
 	}
 	// S6: only a leader commits what was not committed before, and only what a majority of each half holds durably.
 	chainEnd := base + uint64(len(next.Chain))
 	if v.commit > chainEnd {
-		if v.role != raft.StateLeader {
+		if v.role != raft.StateLeader && (was.role != raft.StateLeader || was.term != v.term) {
 			return nil, violation(v, "S6", "has commit %d, and leaders committed up to %d", v.commit, chainEnd)
 		}
-		if err := committed(all, v); err != nil {
+		if err := committed(all, was, v); err != nil {
 			return nil, err
 		}
 		for i := chainEnd + 1; i <= v.commit; i++ {
@@ -98,6 +98,9 @@ func judge(g *ghost, base uint64, all []*view, at int, was *view, crashed bool) 
 				}
 			}
 		}
+	}
+	if err := oneChange(v, base+uint64(len(next.Chain))); err != nil {
+		return nil, err
 	}
 	// S5: what it takes for committed is the chain.
 	for i := max(base, v.log.base) + 1; i <= v.commit; i++ {
@@ -160,14 +163,20 @@ func holdsChain(g *ghost, base uint64, v *view) error {
 }
 
 // committed is S6 for a leader that committed: the entry is of its term, and durable at a majority of each half.
-func committed(all []*view, v *view) error {
+// Where that made a change effective at once, the configuration before is the one that counted.
+func committed(all []*view, was, v *view) error {
 	if t := v.log.term(v.commit); t != v.term {
 		return violation(v, "S6", "leads term %d and commits entry %d of term %d", v.term, v.commit, t)
 	}
-	if half, ok := both(v, func(id uint64) bool {
+	holds := func(id uint64) bool {
 		o := find(all, id)
 		return o != nil && (o.disk.term(v.commit) == v.term || o.disk.base > v.commit)
-	}); !ok {
+	}
+	half, ok := both(v, holds)
+	if !ok && was.confAt != v.confAt {
+		half, ok = both(was, holds)
+	}
+	if !ok {
 		return violation(v, "S6", "commits entry %d, which no majority of %v holds durably", v.commit, half)
 	}
 	return nil
@@ -224,10 +233,10 @@ func believes(v, o *view) error {
 		return nil
 	}
 	for _, p := range v.peers {
-		if p.id != o.id || p.match <= o.disk.base || p.match <= v.log.base {
+		if p.id != o.id || p.match <= o.disk.base {
 			continue
 		}
-		if t := o.disk.term(p.match); t == 0 || t != v.log.term(p.match) {
+		if t := o.disk.term(p.match); t == 0 || p.match >= v.log.base && t != v.log.term(p.match) {
 			return violation(v, "S10", "believes that %d holds its entries up to %d, the disk there has term %d at that place and ends at %d",
 				o.id, p.match, t, o.disk.last())
 		}

@@ -61,7 +61,7 @@ func (b *bench) step(m *member, in input) (e effect, err error) {
 			err = m.violates("S20", "panic: %v", r)
 		}
 	}()
-	was := m.Node.BasicStatus()
+	was, pending := m.Node.BasicStatus(), len(m.Writes)
 	if err := b.take(m, in, &e); err != nil || e.refused {
 		return e, err
 	}
@@ -70,6 +70,11 @@ func (b *bench) step(m *member, in input) (e effect, err error) {
 	}
 	if err := b.serve(m, &e); err != nil {
 		return e, err
+	}
+	if in.kind == inDeliver && (in.msg.Type == pb.MsgVote || in.msg.Type == pb.MsgPreVote) {
+		if err := m.votes(in.msg, m.Writes[min(pending, len(m.Writes)):], e.out); err != nil {
+			return e, err
+		}
 	}
 	for b.settings.applyAtOnce && (len(m.Apply) > 0 || m.Restore != 0) {
 		if err := m.apply(); err != nil {
@@ -81,6 +86,11 @@ func (b *bench) step(m *member, in input) (e effect, err error) {
 	}
 	if err := m.Node.Err(); err != nil {
 		return e, m.violates("S20", "its storage is said to have failed: %v", err)
+	}
+	if b.settings.changes {
+		if err := m.configured(&was); err != nil {
+			return e, err
+		}
 	}
 	return e, m.moved(&was)
 }
@@ -116,6 +126,9 @@ func (b *bench) take(m *member, in input, e *effect) error {
 		cs, err := n.ConfStateAt(n.BasicStatus().Applied)
 		if err != nil {
 			return m.violates("S17", "knows no configuration at %d, which it applied: %v", n.BasicStatus().Applied, err)
+		}
+		if err := m.summarizes(cs, n.BasicStatus().Applied); err != nil {
+			return err
 		}
 		m.Disk.compact(n.BasicStatus().Applied, *cs)
 	}
@@ -263,7 +276,11 @@ func (m *member) apply() error {
 		if err != nil {
 			return m.violates("S20", "entry %d: %v", e.Index, err)
 		}
-		if cs := m.Node.ApplyConfChange(cc); cs.Index >= m.Disk.Conf.Index {
+		cs := m.Node.ApplyConfChange(cc)
+		if err := m.saves(cs, e.Index); err != nil {
+			return err
+		}
+		if cs.Index >= m.Disk.Conf.Index {
 			m.Disk.Conf = *cs
 		}
 	}
@@ -273,6 +290,25 @@ func (m *member) apply() error {
 	}
 	if err := m.Node.AckApply(index); err != nil {
 		return m.violates("S18", "does not take that %d is applied: %v", index, err)
+	}
+	return nil
+}
+
+// votes is S7 for a request: who gets a vote holds all that the voter does. Others are answers to it that wait, or leave.
+func (m *member) votes(asked *pb.Message, writes []write, out []pb.Message) error {
+	log := m.confLog(false)
+	index, term := log.last()
+	if asked.LogTerm > term || asked.LogTerm == term && asked.Index >= index {
+		return nil
+	}
+	for _, w := range writes {
+		out = append(slices.Clip(out), w.Promises...)
+	}
+	for i := range out {
+		if r := &out[i]; (r.Type == pb.MsgVoteResp || r.Type == pb.MsgPreVoteResp) && !r.Reject && r.To == asked.From && r.Term == asked.Term {
+			return m.violates("S7", "votes for %d, whose log ends at %d of term %d, and its own at %d of term %d",
+				asked.From, asked.Index, asked.LogTerm, index, term)
+		}
 	}
 	return nil
 }

@@ -203,6 +203,7 @@ type settings struct {
 	config      raft.Config
 	applyAtOnce bool
 	hasty       bool // hosts send what waits for a write at once, in a test
+	changes     bool // members may change
 }
 
 // bench is where a worker takes members apart: a node with its storage.

@@ -145,6 +145,7 @@ func NewModel(bounds Bounds) (*Model, error) {
 		ConfChangeEffect: bounds.Effect, DisablePreVote: bounds.NoPreVote, DisableCheckQuorum: bounds.NoCheckQuorum,
 	}
 	m.settings.applyAtOnce = bounds.ApplyAtOnce
+	m.settings.changes = len(bounds.Changes) > 0
 	m.perms = [][]uint64{nil}
 	if bounds.Renamed {
 		m.perms = append([][]uint64{sequence(n)}, renamings(n)...)

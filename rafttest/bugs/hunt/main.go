@@ -6,6 +6,9 @@
 //	go run ./rafttest/bugs/hunt -search 60s        looks for seeds anew, so long for each bug
 //	go run ./rafttest/bugs/hunt -search 60s -record  and writes what it finds to seeds.txt
 //	go run ./rafttest/bugs/hunt -search 60s -append  looks where changes of membership take effect on append
+//	go run ./rafttest/bugs/hunt -explore           what exploration finds, as recorded in explored.txt
+//	go run ./rafttest/bugs/hunt -explore -search 60s -record  looks for it in models, and writes what it finds
+//	go run ./rafttest/bugs/hunt -table             prints the tables of docs/testing.md about that
 //	go run ./rafttest/bugs/hunt -own               a build for each bug, as a check of the one program
 //
 // The exit status is 1 if a bug was not caught. It runs in the root of the
@@ -32,9 +35,20 @@ func main() {
 	flag.BoolVar(&h.append, "append", false, "with -search, make runs with -effect append; a seed of them is recorded beside another")
 	flag.BoolVar(&h.record, "record", false, "with -search, write what is found to "+seedsFile)
 	only := flag.String("bugs", "", "`numbers` of the bugs, separated by commas; default all")
+	flag.BoolVar(&h.explore, "explore", false, "with `raftsim explore`, and the bugs against safety alone")
+	table := flag.Bool("table", false, "print the tables about exploration for docs/testing.md, and do nothing else")
 	flag.BoolVar(&h.own, "own", false, "give each bug a build of its own")
 	flag.IntVar(&h.parallel, "parallel", runtime.GOMAXPROCS(0), "`bugs` at the same time")
 	flag.Parse()
+	if *table {
+		text, err := bugs.ExploredTable()
+		if err != nil {
+			fmt.Fprintf(os.Stderr, "hunt: %v\n", err)
+			os.Exit(1)
+		}
+		fmt.Print(text)
+		return
+	}
 	if err := h.run(*only); err != nil {
 		fmt.Fprintf(os.Stderr, "hunt: %v\n", err)
 		os.Exit(1)
@@ -49,6 +63,7 @@ type hunt struct {
 	record   bool
 	append   bool
 	own      bool
+	explore  bool
 	parallel int
 
 	dir      string           // for what is built
@@ -56,6 +71,7 @@ type hunt struct {
 	clean    bugs.Program     // the one without a bug
 	together bugs.Combination // the bugs that are in one program
 	seeds    []seed
+	found    []bugs.Finding // by exploration
 	mu       sync.Mutex
 	missing  []string
 	unknown  int // bugs without a recorded seed
@@ -82,8 +98,14 @@ func (h *hunt) run(only string) error {
 	if h.seeds, err = readSeeds(); err != nil {
 		return err
 	}
+	if h.found, err = bugs.Explored(); err != nil {
+		return err
+	}
 	if all, err = chosen(all, only); err != nil {
 		return err
+	}
+	if h.explore {
+		all = explorable(all, only != "")
 	}
 	if h.dir, err = os.MkdirTemp("", "bugs"); err != nil {
 		return err
@@ -93,6 +115,11 @@ func (h *hunt) run(only string) error {
 		return err
 	}
 	h.each(all)
+	if h.explore && h.search == 0 {
+		if err := h.exploreClean(all); err != nil {
+			return err
+		}
+	}
 	for _, b := range all {
 		if why := h.together.Apart[b.Number]; why != nil {
 			fmt.Printf("%s had a build of its own: %v\n", b.Name, why)
@@ -157,7 +184,11 @@ func (h *hunt) one(b bugs.Bug) {
 	}
 	fmt.Printf("%-52s %5.1fs  %s\n", b.Name, time.Since(began).Seconds(), result)
 	if h.record && err == nil {
-		if err := writeSeeds(h.seeds); err != nil {
+		write := func() error { return writeSeeds(h.seeds) }
+		if h.explore {
+			write = func() error { return writeExplored(h.found) }
+		}
+		if err := write(); err != nil {
 			fmt.Println(err)
 		}
 	}
@@ -170,6 +201,9 @@ func (h *hunt) try(b bugs.Bug) (string, error) {
 		return "", err
 	}
 	defer h.programs.Done(p)
+	if h.explore {
+		return h.exploreOne(b, p)
+	}
 	if h.search > 0 {
 		return h.find(b, p)
 	}
