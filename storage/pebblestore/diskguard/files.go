@@ -1,9 +1,11 @@
 package diskguard
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"os"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -55,8 +57,16 @@ func (g *FS) create(name string, create func() (vfs.File, error)) (vfs.File, err
 	return &guardedFile{File: f, g: g, name: name, writes: true}, nil
 }
 
-// Create makes a file. On a failure the file takes writes and is nowhere.
+// manifestMarker begins the names of the files whose names say which manifest counts.
+const manifestMarker = "marker.manifest."
+
+// Create makes a file. On a failure the file takes writes and is nowhere. The directory is
+// synced before a file that names a manifest is made.
 func (g *FS) Create(name string, category vfs.DiskWriteCategory) (vfs.File, error) {
+	if strings.HasPrefix(g.FS.PathBase(name), manifestMarker) {
+		dir := g.FS.PathDir(name)
+		g.do("sync", dir, func() error { return syncDirectory(g.FS, dir) })
+	}
 	return g.create(name, func() (vfs.File, error) { return g.FS.Create(name, category) })
 }
 
@@ -111,6 +121,14 @@ func (g *FS) OpenDir(name string) (vfs.File, error) {
 		return nil, err
 	}
 	return &guardedFile{File: f, g: g, name: name}, nil
+}
+
+func syncDirectory(fs vfs.FS, dir string) error {
+	d, err := fs.OpenDir(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
 }
 
 // GetDiskUsage is for pacing and reports; Pebble takes an error of it for one in
