@@ -43,3 +43,18 @@ func TestMarkerWithoutManifest(t *testing.T) {
 		require.NotZero(t, last)
 	}
 }
+
+// So does a new directory of which it kept nothing else: there was nothing in it yet.
+func TestMarkerWithoutAStore(t *testing.T) {
+	fs := vfs.NewMem()
+	require.NoError(t, fs.MkdirAll(testDir, 0o755))
+	f, err := fs.Create(fs.PathJoin(testDir, manifestMarker+"000001.MANIFEST-000001"), vfs.WriteCategoryUnspecified)
+	require.NoError(t, err)
+	require.NoError(t, f.Close())
+	e := open(t, small(fs))
+	save(t, group(t, e, 1), entries(1, 4, 1, 10))
+	require.NoError(t, e.Close())
+	e = open(t, small(fs))
+	require.Len(t, all(t, group(t, e, 1)), 3)
+	require.NoError(t, e.Close())
+}

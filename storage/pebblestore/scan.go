@@ -283,7 +283,8 @@ func removeMarkers(fs vfs.FS, dir string, names []string) error {
 // and returns its name, "" if there is none. Pebble makes a new manifest and its
 // marker durable by one sync of the directory, and writes nothing to the new one
 // before; so where a crash in between kept the marker and not the manifest, the one
-// before is all there is.
+// before is all there is. A diskguard.FS does not let it come to that; a copy of a
+// directory, or a disk that keeps no order of syncs, may.
 func revertMarker(fs vfs.FS, dir string, names []string) (string, error) {
 	type marker struct {
 		file, manifest string

@@ -54,6 +54,8 @@ type Engine struct {
 	// preparing is held while next is made, in hurry if a write waits for it.
 	preparing sync.Mutex
 	hurry     atomic.Bool
+	// syncingDir is held while the directory is synced.
+	syncingDir sync.Mutex
 
 	// groupsMu protects groups, and lets groups appear and disappear one at a time.
 	groupsMu sync.Mutex

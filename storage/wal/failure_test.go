@@ -3,6 +3,7 @@ package wal
 import (
 	"errors"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -49,4 +50,29 @@ func TestFailureReachesAllWhoWait(t *testing.T) {
 		running.Wait()
 	})
 	require.ErrorIs(t, e.Close(), ErrFailed)
+}
+
+// The directory is not synced beside a sync of it that fails, nor after it.
+func TestDirectoryIsNotSyncedBesideAFailure(t *testing.T) {
+	fs := newMemFS()
+	o := small(fs)
+	e := open(t, o)
+	e.keeper.close() // it syncs too
+	var syncs atomic.Int64
+	beside := make(chan error, 1)
+	fs.watch(func(op, name string) error {
+		if op != "sync" || name != e.dir {
+			return nil
+		}
+		if syncs.Add(1) == 1 {
+			go func() { beside <- e.syncDir() }()
+			time.Sleep(30 * time.Millisecond) // who does not wait comes meanwhile
+		}
+		return syscall.EIO
+	}, nil)
+	failure := e.syncDir()
+	require.ErrorIs(t, failure, ErrFailed)
+	require.Equal(t, failure, <-beside)
+	require.EqualValues(t, 1, syncs.Load())
+	require.Equal(t, failure, e.Close())
 }

@@ -127,6 +127,18 @@ func (e *Engine) rename(from, to string) error {
 	if err := e.o.files.Rename(from, to); err != nil {
 		return e.fail("rename", from, err)
 	}
+	return e.syncDir()
+}
+
+// syncDir makes durable what was renamed and removed. One waits for another, and for it to
+// be known that the other failed: after that the file system may report success for what
+// it lost.
+func (e *Engine) syncDir() error {
+	e.syncingDir.Lock()
+	defer e.syncingDir.Unlock()
+	if err := e.Err(); err != nil {
+		return err
+	}
 	if err := e.o.files.SyncDir(e.dir); err != nil {
 		return e.fail("sync", e.dir, err)
 	}
@@ -191,10 +203,7 @@ func (e *Engine) retire(old *segment) error {
 		if err := e.o.files.Remove(old.name); err != nil {
 			return e.fail("remove", old.name, err)
 		}
-		if err := e.o.files.SyncDir(e.dir); err != nil {
-			return e.fail("sync", e.dir, err)
-		}
-		return nil
+		return e.syncDir()
 	}
 	// The name is gone for good before the header of another number is in the file.
 	spare := filepath.Join(e.dir, spareName(old.seq))

@@ -14,6 +14,8 @@ import (
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/stretchr/testify/require"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
 
 	"github.com/quorate-raft/raft/replica"
 	"github.com/quorate-raft/raft/storage/pebblestore/diskguard"
@@ -206,23 +208,39 @@ func TestEveryWriteThatFails(t *testing.T) {
 func failAt(t *testing.T, at int64, seen map[string]bool) {
 	cause := []error{syscall.ENOSPC, syscall.EIO}[at%2]
 	fs := &faultyFS{stillFS: newFS()}
-	var failed atomic.Value
-	var after atomic.Int64
+	var failed atomic.Pointer[[2]string] // operation and file
+	var known atomic.Bool
+	var after, again atomic.Int64
 	fs.before = func(op, name string) error {
-		if failed.Load() != nil {
-			after.Add(1)
+		if it := failed.Load(); it != nil {
+			if name == it[1] {
+				again.Add(1)
+			}
+			if known.Load() {
+				after.Add(1)
+			}
 			return nil
 		}
-		if fs.ops.Load() >= at && failed.CompareAndSwap(nil, [2]string{op, filepath.Base(name)}) {
+		if fs.ops.Load() >= at && failed.CompareAndSwap(nil, &[2]string{op, name}) {
 			return cause
 		}
 		return nil
 	}
+	o := small(fs)
+	core := zapcore.NewCore(zapcore.NewJSONEncoder(zapcore.EncoderConfig{}), zapcore.AddSync(io.Discard), zap.ErrorLevel)
+	o.Logger = zap.New(core, zap.Hooks(func(entry zapcore.Entry) error {
+		if entry.Message == "the store failed for good" {
+			known.Store(true)
+		}
+		return nil
+	}))
 	w := newFailingWorld(t)
 	synced := uint64(0)
 	within(t, "the run", func() {
-		s, err := Open(testDir, small(fs))
-		if err == nil {
+		s, err := Open(testDir, o)
+		if err != nil {
+			known.Store(true) // also where it was nothing that is for good
+		} else {
 			synced, err = failingRun(w, s)
 			if closed := s.Close(); err == nil {
 				err = closed // it failed in the background, after the last command
@@ -236,11 +254,17 @@ func failAt(t *testing.T, at int64, seen map[string]bool) {
 			return // the background has its own pace
 		}
 		require.ErrorIs(t, err, cause)
-		require.ErrorContains(t, err, what.([2]string)[1])
-		seen[what.([2]string)[0]] = true
+		require.True(t, known.Load())
+		require.ErrorContains(t, err, filepath.Base(what[1]))
+		seen[what[0]] = true
 	})
-	// What was under way may end; nothing begins.
-	require.LessOrEqual(t, after.Load(), int64(6), "operations after the failure of %v", failed.Load())
+	// What failed is not tried again, from the moment on at which it failed. Of the rest
+	// nothing begins once the failure is known, but for what the other goroutines of Pebble
+	// were about to do, an operation each, having looked before: beside the one that failed
+	// those are three of the caller, who begins a new log, and of who writes the log, flushes
+	// and compacts.
+	require.Zero(t, again.Load(), "operations on the same file after the failure of %v", failed.Load())
+	require.LessOrEqual(t, after.Load(), int64(3), "operations after the failure of %v was known", failed.Load())
 
 	for _, left := range []*stillFS{fs.crash(rand.New(rand.NewPCG(uint64(at), 0))), fs.stillFS} {
 		m := &member{fs: left, s: open(t, left)}

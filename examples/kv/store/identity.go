@@ -35,6 +35,9 @@ func (e *IdentityError) Is(target error) bool { return target == ErrIdentity }
 // not known of it.
 func (s *Store) identify(m meta) error {
 	want, have := identity{s.o.ClusterID, s.o.NodeID}, m.owner
+	if have.cluster != 0 && have.cluster == s.o.rebrand {
+		want.cluster = have.cluster
+	}
 	if differs(want.cluster, have.cluster) || differs(want.node, have.node) {
 		return &IdentityError{
 			Dir: s.dir, ClusterID: have.cluster, NodeID: have.node,
@@ -73,12 +76,8 @@ func Rebrand(dir string, o *Options, clusterID uint64) error {
 		return err
 	}
 	filled := o.withDefaults()
-	filled.mustExist = true
+	filled.mustExist, filled.rebrand = true, clusterID
 	s, err := Open(dir, &filled)
-	if other := (*IdentityError)(nil); errors.As(err, &other) && other.ClusterID == clusterID {
-		filled.ClusterID = clusterID
-		s, err = Open(dir, &filled)
-	}
 	if err != nil {
 		return err
 	}

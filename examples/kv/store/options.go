@@ -40,6 +40,8 @@ type Options struct {
 	maxClients, maxOpen int
 	// mustExist keeps Open from making a directory.
 	mustExist bool
+	// rebrand is a cluster whose the directory may be instead of ClusterID.
+	rebrand uint64
 }
 
 // Validate says what is wrong with the options, all of it. Nil options are fine.

@@ -6,10 +6,13 @@ package enginetest
 
 import (
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"testing"
 
 	"github.com/stretchr/testify/require"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
 
 	"github.com/quorate-raft/raft"
 	pb "github.com/quorate-raft/raft/raftpb"
@@ -99,6 +102,23 @@ type Options struct {
 	FreeSoon bool
 	// Still has no work done in the background that can do without.
 	Still bool
+	// Failed, if set, is called when the engine has taken note that it failed for good.
+	Failed func()
+}
+
+// Logger returns the logger for an engine that is opened with o: what it logs when it has
+// failed is how a test hears of it while Open is under way, and in the background.
+func (o *Options) Logger() *zap.Logger {
+	if o.Failed == nil {
+		return nil
+	}
+	core := zapcore.NewCore(zapcore.NewJSONEncoder(zapcore.EncoderConfig{}), zapcore.AddSync(io.Discard), zap.ErrorLevel)
+	return zap.New(core, zap.Hooks(func(entry zapcore.Entry) error {
+		if entry.Message == "storage failed for good" {
+			o.Failed()
+		}
+		return nil
+	}))
 }
 
 // Errors are an engine's, by the name that both give them.
@@ -128,6 +148,10 @@ type Subject struct {
 	LimitWrites func(e Engine, limit int64)
 	// CheckFreed reports that no file was freed, after much was compacted. It may be nil.
 	CheckFreed func(e Engine) error
+
+	// AfterFailure is how many operations may follow once the engine knows that it failed:
+	// those that others than who failed were about to do, having looked before.
+	AfterFailure int64
 
 	// Simulations is how many seeds the simulator runs.
 	Simulations int

@@ -3,8 +3,10 @@ package diskguard
 import (
 	"errors"
 	"os"
+	"sync/atomic"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/stretchr/testify/require"
@@ -190,6 +192,52 @@ func TestEveryKindOfWrite(t *testing.T) {
 			require.Empty(t, disk.reached)
 		})
 	}
+}
+
+// slowDir takes its time to fail to sync a directory.
+type slowDir struct {
+	vfs.FS
+	syncs   atomic.Int64
+	syncing chan struct{}
+}
+
+type slowSync struct {
+	vfs.File
+	d *slowDir
+}
+
+func (d *slowDir) OpenDir(name string) (vfs.File, error) {
+	f, err := d.FS.OpenDir(name)
+	return slowSync{f, d}, err
+}
+
+func (f slowSync) Sync() error {
+	f.d.syncs.Add(1)
+	f.d.syncing <- struct{}{}
+	time.Sleep(30 * time.Millisecond) // who does not wait comes meanwhile
+	return syscall.EIO
+}
+
+// No directory is synced beside a sync that fails, nor after it, by whichever handle.
+func TestDirectoryIsNotSyncedBesideAFailure(t *testing.T) {
+	d := &slowDir{FS: vfs.NewMem(), syncing: make(chan struct{}, 3)}
+	g := New(d, nil)
+	sync := func() {
+		dir, err := g.OpenDir("/")
+		require.NoError(t, err)
+		require.NoError(t, dir.Sync())
+		require.NoError(t, dir.Close())
+	}
+	first := make(chan struct{})
+	go func() { defer close(first); sync() }()
+	<-d.syncing
+	sync()
+	f, err := g.Create("/"+manifestMarker+"000001.MANIFEST-000001", category)
+	require.NoError(t, err)
+	require.NoError(t, f.Close())
+	<-first
+	require.ErrorIs(t, g.Failure(), syscall.EIO)
+	require.EqualValues(t, 1, d.syncs.Load())
 }
 
 // A file that could not be made cannot be read, and says why.

@@ -17,6 +17,11 @@
 // To guard a store, all that Pebble has to say must come here: FS, [FS.Logger] and
 // [FS.BackgroundError] go into its options, as the example shows.
 //
+// One thing it adds. Pebble makes a manifest and the file that says that it counts, its
+// marker, and then syncs the directory, once for both; a loss of power before that may leave
+// the marker alone, after which Pebble does not open the store any more. An FS syncs the
+// directory before a marker is made, too.
+//
 // Without a DataCorruption of one's own, Pebble ends the process, that is, it fails
 // the FS, where a read finds a corrupt file. What remains are panics of Pebble's: on the
 // goroutine of a caller, who recovers and calls [FS.Fail], or on one of its own, on

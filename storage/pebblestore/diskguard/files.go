@@ -1,9 +1,12 @@
 package diskguard
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"os"
+	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -20,6 +23,9 @@ type FS struct {
 	failure atomic.Pointer[Failure]
 	// failed is told of the failure, once.
 	failed func(*Failure)
+	// dirs lets directories be synced one at a time: a sync beside one that fails may be
+	// told that all is well, after what it was to make durable is lost.
+	dirs sync.Mutex
 }
 
 var _ vfs.FS = (*FS)(nil)
@@ -55,8 +61,16 @@ func (g *FS) create(name string, create func() (vfs.File, error)) (vfs.File, err
 	return &guardedFile{File: f, g: g, name: name, writes: true}, nil
 }
 
-// Create makes a file. On a failure the file takes writes and is nowhere.
+// manifestMarker begins the names of the files whose names say which manifest counts.
+const manifestMarker = "marker.manifest."
+
+// Create makes a file. On a failure the file takes writes and is nowhere. The directory is
+// synced before a file that names a manifest is made.
 func (g *FS) Create(name string, category vfs.DiskWriteCategory) (vfs.File, error) {
+	if strings.HasPrefix(g.FS.PathBase(name), manifestMarker) {
+		dir := g.FS.PathDir(name)
+		g.syncDir(dir, func() error { return syncDirectory(g.FS, dir) })
+	}
 	return g.create(name, func() (vfs.File, error) { return g.FS.Create(name, category) })
 }
 
@@ -113,6 +127,21 @@ func (g *FS) OpenDir(name string) (vfs.File, error) {
 	return &guardedFile{File: f, g: g, name: name}, nil
 }
 
+// syncDir lets a directory be synced.
+func (g *FS) syncDir(name string, sync func() error) {
+	g.dirs.Lock()
+	defer g.dirs.Unlock()
+	g.do("sync", name, sync)
+}
+
+func syncDirectory(fs vfs.FS, dir string) error {
+	d, err := fs.OpenDir(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
+}
+
 // GetDiskUsage is for pacing and reports; Pebble takes an error of it for one in
 // the background.
 func (g *FS) GetDiskUsage(path string) (vfs.DiskUsage, error) {
@@ -126,7 +155,7 @@ func (g *FS) GetDiskUsage(path string) (vfs.DiskUsage, error) {
 // Unwrap returns the file system that is guarded.
 func (g *FS) Unwrap() vfs.FS { return g.FS }
 
-// guardedFile is a file that is written to, or a directory.
+// guardedFile is a file that is written to, by one goroutine at a time, or a directory.
 type guardedFile struct {
 	vfs.File
 	g      *FS
@@ -157,6 +186,10 @@ func (f *guardedFile) WriteAt(p []byte, offset int64) (int, error) {
 }
 
 func (f *guardedFile) Sync() error {
+	if !f.writes {
+		f.g.syncDir(f.name, f.File.Sync)
+		return nil
+	}
 	f.g.do("sync", f.name, f.File.Sync)
 	return nil
 }
