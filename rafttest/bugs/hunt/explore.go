@@ -79,7 +79,7 @@ func (h *hunt) lookFor(b bugs.Bug, p bugs.Program) (string, error) {
 		}
 		args := strings.Fields(model)
 		rule, depth, err := explore(p, args, max(best.Depth-1, 0), min(left, max(h.search/8, 4*time.Second)))
-		if errors.Is(err, context.DeadlineExceeded) {
+		if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, errTooLarge) {
 			continue
 		}
 		if err != nil {
@@ -99,6 +99,8 @@ func (h *hunt) lookFor(b bugs.Bug, p bugs.Program) (string, error) {
 	return fmt.Sprintf("%s after %d with %s", best.Rule, best.Depth, strings.Join(best.Args, " ")), nil
 }
 
+var errTooLarge = errors.New("the model needs too much memory")
+
 var explorerViolation = regexp.MustCompile(`(?m)^\S+: violation after (\d+) actions: (\S+) at node`)
 
 // explore runs raftsim explore and returns the rule that was violated, "" if none, after how many steps.
@@ -114,6 +116,9 @@ func explore(p bugs.Program, args []string, depth int, limit time.Duration) (rul
 		return "", 0, fmt.Errorf("raftsim %s: %w", strings.Join(args, " "), ctx.Err())
 	}
 	var exit *exec.ExitError
+	if strings.Contains(errs.String(), "needs more memory") {
+		return "", 0, fmt.Errorf("raftsim %s: %w", strings.Join(args, " "), errTooLarge)
+	}
 	if err != nil && (!errors.As(err, &exit) || exit.ExitCode() != 1) {
 		return "", 0, fmt.Errorf("raftsim %s: %w\n%s", strings.Join(args, " "), err, errs.String())
 	}

@@ -68,7 +68,7 @@ var modelsOfLearners = []string{
 
 // modelsOfSnapshots have logs that are compacted.
 var modelsOfSnapshots = []string{
-	"-members 2 -spares 1 -terms 1 -messages 1 -changes learner2 -compactions 1 -beats 2 -no-prevote -no-checkquorum",
+	"-members 2 -spares 1 -terms 2 -messages 2 -changes learner2 -compactions 1 -beats 2 -crashes 1 -no-prevote -no-checkquorum -apply-at-once",
 	"-members 2 -spares 1 -terms 1 -messages 2 -changes learner2 -compactions 1 -no-prevote -no-checkquorum",
 	"-members 2 -learners 1 -terms 1 -messages 1 -proposals 1 -compactions 2 -beats 1 -no-prevote -no-checkquorum",
 	"-members 2 -learners 1 -terms 1 -messages 1 -proposals 1 -duplicates 1 -compactions 2 -beats 1 -no-prevote -no-checkquorum",
