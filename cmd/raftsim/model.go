@@ -44,6 +44,7 @@ func newModelFlags(set *flag.FlagSet) *modelFlags {
 		{&b.Duplicates, "duplicates", 0, "so many messages arrive `twice`"},
 		{&b.Beats, "beats", 0, "so many `ticks` of leaders"},
 		{&b.Compactions, "compactions", 0, "so many `snapshots`, each of which shortens a log"},
+		{&b.Timeouts, "timeouts", 0, "so many election `timeouts`; 0 for as many as the terms let there be"},
 	} {
 		set.IntVar(f.at, own(f.name), f.value, f.explanation)
 	}
@@ -81,7 +82,7 @@ func (m *modelFlags) part() (*explore.Part, error) {
 		name string
 		n    int
 	}{
-		{"proposals", b.Proposals}, {"crashes", b.Crashes}, {"duplicates", b.Duplicates}, {"beats", b.Beats}, {"compactions", b.Compactions},
+		{"proposals", b.Proposals}, {"crashes", b.Crashes}, {"duplicates", b.Duplicates}, {"beats", b.Beats}, {"compactions", b.Compactions}, {"timeouts", b.Timeouts},
 	} {
 		if budget.n < 0 || budget.n > 255 {
 			return nil, fmt.Errorf("-%s (%d) must be between 0 and 255", budget.name, budget.n)

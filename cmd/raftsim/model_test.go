@@ -43,8 +43,8 @@ func TestOwnModel(t *testing.T) {
 	require.Equal(t, pb.ConfChangeTransitionJointImplicit, f.parts[0].Bounds.Changes[0].Transition)
 	f, _ = explorer("-renamed -terms 2")
 	require.Equal(t, explore.Bounds{Members: 3, Terms: 2, Messages: 3, Renamed: true}, f.parts[0].Bounds)
-	f, _ = explorer("-model crash")
-	require.Equal(t, "-model crash", f.modelArgs(f.parts[0]))
+	f, _ = explorer("-model two")
+	require.Equal(t, "-model two", f.modelArgs(f.parts[0]))
 	require.NotEqual(t, ownModel, f.parts[0].Name)
 }
 

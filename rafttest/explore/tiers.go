@@ -27,13 +27,13 @@ func Tiers() []Tier {
 	return []Tier{
 		{"change", "two members and changes of them, on every change of the code", []Part{
 			{"two", Bounds{Members: 2, Terms: 3, Entries: 2, Messages: 4, Proposals: 2, Crashes: 1,
-				NoPreVote: true, NoCheckQuorum: true, ApplyAtOnce: true, Renamed: true}, 0},
+				NoPreVote: true, NoCheckQuorum: true, ApplyAtOnce: true, Renamed: true}, 6742668},
 			{"two-defaults", Bounds{Members: 2, Terms: 2, Entries: 2, Messages: 3, Proposals: 1, Crashes: 1, Timeouts: 3,
-				ApplyAtOnce: true, Renamed: true}, 0},
+				ApplyAtOnce: true, Renamed: true}, 654766},
 			{"two-swap", Bounds{Members: 3, Spares: 1, Terms: 2, Entries: 4, Messages: 2, Timeouts: 2, Changes: swap,
-				NoPreVote: true, NoCheckQuorum: true}, 0},
+				NoPreVote: true, NoCheckQuorum: true}, 606950},
 			{"two-swap-append", Bounds{Members: 3, Spares: 1, Terms: 1, Entries: 4, Messages: 3, Timeouts: 2, Changes: swap,
-				NoPreVote: true, NoCheckQuorum: true, Effect: raft.OnAppend}, 0},
+				NoPreVote: true, NoCheckQuorum: true, Effect: raft.OnAppend}, 337539},
 		}},
 		{"nightly", "three members, with a crash and a duplicate", []Part{
 			{"three", Bounds{Members: 3, Terms: 2, Entries: 2, Messages: 3, Proposals: 1, Timeouts: 2, Crashes: 1, Duplicates: 1,
