@@ -31,7 +31,6 @@ func Unexplored() []Unseen {
 		{81, "leases are not modelled"},
 		{83, "storage of a model does not return what was replaced"},
 		{89, "needs three voters with two entries beyond the commit: a path of more than 22 steps among three members"},
-		{91, "needs three voters, a removal that only its proposer holds, and a second term: a path of more than 20 steps among three members"},
 		{94, "needs a message of a node with another ConfChangeEffect"},
 		{108, "targets are not modelled"},
 		{120, "groups that sleep are not modelled"},
