@@ -99,7 +99,7 @@ var modelsOfChanges = []string{
 	"-members 3 -learners 2 -terms 1 -messages 2 -changes add2+add3+remove1 -no-prevote -no-checkquorum -apply-at-once",
 	"-members 3 -learners 2 -terms 1 -messages 2 -changes add2+add3 -no-prevote -no-checkquorum -apply-at-once",
 	"-members 3 -terms 1 -messages 2 -entries 2 -changes remove1 -no-prevote -no-checkquorum",
-	"-members 3 -terms 2 -messages 2 -entries 2 -changes remove1 -crashes 1 -no-prevote -no-checkquorum",
+	"-members 3 -learners 2 -terms 2 -messages 2 -entries 4 -changes add2+add3+remove1 -crashes 1 -no-prevote -no-checkquorum -apply-at-once",
 	"-members 3 -terms 1 -messages 2 -changes remove1 -no-prevote -no-checkquorum",
 	"-members 3 -learners 2 -terms 2 -messages 2 -changes add2+add3+remove1 -no-prevote -no-checkquorum -apply-at-once",
 	"-members 3 -terms 2 -messages 1 -changes remove1,remove2 -no-prevote -no-checkquorum -apply-at-once",
