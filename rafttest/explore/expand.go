@@ -154,7 +154,8 @@ func (w *worker) act(out *search.Out, a action, at int, kind inputKind, arg uint
 		out.Fail(uint64(a), nil, mv.err)
 		return false
 	}
-	if !m.within(m.members.get(mv.next).view) {
+	after := m.members.get(mv.next).view
+	if after.term > firstTerm+m.Terms {
 		return false
 	}
 	n.set(s)
@@ -179,6 +180,9 @@ func (w *worker) act(out *search.Out, a action, at int, kind inputKind, arg uint
 		}
 	} else if taken < 0 && len(mv.out) == 0 {
 		return false // nothing happened
+	}
+	if !m.within(after) {
+		return false // what is beyond the bounds is judged and not explored
 	}
 	w.emit(out, uint64(a))
 	return false

@@ -125,7 +125,7 @@ func withoutData(r mirror.Rules) mirror.Rules {
 // there are as many states once payloads are left out.
 func TestPayloadsDoNotMatter(t *testing.T) {
 	b := smallest
-	b.Proposals, b.Entries = 2, 3
+	b.Terms, b.Proposals, b.Entries = 1, 2, 3
 	same := explored(t, model(t, b), search.Options{})
 	differ := model(t, b)
 	differ.payloads = true
