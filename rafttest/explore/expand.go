@@ -192,11 +192,15 @@ func (w *worker) act(out *search.Out, a action, at int, kind inputKind, arg uint
 func (w *worker) move(id uint32, kind inputKind, arg uint32) *move {
 	m := w.m
 	key := memoKey{id, arg, kind}
-	if mv := m.moves.get(key); mv != nil {
+	if mv := w.moves[key]; mv != nil {
 		return mv
 	}
-	mv := w.run(m.members.get(id), kind, arg)
-	m.moves.put(key, mv)
+	mv := m.moves.get(key)
+	if mv == nil {
+		mv = w.run(m.members.get(id), kind, arg)
+		m.moves.put(key, mv)
+	}
+	w.moves[key] = mv
 	return mv
 }
 
