@@ -40,7 +40,7 @@ func (w *worker) quiet(a action) (grows int, ok bool) {
 	default:
 		return 0, false
 	}
-	mv := w.moves[memoKey{s.members[a.at()], arg, kind}]
+	mv := w.m.moves.get(memoKey{s.members[a.at()], arg, kind})
 	if mv == nil || mv.err != nil || mv.refused {
 		return 0, false
 	}

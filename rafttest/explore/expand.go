@@ -192,15 +192,11 @@ func (w *worker) act(out *search.Out, a action, at int, kind inputKind, arg uint
 func (w *worker) move(id uint32, kind inputKind, arg uint32) *move {
 	m := w.m
 	key := memoKey{id, arg, kind}
-	if mv := w.moves[key]; mv != nil {
+	if mv := m.moves.get(key); mv != nil {
 		return mv
 	}
-	mv := m.moves.get(key)
-	if mv == nil {
-		mv = w.run(m.members.get(id), kind, arg)
-		m.moves.put(key, mv)
-	}
-	w.moves[key] = mv
+	mv := w.run(m.members.get(id), kind, arg)
+	m.moves.put(key, mv)
 	return mv
 }
 

@@ -1,9 +1,7 @@
 package explore
 
 import (
-	"slices"
 	"sync"
-	"sync/atomic"
 
 	"github.com/quorate-raft/raft/rafttest/explore/search"
 )
@@ -13,20 +11,16 @@ import (
 
 const tableShards = 64
 
-// table keeps parts by their fingerprints. They are looked up by number all the time, and without a lock: what was
-// added stays where it is.
+// table keeps parts by their fingerprints.
 type table[T any] struct {
 	shards [tableShards]tableShard[T]
 }
 
 type tableShard[T any] struct {
-	mu     sync.RWMutex
-	ids    map[search.Fingerprint]uint32
-	chunks atomic.Pointer[[]*[chunkSize]T] // a longer list replaces it
-	count  uint32
+	mu    sync.RWMutex
+	ids   map[search.Fingerprint]uint32
+	items []T
 }
-
-const chunkSize = 256
 
 // find returns the number of the part with fingerprint fp, and whether it is known.
 func (t *table[T]) find(fp search.Fingerprint) (uint32, bool) {
@@ -49,34 +43,19 @@ func (t *table[T]) add(fp search.Fingerprint, item T) uint32 {
 	if s.ids == nil {
 		s.ids = map[search.Fingerprint]uint32{}
 	}
-	var chunks []*[chunkSize]T
-	if p := s.chunks.Load(); p != nil {
-		chunks = *p
-	}
-	if s.count == uint32(len(chunks))*chunkSize {
-		chunks = append(slices.Clip(chunks), new([chunkSize]T))
-	}
-	chunks[s.count/chunkSize][s.count%chunkSize] = item
-	s.chunks.Store(&chunks)
-	id := s.count*tableShards + uint32(shard)
-	s.count++
+	id := uint32(len(s.items))*tableShards + uint32(shard)
 	s.ids[fp] = id
+	s.items = append(s.items, item)
 	return id
 }
 
-// get returns the part with a number, which the caller got from add or find, or from one that did.
+// get returns the part with a number.
 func (t *table[T]) get(id uint32) T {
-	local := id / tableShards
-	return (*t.shards[id%tableShards].chunks.Load())[local/chunkSize][local%chunkSize]
-}
-
-// all returns the parts of a shard, in the order of their numbers.
-func (t *table[T]) all(shard int) []T {
-	var items []T
-	for local := range t.shards[shard].count {
-		items = append(items, t.get(local*tableShards+uint32(shard)))
-	}
-	return items
+	s := &t.shards[id%tableShards]
+	s.mu.RLock()
+	item := s.items[id/tableShards]
+	s.mu.RUnlock()
+	return item
 }
 
 func (t *table[T]) len() int {
@@ -84,7 +63,7 @@ func (t *table[T]) len() int {
 	for i := range t.shards {
 		s := &t.shards[i]
 		s.mu.RLock()
-		n += int(s.count)
+		n += len(s.items)
 		s.mu.RUnlock()
 	}
 	return n

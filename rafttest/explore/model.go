@@ -189,7 +189,7 @@ func (m *Model) Identity() string { return fmt.Sprintf("raft 1 %+v", m.Bounds) }
 func (m *Model) NewWorker() search.Worker { return m.worker() }
 
 func (m *Model) worker() *worker {
-	return &worker{m: m, bench: newBench(&m.settings), views: make([]*view, m.Members), moves: map[memoKey]*move{}}
+	return &worker{m: m, bench: newBench(&m.settings), views: make([]*view, m.Members)}
 }
 
 // worker expands states.
@@ -200,7 +200,7 @@ type worker struct {
 	state state
 	next  state
 	views []*view
-	moves map[memoKey]*move // those of the model that this worker has come across
+	net   []*messagePart
 }
 
 // state is a state of the whole group, by the numbers of its parts.

@@ -15,24 +15,21 @@ import (
 func (m *Model) Save(out io.Writer) error {
 	w := &partWriter{w: bufio.NewWriter(out)}
 	for i := range m.members.shards {
-		all := m.members.all(i)
-		w.count(len(all))
-		for _, p := range all {
+		w.count(len(m.members.shards[i].items))
+		for _, p := range m.members.shards[i].items {
 			w.part(p.bytes)
 		}
 	}
 	for i := range m.messages.shards {
-		all := m.messages.all(i)
-		w.count(len(all))
-		for _, p := range all {
+		w.count(len(m.messages.shards[i].items))
+		for _, p := range m.messages.shards[i].items {
 			w.b = messageCodec.Append(w.b[:0], unsafe.Pointer(&p.msg))
 			w.part(w.b)
 		}
 	}
 	for i := range m.ghosts.shards {
-		all := m.ghosts.all(i)
-		w.count(len(all))
-		for _, p := range all {
+		w.count(len(m.ghosts.shards[i].items))
+		for _, p := range m.ghosts.shards[i].items {
 			w.b = ghostCodec.Append(w.b[:0], unsafe.Pointer(&p.ghost))
 			w.part(w.b)
 		}
