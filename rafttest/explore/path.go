@@ -81,7 +81,7 @@ func (p *player) play(step uint64, a action) error {
 	case uint8(inPropose):
 		e.Kind, e.Text = trace.Client, "proposes"
 	case uint8(inTick):
-		e.Kind, e.Text = trace.Fault, "its time comes"
+		e.Kind, e.Text = trace.Fault, fmt.Sprintf("the time of %d comes", node)
 	case uint8(inCrash), uint8(inForget):
 		e.Kind, e.Text = trace.Crash, "what is not durable is lost"
 		if kind == inForget {

@@ -54,7 +54,7 @@ func TestShortestPath(t *testing.T) {
 	// Stand, be granted a vote, and write the own one; in which order the last two come is all the same.
 	last := first[len(first)-1]
 	require.Regexp(t, `^4 0\.004000 \d violation "S12: leads term 2 without the votes of a majority of \(1 2\)"$`, last)
-	for _, what := range []string{"fault \"its time comes\"", "role Candidate term=2", "send MsgVote ", "deliver MsgVoteResp", "sync index=1", "role Leader lead="} {
+	for _, what := range []string{"fault \"the time of ", "role Candidate term=2", "send MsgVote ", "deliver MsgVoteResp", "sync index=1", "role Leader lead="} {
 		require.True(t, slices.ContainsFunc(first, func(s string) bool { return strings.Contains(s, what) }), what)
 	}
 }
