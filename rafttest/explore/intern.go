@@ -58,17 +58,6 @@ func (t *table[T]) get(id uint32) T {
 	return item
 }
 
-func (t *table[T]) len() int {
-	n := 0
-	for i := range t.shards {
-		s := &t.shards[i]
-		s.mu.RLock()
-		n += len(s.items)
-		s.mu.RUnlock()
-	}
-	return n
-}
-
 // memo remembers what an input did to a member.
 type memo struct {
 	shards [tableShards]memoShard
@@ -114,15 +103,4 @@ func (m *memo) put(k memoKey, mv *move) {
 	}
 	s.all[k] = mv
 	s.mu.Unlock()
-}
-
-func (m *memo) len() int {
-	n := 0
-	for i := range m.shards {
-		s := &m.shards[i]
-		s.mu.RLock()
-		n += len(s.all)
-		s.mu.RUnlock()
-	}
-	return n
 }

@@ -186,7 +186,7 @@ func dropDone(p unsafe.Pointer) {
 
 // straighten makes a window's ring begin with the oldest message in flight and end with the newest.
 func straighten(p unsafe.Pointer) {
-	type inflight struct{ index, bytes uint64 }
+	type inflight [2]uint64 // its index and bytes
 	ring, start, count := fieldAt[[]inflight](p, ringAt), fieldAt[int](p, startAt), fieldAt[int](p, countAt)
 	if *start == 0 && *count == len(*ring) {
 		return

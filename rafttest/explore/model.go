@@ -200,7 +200,6 @@ type worker struct {
 	state state
 	next  state
 	views []*view
-	net   []*messagePart
 }
 
 // state is a state of the whole group, by the numbers of its parts.

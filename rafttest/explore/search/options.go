@@ -174,12 +174,12 @@ func (o Options) complete() (Options, error) {
 	}
 	var faults []error
 	if o.Workers < 0 {
-		faults = append(faults, fmt.Errorf("Workers (%d) must not be negative", o.Workers))
+		faults = append(faults, fmt.Errorf("search: Workers (%d) must not be negative", o.Workers))
 	} else if missing := o.tune.minimum() - o.tune.room(o.Workers, o.MemoryBytes); missing > 0 {
-		faults = append(faults, fmt.Errorf("MemoryBytes (%d) must be at least %d for %d workers", o.MemoryBytes, o.MemoryBytes+missing, o.Workers))
+		faults = append(faults, fmt.Errorf("search: MemoryBytes (%d) must be at least %d for %d workers", o.MemoryBytes, o.MemoryBytes+missing, o.Workers))
 	}
 	if o.MaxDepth < 0 {
-		faults = append(faults, fmt.Errorf("MaxDepth (%d) must not be negative", o.MaxDepth))
+		faults = append(faults, fmt.Errorf("search: MaxDepth (%d) must not be negative", o.MaxDepth))
 	}
 	return o, errors.Join(faults...)
 }
