@@ -28,10 +28,13 @@ func TestFailureReachesAllWhoWait(t *testing.T) {
 	for id := range uint64(writers) {
 		save(t, group(t, e, id), entries(1, 2, 1, 10))
 	}
+	e.keeper.close() // it syncs too
+	flying := make(chan struct{})
 	fs.watch(func(op, _ string) error {
 		if op != "sync" {
 			return nil
 		}
+		close(flying) // there is one sync, none after the failure
 		for waiting() < writers-1 {
 			time.Sleep(time.Millisecond)
 		}
@@ -46,6 +49,7 @@ func TestFailureReachesAllWhoWait(t *testing.T) {
 					t.Error(err)
 				}
 			})
+			<-flying // the first writes alone, so all others wait for the next batch
 		}
 		running.Wait()
 	})
