@@ -62,6 +62,9 @@ func (w *countingWorker) Expand(b []byte, out *search.Out) error {
 // them without that.
 func TestRenamedStatesAreExploredOnce(t *testing.T) {
 	for _, members := range []int{2, 3} {
+		if members == 3 && raceEnabled {
+			continue // it takes a minute
+		}
 		b := smallest
 		b.Members = members
 		if members == 3 {
@@ -143,6 +146,9 @@ func TestSleepSetsLeaveOutNoStates(t *testing.T) {
 		"three": {Members: 3, Terms: 1, Entries: 1, Messages: 3, NoPreVote: true, NoCheckQuorum: true, ApplyAtOnce: true},
 	} {
 		t.Run(name, func(t *testing.T) {
+			if name == "three" && raceEnabled {
+				t.Skip("it takes a minute")
+			}
 			all := explored(t, model(t, b), search.Options{})
 			some := explored(t, model(t, b), search.Options{SleepSets: true})
 			require.Equal(t, all.States, some.States)

@@ -45,8 +45,10 @@ func TestRotBeneathAnOpenLog(t *testing.T) {
 			require.NoError(t, s.Verify())
 			at := test.find(s)
 			file, offset := e.where(at.position)
+			fs.mu.Lock() // a new segment may be being made
 			data := fs.names[filepath.Join(testDir, file)].data
 			data[offset+int64(at.size)-2] ^= 4
+			fs.mu.Unlock()
 			err := s.Verify()
 			var corrupt *CorruptionError
 			require.ErrorAs(t, err, &corrupt)

@@ -140,7 +140,7 @@ func TestMemoryLimitWithoutDir(t *testing.T) {
 // With a small limit a search holds no more than that, by its own account and by
 // the runtime's, and finds the same.
 func TestMemoryIsBounded(t *testing.T) {
-	if testing.Short() {
+	if testing.Short() || raceEnabled {
 		t.Skip("1.7 million states twice")
 	}
 	want := run(t, bigGrid, Options{})

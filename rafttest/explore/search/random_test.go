@@ -75,8 +75,8 @@ func smallMemory(t *tuning, workers int, n int64) int64 {
 // textbook's search finds: the same states at the same depths, and a shortest path
 // to what is forbidden.
 func TestRandomGraphsAgainstNaiveSearch(t *testing.T) {
-	seeds := 200
-	if testing.Short() {
+	seeds := 80
+	if testing.Short() || raceEnabled {
 		seeds = 40
 	}
 	spilled, slept := 0, 0
