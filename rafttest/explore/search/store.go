@@ -88,22 +88,7 @@ func (s *store) each(set *set, do func(rec, body []byte) error) error {
 // spill writes the entries in memory as candidates. Whether they are new is found
 // out at the end of the layer.
 func (s *store) spill(set *set) error {
-	w, err := s.dir.create(candidates)
-	if err != nil {
-		return err
-	}
-	err = s.each(set, func(rec, body []byte) error {
-		if _, err := w.Write(rec); err != nil {
-			return err
-		}
-		_, err := w.Write(body)
-		return err
-	})
-	if err != nil {
-		w.abandon()
-		return err
-	}
-	info, err := w.finish()
+	info, err := s.write(func(to func(rec, body []byte) error) error { return s.each(set, to) })
 	if err != nil {
 		return err
 	}
@@ -114,13 +99,13 @@ func (s *store) spill(set *set) error {
 	return s.mergeCandidates()
 }
 
-// mergeCandidates makes one file of all, so that few are read at once.
-func (s *store) mergeCandidates() error {
+// write makes a file of candidates of those that each hands on, in its order.
+func (s *store) write(each func(to func(rec, body []byte) error) error) (fileInfo, error) {
 	w, err := s.dir.create(candidates)
 	if err != nil {
-		return err
+		return fileInfo{}, err
 	}
-	err = s.eachCandidate(func(rec, body []byte) error {
+	err = each(func(rec, body []byte) error {
 		if _, err := w.Write(rec); err != nil {
 			return err
 		}
@@ -129,9 +114,14 @@ func (s *store) mergeCandidates() error {
 	})
 	if err != nil {
 		w.abandon()
-		return err
+		return fileInfo{}, err
 	}
-	info, err := w.finish()
+	return w.finish()
+}
+
+// mergeCandidates makes one file of all, so that few are read at once.
+func (s *store) mergeCandidates() error {
+	info, err := s.write(s.eachCandidate)
 	if err != nil {
 		return err
 	}
