@@ -64,7 +64,8 @@ type Ready struct {
 	// in effect on this node, which may yet be replaced: what messages are routed
 	// by. CommittedConf is the newest that is committed. Each is nil if it did not
 	// change since the last Ready of this node, and both are with OnApply, where ApplyConfChange returns it. They carry
-	// the index of their entry and need not be persisted.
+	// the index of their entry and need not be persisted. ActiveConf must not be saved as the
+	// configuration of Storage, which a restart takes for committed.
 	ActiveConf, CommittedConf *pb.ConfState
 	// Removed are the words of members, one of each, that answered a request for votes
 	// of this node by saying that it was removed (dissertation §4.2.3); each comes again

@@ -32,7 +32,8 @@ type Storage interface {
 	// changes in the log between it and Config.Applied itself; without one it
 	// must be the configuration as of Config.Applied. A host that saves what
 	// ApplyConfChange returns keeps the one with the highest index, also over
-	// the one in a snapshot.
+	// the one in a snapshot. What has an index is taken for committed: save none
+	// that is not, such as Ready.ActiveConf.
 	InitialState() (pb.HardState, pb.ConfState, error)
 	// Entries returns the entries [lo, hi), at least the first of them, and
 	// no more than fit into maxSize bytes (Entry.Size). ErrCompacted if lo is
