@@ -25,14 +25,13 @@ func (w *worker) Commute(_ []byte, a uint64, _ []byte, b uint64) (uint64, bool) 
 // quiet reports whether an action in the state at hand has no budget and changes nothing that is kept of the past,
 // and by how many messages the net grows with it.
 func (w *worker) quiet(a action) (grows int, ok bool) {
-	s := &w.state
 	kind, arg := inputKind(a.kind()), uint32(0)
 	switch kind {
 	case inDeliver:
 		grows = -1
-		for _, id := range s.net {
-			if p := w.m.messages.get(id); int(p.msg.To)-1 == a.at() && p.fps[0].Lo&(1<<48-1) == a.what() {
-				arg = id
+		for _, p := range w.net {
+			if p.at == a.at() && p.fp().Lo&(1<<48-1) == a.what() {
+				arg = p.number
 				break
 			}
 		}
@@ -40,11 +39,12 @@ func (w *worker) quiet(a action) (grows int, ok bool) {
 	default:
 		return 0, false
 	}
-	mv := w.m.moves.get(memoKey{s.members[a.at()], arg, kind})
+	from := w.parts[a.at()]
+	mv := from.moves.get(newMoveKey(kind, arg))
 	if mv == nil || mv.err != nil || mv.refused {
 		return 0, false
 	}
-	was, is := w.m.members.get(s.members[a.at()]).view, w.m.members.get(mv.next).view
+	was, is := from.view, mv.next.view
 	if is.commit != was.commit || is.role == raft.StateLeader && was.role != is.role || !w.m.within(is) {
 		return 0, false
 	}

@@ -1,6 +1,7 @@
 package explore
 
 import (
+	"cmp"
 	"slices"
 
 	"github.com/quorate-raft/raft"
@@ -30,50 +31,41 @@ func (a action) what() uint64 { return uint64(a) & (1<<48 - 1) }
 func (w *worker) Expand(b []byte, out *search.Out) error {
 	m, s := w.m, &w.state
 	s.read(b, m.Members)
+	w.load(s)
 	// In an order that does not depend on numbers.
-	slices.SortFunc(s.net, func(a, b uint32) int {
-		x, y := m.messages.get(a).fps[0], m.messages.get(b).fps[0]
-		switch {
-		case x.Lo < y.Lo:
-			return -1
-		case x.Lo > y.Lo:
-			return 1
-		}
-		return 0
-	})
+	slices.SortFunc(w.net, func(a, b *messagePart) int { return cmp.Compare(a.fp().Lo, b.fp().Lo) })
+	for i, p := range w.parts {
+		w.views[i] = p.view
+	}
 	full := false
-	for i, id := range s.net {
-		if i > 0 && id == s.net[i-1] {
+	for i, p := range w.net {
+		if i > 0 && p == w.net[i-1] || p.at < 0 || p.at >= m.Members {
 			continue
 		}
-		msg := m.messages.get(id)
-		at, what := int(msg.msg.To)-1, msg.fps[0].Lo
-		if at < 0 || at >= m.Members {
-			continue
-		}
-		full = w.act(out, newAction(uint8(inDeliver), at, what), at, inDeliver, id, i) || full
+		what := p.fp().Lo
+		full = w.act(out, newAction(uint8(inDeliver), p.at, what), p.at, inDeliver, p.number, i) || full
 		if s.left[leftDuplicates] > 0 {
 			s.left[leftDuplicates]--
-			full = w.act(out, newAction(actDuplicate, at, what), at, inDeliver, id, -1) || full
+			full = w.act(out, newAction(actDuplicate, p.at, what), p.at, inDeliver, p.number, -1) || full
 			s.left[leftDuplicates]++
 		}
 	}
-	for at, id := range s.members {
-		full = w.ofMember(out, at, m.members.get(id).view) || full
+	for at, p := range w.parts {
+		full = w.ofMember(out, at, p.view) || full
 	}
 	if !full {
 		return nil
 	}
-	for i, id := range s.net {
-		if i > 0 && id == s.net[i-1] {
+	for i, p := range w.net {
+		if i > 0 && p == w.net[i-1] {
 			continue
 		}
-		msg := m.messages.get(id)
-		a := newAction(actDrop, int(msg.msg.To)-1, msg.fps[0].Lo)
+		a := newAction(actDrop, p.at, p.fp().Lo)
 		if out.Want(uint64(a)) {
-			w.next.set(s)
-			w.next.net = slices.Delete(w.next.net, i, i+1)
-			w.emit(out, uint64(a))
+			w.begin()
+			w.nextNet = append(append(w.nextNet[:0], w.net[:i]...), w.net[i+1:]...)
+			minus(w.changing, p.fps)
+			w.emit(out, a)
 		}
 	}
 	return nil
@@ -91,7 +83,7 @@ func (w *worker) ofMember(out *search.Out, at int, v *view) (full bool) {
 			defer func() { s.left[budget]++ }()
 		}
 		arg := uint32(0)
-		if kind == inPropose {
+		if kind == inPropose && w.m.payloads {
 			arg = uint32(s.left[leftProposals])
 		}
 		full = w.act(out, newAction(uint8(kind), at, 0), at, kind, arg, -1) || full
@@ -132,71 +124,137 @@ func (w *worker) ofMember(out *search.Out, at int, v *view) (full bool) {
 	return full
 }
 
+// begin makes the next state that at hand, to be changed, but for what is on its way.
+func (w *worker) begin() {
+	s, n := &w.state, &w.next
+	n.members = append(n.members[:0], s.members...)
+	n.ghost, n.left, n.changes = s.ghost, s.left, s.changes
+	w.changing = append(w.changing[:0], w.sums[:w.m.renamings()]...)
+}
+
+// emit hands over the next state.
+func (w *worker) emit(out *search.Out, a action) {
+	w.buf = w.encode(w.buf[:0])
+	out.Emit(uint64(a), w.buf, w.m.tell(w.changing, &w.next))
+}
+
+// encode appends the next state.
+func (w *worker) encode(b []byte) []byte {
+	n := &w.next
+	n.net = n.net[:0]
+	for _, p := range w.nextNet {
+		n.net = append(n.net, p.number)
+	}
+	return n.append(b)
+}
+
 // act emits the successor by an input to the member at a place; taken is which message of the net it takes away, or -1.
 // It reports whether there was no room for what it sends.
 func (w *worker) act(out *search.Out, a action, at int, kind inputKind, arg uint32, taken int) (full bool) {
-	m, s, n := w.m, &w.state, &w.next
-	mv := w.move(s.members[at], kind, arg)
+	m, was := w.m, w.parts[at]
+	mv := w.move(was, kind, arg)
 	if mv.refused {
 		return false
 	}
-	left := len(s.net)
-	if taken >= 0 {
-		left--
+	if mv.err != nil {
+		if out.Want(uint64(a)) {
+			out.Fail(uint64(a), nil, mv.err)
+		}
+		return false
 	}
-	if mv.err == nil && left+len(mv.out) > m.Messages {
+	w.nextNet = w.arrive(w.nextNet[:0], at, taken, mv)
+	if len(w.nextNet) > m.Messages {
 		return true
 	}
 	if !out.Want(uint64(a)) {
 		return false
 	}
-	if mv.err != nil {
-		out.Fail(uint64(a), nil, mv.err)
-		return false
+	after := mv.next.view
+	if after.term > firstTerm+m.Terms || mv.next == was && taken < 0 && len(mv.out) == 0 {
+		return false // beyond the bounds, or nothing happened
 	}
-	after := m.members.get(mv.next).view
-	if after.term > firstTerm+m.Terms {
-		return false
-	}
-	n.set(s)
-	if taken >= 0 {
-		n.net = slices.Delete(n.net, taken, taken+1)
-	}
-	n.net = append(n.net, mv.out...)
-	if mv.next != s.members[at] {
-		n.members[at] = mv.next
-		for i, id := range n.members {
-			w.views[i] = m.members.get(id).view
-		}
-		before := m.ghosts.get(s.ghost)
-		g, err := judge(&before.ghost, firstIndex, w.views, at, m.members.get(s.members[at]).view, kind == inCrash || kind == inForget)
+	w.begin()
+	w.next.members[at] = mv.next.number
+	minus(w.changing, was.fps)
+	plus(w.changing, mv.next.fps)
+	if crashed := kind == inCrash || kind == inForget; mv.seen || crashed {
+		w.views[at] = after
+		g, err := judge(&w.ghost.ghost, firstIndex, w.views, at, was.view, crashed)
+		w.views[at] = was.view
 		if err != nil {
-			w.buf = n.append(w.buf[:0])
+			w.buf = w.encode(w.buf[:0])
 			out.Fail(uint64(a), w.buf, err)
 			return false
 		}
-		if g != &before.ghost {
-			n.ghost = w.internGhost(g)
+		if g != &w.ghost.ghost {
+			p := w.internGhost(g)
+			w.next.ghost = p.number
+			minus(w.changing, w.ghost.fps)
+			plus(w.changing, p.fps)
 		}
-	} else if taken < 0 && len(mv.out) == 0 {
-		return false // nothing happened
 	}
 	if !m.within(after) {
 		return false // what is beyond the bounds is judged and not explored
 	}
-	w.emit(out, uint64(a))
+	for _, p := range w.net {
+		minus(w.changing, p.fps)
+	}
+	for _, p := range w.nextNet {
+		plus(w.changing, p.fps)
+	}
+	w.emit(out, a)
 	return false
 }
 
+// arrive appends what is on its way after a move of the member at a place.
+func (w *worker) arrive(net []*messagePart, at, taken int, mv *move) []*messagePart {
+	for i, p := range w.net {
+		if i == taken || p.at == at && mv.next != w.parts[at] && w.dead(mv.next, p) {
+			continue
+		}
+		net = append(net, p)
+	}
+	for _, p := range mv.out {
+		if p.at >= 0 && p.at < len(w.parts) && w.dead(w.parts[p.at], p) {
+			continue
+		}
+		net = append(net, p)
+	}
+	return net
+}
+
+// dead reports whether a message means nothing to a member, now and ever, so that it is as good as lost: an answer of a
+// term that is over for it for good, since its disk holds a later one, or one for which it does not stand or
+// lead any more. What the answer says of the commit index it knows for good too.
+func (w *worker) dead(to *memberPart, p *messagePart) bool {
+	msg, v := &p.msg, to.view
+	switch msg.Type {
+	case pb.MsgVoteResp:
+		if v.term == msg.Term && v.role == raft.StateCandidate {
+			return false
+		}
+	case pb.MsgAppResp, pb.MsgHeartbeatResp:
+		if v.term == msg.Term && v.role != raft.StateFollower {
+			return false
+		}
+	default:
+		return false
+	}
+	if v.hard.Term < msg.Term || v.synced < msg.Commit || w.m.keepDead {
+		return false
+	}
+	mv := w.move(to, inDeliver, p.number)
+	return mv.err == nil && !mv.refused && mv.next == to && len(mv.out) == 0
+}
+
 // move returns what an input does to a member.
-func (w *worker) move(id uint32, kind inputKind, arg uint32) *move {
-	m := w.m
-	key := memoKey{id, arg, kind}
-	if mv := m.moves.get(key); mv != nil {
+func (w *worker) move(p *memberPart, kind inputKind, arg uint32) *move {
+	key := newMoveKey(kind, arg)
+	if mv := p.moves.get(key); mv != nil {
 		return mv
 	}
-	mv := w.run(m.members.get(id), kind, arg)
-	m.moves.put(key, mv)
+	mv := w.run(p, kind, arg)
+	p.moves.put(key, mv)
 	return mv
 }
 
@@ -226,6 +284,7 @@ func (w *worker) run(p *memberPart, kind inputKind, arg uint32) *move {
 		mv.out = append(mv.out, w.internMessage(&e.out[i]))
 	}
 	mv.next = w.internMember(mb)
+	mv.seen = !mv.next.view.looksAs(p.view)
 	return mv
 }
 

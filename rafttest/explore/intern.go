@@ -1,7 +1,9 @@
 package explore
 
 import (
+	"slices"
 	"sync"
+	"sync/atomic"
 
 	"github.com/quorate-raft/raft/rafttest/explore/search"
 )
@@ -9,98 +11,158 @@ import (
 // The parts of a state are kept once and named by numbers. Which number a part gets depends on who comes
 // first, so nothing that outlives a process may depend on it; the fingerprints of parts do not.
 
-const tableShards = 64
+const (
+	tableShards = 64
+	chunkSize   = 256
+)
 
-// table keeps parts by their fingerprints.
-type table[T any] struct {
+// part is what parts have in common.
+type part struct {
+	number uint32
+	// fps are the fingerprints under each renaming.
+	fps []search.Fingerprint
+}
+
+func (p *part) common() *part { return p }
+
+// fp is the fingerprint under the renaming that renames nobody.
+func (p *part) fp() search.Fingerprint { return p.fps[0] }
+
+// table keeps parts by their fingerprints. They are looked up by number all the time, and without a lock: what was
+// added stays where it is.
+type table[T interface{ common() *part }] struct {
 	shards [tableShards]tableShard[T]
 }
 
 type tableShard[T any] struct {
-	mu    sync.RWMutex
-	ids   map[search.Fingerprint]uint32
-	items []T
+	mu     sync.RWMutex
+	byFP   map[search.Fingerprint]T
+	chunks atomic.Pointer[[]*[chunkSize]T] // a longer list replaces it
+	count  uint32
 }
 
-// find returns the number of the part with fingerprint fp, and whether it is known.
-func (t *table[T]) find(fp search.Fingerprint) (uint32, bool) {
+// find returns the part with fingerprint fp, if it is known.
+func (t *table[T]) find(fp search.Fingerprint) (T, bool) {
 	s := &t.shards[fp.Hi%tableShards]
 	s.mu.RLock()
-	id, ok := s.ids[fp]
-	s.mu.RUnlock()
-	return id, ok
+	defer s.mu.RUnlock()
+	p, ok := s.byFP[fp]
+	return p, ok
 }
 
-// add returns the number of a part, which is kept unless it is known meanwhile.
-func (t *table[T]) add(fp search.Fingerprint, item T) uint32 {
+// add keeps a part, gives it a number and returns it; if one with its fingerprint is known meanwhile, that.
+func (t *table[T]) add(p T) T {
+	fp := p.common().fp()
 	shard := fp.Hi % tableShards
 	s := &t.shards[shard]
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if id, ok := s.ids[fp]; ok {
-		return id
+	if known, ok := s.byFP[fp]; ok {
+		return known
 	}
-	if s.ids == nil {
-		s.ids = map[search.Fingerprint]uint32{}
+	if s.byFP == nil {
+		s.byFP = map[search.Fingerprint]T{}
 	}
-	id := uint32(len(s.items))*tableShards + uint32(shard)
-	s.ids[fp] = id
-	s.items = append(s.items, item)
-	return id
+	var chunks []*[chunkSize]T
+	if list := s.chunks.Load(); list != nil {
+		chunks = *list
+	}
+	if s.count == uint32(len(chunks))*chunkSize {
+		chunks = append(slices.Clip(chunks), new([chunkSize]T))
+	}
+	chunks[s.count/chunkSize][s.count%chunkSize] = p
+	s.chunks.Store(&chunks)
+	p.common().number = s.count*tableShards + uint32(shard)
+	s.count++
+	s.byFP[fp] = p
+	return p
 }
 
-// get returns the part with a number.
-func (t *table[T]) get(id uint32) T {
-	s := &t.shards[id%tableShards]
-	s.mu.RLock()
-	item := s.items[id/tableShards]
-	s.mu.RUnlock()
-	return item
+// get returns the part with a number, which the caller has from a part, or from a state.
+func (t *table[T]) get(number uint32) T {
+	local := number / tableShards
+	return (*t.shards[number%tableShards].chunks.Load())[local/chunkSize][local%chunkSize]
 }
 
-// memo remembers what an input did to a member.
-type memo struct {
-	shards [tableShards]memoShard
+// inShard returns the parts of a shard in the order of their numbers.
+func (t *table[T]) inShard(shard int) []T {
+	all := make([]T, t.shards[shard].count)
+	for local := range all {
+		all[local] = t.get(uint32(local*tableShards + shard))
+	}
+	return all
 }
 
-type memoShard struct {
-	mu  sync.RWMutex
-	all map[memoKey]*move
+// moves remembers what inputs did to a member.
+type moves struct {
+	known atomic.Pointer[[]knownMove] // by key; a longer list replaces it
 }
 
-// memoKey is a member, an input, and its message or change.
-type memoKey struct {
-	member uint32
-	arg    uint32
-	kind   inputKind
+type knownMove struct {
+	key moveKey
+	*move
 }
+
+// moveKey is an input: its kind, and the number of its message or change.
+type moveKey uint64
+
+func newMoveKey(kind inputKind, arg uint32) moveKey { return moveKey(kind)<<32 | moveKey(arg) }
 
 // move is what an input did to a member.
 type move struct {
-	next    uint32
-	out     []uint32 // messages
+	next    *memberPart
+	out     []*messagePart
 	refused bool
-	err     error
+	// seen says that something changed that invariants of the whole group look at.
+	seen bool
+	err  error
 }
 
-func (k memoKey) shard() uint32 {
-	return (k.member*0x9e3779b1 ^ k.arg*0x85ebca6b ^ uint32(k.kind)) % tableShards
-}
-
-func (m *memo) get(k memoKey) *move {
-	s := &m.shards[k.shard()]
-	s.mu.RLock()
-	mv := s.all[k]
-	s.mu.RUnlock()
-	return mv
-}
-
-func (m *memo) put(k memoKey, mv *move) {
-	s := &m.shards[k.shard()]
-	s.mu.Lock()
-	if s.all == nil {
-		s.all = map[memoKey]*move{}
+func (m *moves) get(key moveKey) *move {
+	list := m.known.Load()
+	if list == nil {
+		return nil
 	}
-	s.all[k] = mv
-	s.mu.Unlock()
+	all := *list
+	lo, hi := 0, len(all)
+	for lo < hi {
+		mid := (lo + hi) / 2
+		if all[mid].key < key {
+			lo = mid + 1
+		} else {
+			hi = mid
+		}
+	}
+	if lo < len(all) && all[lo].key == key {
+		return all[lo].move
+	}
+	return nil
+}
+
+// put remembers a move, unless another worker did meanwhile.
+func (m *moves) put(key moveKey, mv *move) {
+	for {
+		old := m.known.Load()
+		var all []knownMove
+		if old != nil {
+			all = *old
+		}
+		at, ok := slices.BinarySearchFunc(all, key, func(k knownMove, key moveKey) int {
+			switch {
+			case k.key < key:
+				return -1
+			case k.key > key:
+				return 1
+			}
+			return 0
+		})
+		if ok {
+			return
+		}
+		longer := make([]knownMove, 0, len(all)+1)
+		longer = append(append(append(longer, all[:at]...), knownMove{key, mv}), all[at:]...)
+		if m.known.CompareAndSwap(old, &longer) {
+			return
+		}
+	}
 }

@@ -95,30 +95,29 @@ type Model struct {
 	perms    [][]uint64 // renamings, the first renames nobody
 	plain    bool       // tells states apart in spite of renamings, in a test
 	payloads bool       // proposals differ, in a test
+	keepDead bool       // keeps messages that mean nothing any more, in a test
 
 	members  table[*memberPart]
 	messages table[*messagePart]
 	ghosts   table[*ghostPart]
-	moves    memo
 }
 
-// fps are the fingerprints of a part under each renaming.
-type fps []search.Fingerprint
-
 type memberPart struct {
+	part
 	bytes []byte
 	view  *view
-	fps   fps
+	moves moves
 }
 
 type messagePart struct {
+	part
 	msg pb.Message
-	fps fps
+	at  int // the place of the member that it is for
 }
 
 type ghostPart struct {
+	part
 	ghost ghost
-	fps   fps
 }
 
 var ghostCodec = mirror.New(ghost{}, mirror.Rules{Names: map[string]mirror.Naming{"explore.leader.ID": mirror.ID}})
@@ -197,9 +196,17 @@ type worker struct {
 	m     *Model
 	bench *bench
 	buf   []byte
+	// The state at hand, its parts, and the sums of their fingerprints under each renaming.
 	state state
-	next  state
-	views []*view
+	parts []*memberPart
+	net   []*messagePart
+	ghost *ghostPart
+	sums  []search.Fingerprint
+	// The one that is made of it.
+	next     state
+	nextNet  []*messagePart
+	views    []*view
+	changing []search.Fingerprint
 }
 
 // state is a state of the whole group, by the numbers of its parts.
@@ -286,46 +293,69 @@ func (w *worker) Initial(out *search.Out) error {
 		if err := w.bench.serve(mb, &e); err != nil {
 			return err
 		}
-		s.members = append(s.members, w.internMember(mb))
+		s.members = append(s.members, w.internMember(mb).number)
 	}
-	s.ghost = w.internGhost(&ghost{Leaders: make([]leader, firstTerm+m.Terms+1)})
+	s.ghost = w.internGhost(&ghost{Leaders: make([]leader, firstTerm+m.Terms+1)}).number
 	s.left = [numBudgets]uint8{uint8(m.Proposals), uint8(m.Crashes), uint8(m.Duplicates), uint8(m.Beats), uint8(m.Compactions), uint8(m.Timeouts)}
 	s.changes = 1<<len(m.Changes) - 1
-	w.emit(out, 0)
+	w.buf = s.append(w.buf[:0])
+	out.Emit(0, w.buf, w.fingerprint(s))
 	return nil
 }
 
-// emit hands over w.next.
-func (w *worker) emit(out *search.Out, action uint64) {
-	w.buf = w.next.append(w.buf[:0])
-	out.Emit(action, w.buf, w.fingerprint(&w.next))
-}
-
-// fingerprint returns that by which states are told apart.
+// fingerprint returns that by which states are told apart: a state that differs in the names of members alone has the
+// same.
 func (w *worker) fingerprint(s *state) search.Fingerprint {
-	if w.m.plain {
-		return w.under(s, 1)
-	}
-	return w.least(s)
+	w.load(s)
+	return w.m.tell(w.sums[:w.m.renamings()], s)
 }
 
-// least returns the least of the fingerprints under all renamings, so that states which differ in names alone have
-// the same.
-func (w *worker) least(s *state) search.Fingerprint { return w.under(s, len(w.m.perms)) }
+// renamings is under how many renamings states are the same.
+func (m *Model) renamings() int {
+	if m.plain {
+		return 1
+	}
+	return len(m.perms)
+}
 
-// under returns the least fingerprint under the first renamings.
-func (w *worker) under(s *state, renamings int) search.Fingerprint {
-	least := search.Fingerprint{}
-	for i := range renamings {
-		var sum search.Fingerprint
-		for _, id := range s.members {
-			sum = plus(sum, w.m.members.get(id).fps[i])
-		}
-		for _, id := range s.net {
-			sum = plus(sum, w.m.messages.get(id).fps[i])
-		}
-		sum = plus(sum, w.m.ghosts.get(s.ghost).fps[i])
-		if i == 0 || sum.Hi < least.Hi || sum.Hi == least.Hi && sum.Lo < least.Lo {
+// load finds the parts of a state.
+func (w *worker) load(s *state) {
+	m := w.m
+	w.parts, w.net = w.parts[:0], w.net[:0]
+	w.ghost = m.ghosts.get(s.ghost)
+	w.sums = append(w.sums[:0], w.ghost.fps...)
+	for _, number := range s.members {
+		p := m.members.get(number)
+		w.parts = append(w.parts, p)
+		plus(w.sums, p.fps)
+	}
+	for _, number := range s.net {
+		p := m.messages.get(number)
+		w.net = append(w.net, p)
+		plus(w.sums, p.fps)
+	}
+}
+
+// plus and minus change the sums of fingerprints of parts, in whatever order they come.
+func plus(sums, fps []search.Fingerprint) {
+	for i := range sums {
+		sums[i].Hi += fps[i].Hi
+		sums[i].Lo += fps[i].Lo
+	}
+}
+
+func minus(sums, fps []search.Fingerprint) {
+	for i := range sums {
+		sums[i].Hi -= fps[i].Hi
+		sums[i].Lo -= fps[i].Lo
+	}
+}
+
+// tell makes a state's fingerprint of the least of its sums, and of what names no members.
+func (m *Model) tell(sums []search.Fingerprint, s *state) search.Fingerprint {
+	least := sums[0]
+	for _, sum := range sums[1:] {
+		if sum.Hi < least.Hi || sum.Hi == least.Hi && sum.Lo < least.Lo {
 			least = sum
 		}
 	}
@@ -337,11 +367,6 @@ func (w *worker) under(s *state, renamings int) search.Fingerprint {
 	return search.Hash(b[:])
 }
 
-// plus adds fingerprints of parts, in whatever order they come.
-func plus(a, b search.Fingerprint) search.Fingerprint {
-	return search.Fingerprint{Hi: a.Hi + b.Hi, Lo: a.Lo + b.Lo}
-}
-
 // parts tell apart what the bytes that are hashed are of.
 const (
 	partMember byte = iota
@@ -350,8 +375,8 @@ const (
 )
 
 // hash returns the fingerprint of a part under a renaming.
-func (w *worker) hash(part byte, c *mirror.Codec, p unsafe.Pointer, names []uint64) search.Fingerprint {
-	w.buf = append(w.buf[:0], part)
+func (w *worker) hash(kind byte, c *mirror.Codec, p unsafe.Pointer, names []uint64) search.Fingerprint {
+	w.buf = append(w.buf[:0], kind)
 	if names == nil {
 		w.buf = c.Append(w.buf, p)
 	} else {
@@ -360,45 +385,46 @@ func (w *worker) hash(part byte, c *mirror.Codec, p unsafe.Pointer, names []uint
 	return search.Hash(w.buf)
 }
 
-// fingerprints returns those of a part; first is the first.
-func (w *worker) fingerprints(part byte, c *mirror.Codec, p unsafe.Pointer, first search.Fingerprint) fps {
-	all := make(fps, 1, len(w.m.perms))
-	all[0] = first
+// fingerprints returns what all parts have, of which first is the first fingerprint.
+func (w *worker) fingerprints(kind byte, c *mirror.Codec, p unsafe.Pointer, first search.Fingerprint) part {
+	fps := make([]search.Fingerprint, 1, len(w.m.perms))
+	fps[0] = first
 	for _, names := range w.m.perms[1:] {
-		all = append(all, w.hash(part, c, p, names))
+		fps = append(fps, w.hash(kind, c, p, names))
 	}
-	return all
+	return part{fps: fps}
 }
 
-func (w *worker) internMember(mb *member) uint32 {
+func (w *worker) internMember(mb *member) *memberPart {
 	fp := w.hash(partMember, memberCodec, unsafe.Pointer(mb), w.m.perms[0])
-	if id, ok := w.m.members.find(fp); ok {
-		return id
+	if p, ok := w.m.members.find(fp); ok {
+		return p
 	}
-	p := &memberPart{bytes: memberCodec.Append(nil, unsafe.Pointer(mb))}
-	p.fps = w.fingerprints(partMember, memberCodec, unsafe.Pointer(mb), fp)
-	p.view = w.bench.view(mb)
-	return w.m.members.add(fp, p)
+	return w.m.members.add(&memberPart{
+		bytes: memberCodec.Append(nil, unsafe.Pointer(mb)),
+		part:  w.fingerprints(partMember, memberCodec, unsafe.Pointer(mb), fp),
+		view:  w.bench.view(mb),
+	})
 }
 
-func (w *worker) internMessage(msg *pb.Message) uint32 {
+func (w *worker) internMessage(msg *pb.Message) *messagePart {
 	fp := w.hash(partMessage, messageCodec, unsafe.Pointer(msg), w.m.perms[0])
-	if id, ok := w.m.messages.find(fp); ok {
-		return id
+	if p, ok := w.m.messages.find(fp); ok {
+		return p
 	}
-	p := &messagePart{fps: w.fingerprints(partMessage, messageCodec, unsafe.Pointer(msg), fp)}
+	p := &messagePart{part: w.fingerprints(partMessage, messageCodec, unsafe.Pointer(msg), fp), at: int(msg.To) - 1}
 	// A copy that shares nothing: what a node is given is its own.
 	w.buf = messageCodec.Append(w.buf[:0], unsafe.Pointer(msg))
 	if err := messageCodec.Read(w.buf, unsafe.Pointer(&p.msg)); err != nil {
 		panic(fmt.Sprintf("explore: a message does not read back: %v", err))
 	}
-	return w.m.messages.add(fp, p)
+	return w.m.messages.add(p)
 }
 
-func (w *worker) internGhost(g *ghost) uint32 {
+func (w *worker) internGhost(g *ghost) *ghostPart {
 	fp := w.hash(partGhost, ghostCodec, unsafe.Pointer(g), w.m.perms[0])
-	if id, ok := w.m.ghosts.find(fp); ok {
-		return id
+	if p, ok := w.m.ghosts.find(fp); ok {
+		return p
 	}
-	return w.m.ghosts.add(fp, &ghostPart{*g, w.fingerprints(partGhost, ghostCodec, unsafe.Pointer(g), fp)})
+	return w.m.ghosts.add(&ghostPart{part: w.fingerprints(partGhost, ghostCodec, unsafe.Pointer(g), fp), ghost: *g})
 }

@@ -95,12 +95,12 @@ func (p *player) play(step uint64, a action) error {
 		e.Kind, e.Text = trace.Snapshot, "taken"
 	}
 	was := p.m.members.get(p.at.members[a.at()])
-	mv := p.move(p.at.members[a.at()], kind, arg)
+	mv := p.move(was, kind, arg)
 	if mv.err != nil {
 		p.event(step, e)
 		return nil // the last one
 	}
-	is := p.m.members.get(mv.next)
+	is := mv.next
 	switch e.Kind {
 	case trace.Sync:
 		e.Index = is.view.disk.last()
@@ -114,11 +114,11 @@ func (p *player) play(step uint64, a action) error {
 		p.lives[a.at()]++
 		p.event(step, trace.Event{Kind: trace.Start, Node: node, Index: p.lives[a.at()], Term: is.view.term})
 	}
-	p.at.members[a.at()] = mv.next
+	p.at.members[a.at()] = mv.next.number
 	p.changed(step, was.view, is.view)
-	for _, id := range mv.out {
+	for _, sent := range mv.out {
 		p.sent++
-		f := flight{uint64(id), p.sent}
+		f := flight{uint64(sent.number), p.sent}
 		p.net = append(p.net, f)
 		s := p.message(f)
 		s.Kind = trace.Send
@@ -131,7 +131,7 @@ func (p *player) play(step uint64, a action) error {
 func (p *player) find(a action) int {
 	for i, f := range p.net {
 		part := p.m.messages.get(uint32(f.id))
-		if int(part.msg.To)-1 == a.at() && part.fps[0].Lo&(1<<48-1) == a.what() {
+		if part.at == a.at() && part.fp().Lo&(1<<48-1) == a.what() {
 			return i
 		}
 	}

@@ -51,6 +51,13 @@ type countingWorker struct {
 
 func (c *counted) NewWorker() search.Worker { return &countingWorker{c.worker(), c} }
 
+// states returns the classes of states of a model, by a fingerprint.
+func states(t *testing.T, m *Model, by func(w *worker, s *state) search.Fingerprint) (map[search.Fingerprint]bool, search.Result) {
+	c := &counted{m, map[search.Fingerprint]bool{}, by}
+	r := explored(t, c, search.Options{Workers: 1})
+	return c.other, r
+}
+
 func (w *countingWorker) Expand(b []byte, out *search.Out) error {
 	var s state
 	s.read(b, w.m.Members)
@@ -74,9 +81,8 @@ func TestRenamedStatesAreExploredOnce(t *testing.T) {
 		reduced := explored(t, model(t, b), search.Options{})
 		plain := model(t, b)
 		plain.plain = true
-		c := &counted{plain, map[search.Fingerprint]bool{}, (*worker).least}
-		whole := explored(t, c, search.Options{Workers: 1})
-		require.Equal(t, int(reduced.States), len(c.other))
+		classes, whole := states(t, plain, (*worker).least)
+		require.Len(t, classes, int(reduced.States))
 		require.Equal(t, reduced.Depth, whole.Depth)
 		require.Greater(t, whole.States, reduced.States*17/10, "nothing is gained")
 	}
@@ -132,9 +138,8 @@ func TestPayloadsDoNotMatter(t *testing.T) {
 	same := explored(t, model(t, b), search.Options{})
 	differ := model(t, b)
 	differ.payloads = true
-	c := &counted{differ, map[search.Fingerprint]bool{}, (*worker).withoutPayloads}
-	whole := explored(t, c, search.Options{Workers: 1})
-	require.Equal(t, int(same.States), len(c.other))
+	classes, whole := states(t, differ, (*worker).withoutPayloads)
+	require.Len(t, classes, int(same.States))
 	require.Equal(t, same.States, whole.States, "proposals are made in one order")
 }
 
@@ -156,6 +161,89 @@ func TestSleepSetsLeaveOutNoStates(t *testing.T) {
 			require.Equal(t, all.Terminal, some.Terminal)
 			require.Less(t, some.Transitions, all.Transitions)
 			t.Logf("%d states, %d transitions, %d with sleep sets", all.States, all.Transitions, some.Transitions)
+		})
+	}
+}
+
+// least is the fingerprint that a state has where those which differ in names alone are the same.
+func (w *worker) least(s *state) search.Fingerprint {
+	w.load(s)
+	return w.m.tell(w.sums, s)
+}
+
+// nets are what is on its way, by the rest of the state.
+type nets map[search.Fingerprint][][]uint64
+
+// add takes a state, without the messages that mean nothing any more.
+func (n nets) add(w *worker, s *state) search.Fingerprint {
+	w.load(s)
+	defer func(keep bool) { w.m.keepDead = keep }(w.m.keepDead)
+	w.m.keepDead = false
+	var net []uint64
+	rest := slices.Clone(w.sums)
+	for _, p := range w.net {
+		minus(rest, p.fps)
+		if w.dead(w.parts[p.at], p) {
+			minus(w.sums, p.fps)
+		} else {
+			net = append(net, p.fp().Lo)
+		}
+	}
+	slices.Sort(net)
+	key := w.m.tell(rest, s)
+	n[key] = append(n[key], net)
+	return w.m.tell(w.sums, s)
+}
+
+// covers reports whether there is a state like one of others with at least as much on its way.
+func (n nets) covers(key search.Fingerprint, less []uint64) bool {
+	return slices.ContainsFunc(n[key], func(more []uint64) bool {
+		for _, msg := range less {
+			at, ok := slices.BinarySearch(more, msg)
+			if !ok {
+				return false
+			}
+			more = more[at+1:]
+		}
+		return true
+	})
+}
+
+// An answer that means nothing any more is taken away, which changes nothing but what there is room for. With room
+// for all messages the same states are found as without that, less those answers. With little room there is, for each
+// state, one that differs at most by messages which did not have to be lost to make room.
+func TestAnswersThatMeanNothing(t *testing.T) {
+	for name, c := range map[string]struct {
+		bounds Bounds
+		roomy  bool
+	}{
+		"roomy": {Bounds{Members: 2, Terms: 2, Entries: 2, Timeouts: 2, Messages: 32, NoPreVote: true, NoCheckQuorum: true, ApplyAtOnce: true}, true},
+		"crash": {Bounds{Members: 2, Terms: 2, Entries: 1, Timeouts: 2, Messages: 32, Crashes: 1, Duplicates: 1,
+			NoPreVote: true, NoCheckQuorum: true, ApplyAtOnce: true}, true},
+		"pre-votes": {Bounds{Members: 2, Terms: 2, Entries: 1, Timeouts: 2, Messages: 32, Beats: 1, ApplyAtOnce: true}, true},
+		"little":    {smallest, false},
+		"three":     {Bounds{Members: 3, Terms: 1, Messages: 2, Timeouts: 1, Crashes: 1, NoPreVote: true, NoCheckQuorum: true, ApplyAtOnce: true}, false},
+		"changes": {Bounds{Members: 2, Learners: 1, Terms: 1, Entries: 3, Timeouts: 2, Messages: 32, NoPreVote: true, NoCheckQuorum: true,
+			Changes: []pb.ConfChangeV2{change(add(2), remove(1))}}, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			kept, taken := nets{}, nets{}
+			keeps := model(t, c.bounds)
+			keeps.keepDead = true
+			classes, whole := states(t, keeps, kept.add)
+			reduced, _ := states(t, model(t, c.bounds), taken.add)
+			t.Logf("%d states, %d with answers that mean nothing, %d classes of these", len(reduced), whole.States, len(classes))
+			require.Less(t, len(reduced), int(whole.States), "nothing is gained")
+			if c.roomy {
+				require.Len(t, reduced, len(classes))
+			}
+			for key, all := range kept {
+				for _, net := range all {
+					if !taken.covers(key, net) {
+						t.Fatalf("a state with %d messages is not covered", len(net))
+					}
+				}
+			}
 		})
 	}
 }

@@ -14,22 +14,25 @@ import (
 // Save implements search.Saver.
 func (m *Model) Save(out io.Writer) error {
 	w := &partWriter{w: bufio.NewWriter(out)}
-	for i := range m.members.shards {
-		w.count(len(m.members.shards[i].items))
-		for _, p := range m.members.shards[i].items {
+	for i := range tableShards {
+		all := m.members.inShard(i)
+		w.count(len(all))
+		for _, p := range all {
 			w.part(p.bytes)
 		}
 	}
-	for i := range m.messages.shards {
-		w.count(len(m.messages.shards[i].items))
-		for _, p := range m.messages.shards[i].items {
+	for i := range tableShards {
+		all := m.messages.inShard(i)
+		w.count(len(all))
+		for _, p := range all {
 			w.b = messageCodec.Append(w.b[:0], unsafe.Pointer(&p.msg))
 			w.part(w.b)
 		}
 	}
-	for i := range m.ghosts.shards {
-		w.count(len(m.ghosts.shards[i].items))
-		for _, p := range m.ghosts.shards[i].items {
+	for i := range tableShards {
+		all := m.ghosts.inShard(i)
+		w.count(len(all))
+		for _, p := range all {
 			w.b = ghostCodec.Append(w.b[:0], unsafe.Pointer(&p.ghost))
 			w.part(w.b)
 		}
@@ -96,7 +99,7 @@ func (w *worker) loadMember(b []byte) (uint32, error) {
 	if err != nil {
 		return 0, err
 	}
-	return w.internMember(mb), nil
+	return w.internMember(mb).number, nil
 }
 
 func (w *worker) loadMessage(b []byte) (uint32, error) {
@@ -104,7 +107,7 @@ func (w *worker) loadMessage(b []byte) (uint32, error) {
 	if err := messageCodec.Read(b, unsafe.Pointer(&p.msg)); err != nil {
 		return 0, err
 	}
-	return w.internMessage(&p.msg), nil
+	return w.internMessage(&p.msg).number, nil
 }
 
 func (w *worker) loadGhost(b []byte) (uint32, error) {
@@ -112,5 +115,5 @@ func (w *worker) loadGhost(b []byte) (uint32, error) {
 	if err := ghostCodec.Read(b, unsafe.Pointer(g)); err != nil {
 		return 0, err
 	}
-	return w.internGhost(g), nil
+	return w.internGhost(g).number, nil
 }

@@ -25,19 +25,23 @@ func Tiers() []Tier {
 	swap := []pb.ConfChangeV2{change(add(3), remove(1))}
 	oneByOne := []pb.ConfChangeV2{change(add(4)), change(remove(1))}
 	return []Tier{
-		{"change", "two members and changes of them, on every change of the code", []Part{
+		{"change", "two and three members, and changes of them, on every change of the code", []Part{
 			{"two", Bounds{Members: 2, Terms: 3, Entries: 2, Messages: 4, Proposals: 2, Crashes: 1,
-				NoPreVote: true, NoCheckQuorum: true, ApplyAtOnce: true, Renamed: true}, 6742668},
+				NoPreVote: true, NoCheckQuorum: true, ApplyAtOnce: true, Renamed: true}, 2830621},
+			{"three", Bounds{Members: 3, Terms: 2, Entries: 2, Messages: 2, Proposals: 1, Timeouts: 2,
+				NoPreVote: true, NoCheckQuorum: true, ApplyAtOnce: true, Renamed: true}, 686560},
 			{"two-defaults", Bounds{Members: 2, Terms: 2, Entries: 2, Messages: 3, Proposals: 1, Crashes: 1, Timeouts: 3,
-				ApplyAtOnce: true, Renamed: true}, 654766},
+				ApplyAtOnce: true, Renamed: true}, 524391},
 			{"two-swap", Bounds{Members: 3, Spares: 1, Terms: 2, Entries: 4, Messages: 2, Timeouts: 2, Changes: swap,
-				NoPreVote: true, NoCheckQuorum: true}, 606950},
+				NoPreVote: true, NoCheckQuorum: true}, 505677},
 			{"two-swap-append", Bounds{Members: 3, Spares: 1, Terms: 1, Entries: 4, Messages: 3, Timeouts: 2, Changes: swap,
 				NoPreVote: true, NoCheckQuorum: true, Effect: raft.OnAppend}, 337539},
 		}},
 		{"nightly", "three members, with a crash and a duplicate", []Part{
-			{"three", Bounds{Members: 3, Terms: 2, Entries: 2, Messages: 3, Proposals: 1, Timeouts: 2, Crashes: 1, Duplicates: 1,
+			{"three-faults", Bounds{Members: 3, Terms: 2, Entries: 2, Messages: 3, Proposals: 1, Timeouts: 2, Crashes: 1, Duplicates: 1,
 				NoPreVote: true, NoCheckQuorum: true, ApplyAtOnce: true, Renamed: true}, 0},
+			{"three-defaults", Bounds{Members: 3, Terms: 1, Entries: 2, Messages: 2, Proposals: 1, Timeouts: 2, Crashes: 1, Duplicates: 1,
+				ApplyAtOnce: true, Renamed: true}, 0},
 			{"two-beats", Bounds{Members: 2, Terms: 2, Entries: 3, Messages: 3, Proposals: 1, Timeouts: 3, Beats: 2, Duplicates: 1,
 				ApplyAtOnce: true, Renamed: true}, 0},
 			{"two-compact", Bounds{Members: 2, Terms: 2, Entries: 3, Messages: 3, Proposals: 1, Timeouts: 3, Beats: 2, Compactions: 1,

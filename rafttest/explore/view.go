@@ -2,6 +2,7 @@ package explore
 
 import (
 	"hash/crc32"
+	"slices"
 
 	"github.com/quorate-raft/raft"
 	"github.com/quorate-raft/raft/confchange"
@@ -18,6 +19,7 @@ type view struct {
 	log      history // also what is not durable yet
 	disk     history
 	hard     pb.HardState // durable
+	synced   uint64       // the commit index that a crash leaves at least
 	conf     confchange.Config
 	confAt   uint64 // the index of the entry that made conf
 	peers    []peer // what a leader believes
@@ -87,7 +89,7 @@ func (b *bench) view(m *member) *view {
 	st := m.Node.Status()
 	v := &view{
 		id: m.ID, term: st.Term, role: st.RaftState, commit: st.Commit, applied: st.Applied,
-		disk: m.Disk.history(), log: m.Disk.history(), hard: m.Disk.Hard, conf: st.Config, confAt: st.ConfigIndex,
+		disk: m.Disk.history(), log: m.Disk.history(), hard: m.Disk.Hard, synced: m.Disk.Synced, conf: st.Config, confAt: st.ConfigIndex,
 		lead: st.Lead, pending: len(m.Writes), applies: len(m.Apply) > 0 || m.Restore != 0, forgets: m.Disk.Hard.Commit != m.Disk.Synced,
 		compacts: st.Applied > m.Disk.Snap.Index && len(m.Writes) == 0, ticks: b.nextTick(m) > 0,
 	}
@@ -106,4 +108,14 @@ func (b *bench) view(m *member) *view {
 		}
 	}
 	return v
+}
+
+// looksAs reports whether the invariants of the whole group see no difference between v and what it was.
+func (v *view) looksAs(was *view) bool {
+	return v.term == was.term && v.role == was.role && v.commit == was.commit && v.hard == was.hard && v.confAt == was.confAt &&
+		v.log.equals(&was.log) && v.disk.equals(&was.disk) && slices.Equal(v.peers, was.peers) && sameMembers(v.conf, was.conf)
+}
+
+func (h *history) equals(o *history) bool {
+	return h.base == o.base && h.baseTerm == o.baseTerm && slices.Equal(h.entries, o.entries)
 }
