@@ -44,6 +44,10 @@ func newModelFlags(set *flag.FlagSet) *modelFlags {
 		{&b.Duplicates, "duplicates", 0, "so many messages arrive `twice`"},
 		{&b.Beats, "beats", 0, "so many `ticks` of leaders"},
 		{&b.Compactions, "compactions", 0, "so many `snapshots`, each of which shortens a log"},
+		{&b.Reads, "reads", 0, "hosts ask so often for an `index` to read at"},
+		{&b.Campaigns, "campaigns", 0, "hosts tell servers so `often` to stand"},
+		{&b.Transfers, "transfers", 0, "hosts of leaders ask so often for another `server` to take over"},
+		{&b.Ticks, "ticks", 0, "time passes so `often`, for all servers at once, and leaders have leases"},
 		{&b.Timeouts, "timeouts", 0, "so many election `timeouts`; 0 for as many as the terms let there be"},
 	} {
 		set.IntVar(f.at, own(f.name), f.value, f.explanation)
@@ -54,6 +58,7 @@ func newModelFlags(set *flag.FlagSet) *modelFlags {
 		"add4:joint takes a joint configuration, and that of add4+remove1:stay stands until leave")
 	set.StringVar(&m.effect, own("effect"), "apply", "when a change of membership takes effect: `apply` or append")
 	set.BoolVar(&b.ApplyAtOnce, own("apply-at-once"), false, "hosts apply what they are given at once")
+	set.BoolVar(&b.Led, own("led"), false, "begin where server 1 leads, and all have applied its first entry")
 	set.BoolVar(&b.NoPreVote, own("no-prevote"), false, "without pre-votes")
 	set.BoolVar(&b.NoCheckQuorum, own("no-checkquorum"), false, "without quorum checks")
 	set.BoolVar(&b.Renamed, own("renamed"), false, "take states that differ in the names of servers for the same")
@@ -83,6 +88,7 @@ func (m *modelFlags) part() (*explore.Part, error) {
 		n    int
 	}{
 		{"proposals", b.Proposals}, {"crashes", b.Crashes}, {"duplicates", b.Duplicates}, {"beats", b.Beats}, {"compactions", b.Compactions}, {"timeouts", b.Timeouts},
+		{"reads", b.Reads}, {"campaigns", b.Campaigns}, {"transfers", b.Transfers}, {"ticks", b.Ticks},
 	} {
 		if budget.n < 0 || budget.n > 255 {
 			return nil, fmt.Errorf("-%s (%d) must be between 0 and 255", budget.name, budget.n)

@@ -41,7 +41,7 @@ func (w *worker) quiet(a action) (grows int, ok bool) {
 	}
 	from := w.parts[a.at()]
 	mv := from.moves.get(newMoveKey(kind, arg))
-	if mv == nil || mv.err != nil || mv.refused {
+	if mv == nil || mv.err != nil || mv.refused || len(mv.reads) > 0 {
 		return 0, false
 	}
 	was, is := from.view, mv.next.view

@@ -17,6 +17,7 @@ type action uint64
 const (
 	actDrop      = uint8(numInputs)     // a message is lost
 	actDuplicate = uint8(numInputs) + 1 // a message arrives and stays on its way
+	actClock     = uint8(numInputs) + 2 // all tick
 )
 
 func newAction(kind uint8, at int, what uint64) action {
@@ -34,9 +35,7 @@ func (w *worker) Expand(b []byte, out *search.Out) error {
 	w.load(s)
 	// In an order that does not depend on numbers.
 	slices.SortFunc(w.net, func(a, b *messagePart) int { return cmp.Compare(a.fp().Lo, b.fp().Lo) })
-	for i, p := range w.parts {
-		w.views[i] = p.view
-	}
+	w.fill()
 	full := false
 	for i, p := range w.net {
 		if i > 0 && p == w.net[i-1] || p.at < 0 || p.at >= m.Members {
@@ -52,6 +51,11 @@ func (w *worker) Expand(b []byte, out *search.Out) error {
 	}
 	for at, p := range w.parts {
 		full = w.ofMember(out, at, p.view) || full
+	}
+	if s.left[leftTicks] > 0 {
+		s.left[leftTicks]--
+		full = w.clock(out) || full
+		s.left[leftTicks]++
 	}
 	if !full {
 		return nil
@@ -83,14 +87,17 @@ func (w *worker) ofMember(out *search.Out, at int, v *view) (full bool) {
 			defer func() { s.left[budget]++ }()
 		}
 		arg := uint32(0)
-		if kind == inPropose && w.m.payloads {
+		switch {
+		case kind == inPropose && w.m.payloads:
 			arg = uint32(s.left[leftProposals])
+		case kind == inRead:
+			arg = uint32(s.left[leftReads])
 		}
-		full = w.act(out, newAction(uint8(kind), at, 0), at, kind, arg, -1) || full
+		full = w.act(out, newAction(uint8(kind), at, uint64(arg)), at, kind, arg, -1) || full
 	}
 	leads := v.role == raft.StateLeader
 	switch {
-	case !v.ticks:
+	case !v.ticks || w.m.settings.clock:
 	case leads:
 		do(inTick, leftBeats)
 	case w.m.Timeouts > 0:
@@ -114,6 +121,19 @@ func (w *worker) ofMember(out *search.Out, at int, v *view) (full bool) {
 			}
 		}
 	}
+	do(inRead, leftReads)
+	if !leads {
+		do(inCampaign, leftCampaigns)
+	}
+	if leads && s.left[leftTransfers] > 0 {
+		s.left[leftTransfers]--
+		for to := range w.parts {
+			if to != at {
+				full = w.act(out, newAction(uint8(inTransfer), at, uint64(to+1)), at, inTransfer, uint32(to+1), -1) || full
+			}
+		}
+		s.left[leftTransfers]++
+	}
 	do(inCrash, leftCrashes)
 	if v.forgets {
 		do(inForget, leftCrashes)
@@ -122,6 +142,13 @@ func (w *worker) ofMember(out *search.Out, at int, v *view) (full bool) {
 		do(inCompact, leftCompactions)
 	}
 	return full
+}
+
+// fill notes how the members look.
+func (w *worker) fill() {
+	for i, p := range w.parts {
+		w.views[i] = p.view
+	}
 }
 
 // begin makes the next state that at hand, to be changed, but for what is on its way.
@@ -153,48 +180,121 @@ func (w *worker) encode(b []byte) []byte {
 func (w *worker) act(out *search.Out, a action, at int, kind inputKind, arg uint32, taken int) (full bool) {
 	m, was := w.m, w.parts[at]
 	mv := w.move(was, kind, arg)
-	if mv.refused {
+	switch {
+	case mv.refused:
 		return false
-	}
-	if mv.err != nil {
+	case mv.err != nil:
 		if out.Want(uint64(a)) {
 			out.Fail(uint64(a), nil, mv.err)
 		}
 		return false
 	}
-	w.nextNet = w.arrive(w.nextNet[:0], at, taken, mv)
+	w.parts[at] = mv.next
+	w.nextNet = w.arrive(w.nextNet[:0], at, taken, mv.next != was)
+	w.nextNet = w.leave(w.nextNet, mv.out)
+	w.parts[at] = was
 	if len(w.nextNet) > m.Messages {
 		return true
 	}
+	after := mv.next.view
+	switch {
+	case !out.Want(uint64(a)):
+		return false
+	case after.term > firstTerm+m.Terms:
+		return false
+	case mv.next == was && taken < 0 && len(mv.out)+len(mv.reads) == 0:
+		return false // nothing happened
+	}
+	w.begin()
+	g, err := w.change(&w.ghost.ghost, at, kind, arg, mv)
+	w.views[at] = was.view
+	if err != nil {
+		w.buf = w.encode(w.buf[:0])
+		out.Fail(uint64(a), w.buf, err)
+		return false
+	}
+	if m.within(after) { // what is beyond the bounds is judged and not explored
+		w.finish(out, a, g)
+	}
+	return false
+}
+
+// clock emits the successor by a tick of all members. It reports whether there was no room for what they send.
+func (w *worker) clock(out *search.Out) (full bool) {
+	m, a := w.m, newAction(actClock, 0, 0)
 	if !out.Want(uint64(a)) {
 		return false
 	}
-	after := mv.next.view
-	if after.term > firstTerm+m.Terms || mv.next == was && taken < 0 && len(mv.out) == 0 {
-		return false // beyond the bounds, or nothing happened
-	}
+	was := append(w.before[:0], w.parts...)
+	w.before = was
+	defer func() {
+		copy(w.parts, was)
+		w.fill()
+	}()
 	w.begin()
-	w.next.members[at] = mv.next.number
-	minus(w.changing, was.fps)
-	plus(w.changing, mv.next.fps)
-	if crashed := kind == inCrash || kind == inForget; mv.seen || crashed {
-		w.views[at] = after
-		g, err := judge(&w.ghost.ghost, firstIndex, w.views, at, was.view, crashed)
-		w.views[at] = was.view
+	g, within := &w.ghost.ghost, true
+	for at, p := range was {
+		mv := w.move(p, inClock, 0)
+		err := mv.err
+		if err == nil {
+			w.parts[at] = mv.next
+			g, err = w.change(g, at, inClock, 0, mv)
+		}
 		if err != nil {
-			w.buf = w.encode(w.buf[:0])
-			out.Fail(uint64(a), w.buf, err)
+			out.Fail(uint64(a), nil, err)
 			return false
 		}
-		if g != &w.ghost.ghost {
-			p := w.internGhost(g)
-			w.next.ghost = p.number
-			minus(w.changing, w.ghost.fps)
-			plus(w.changing, p.fps)
+		within = within && m.within(mv.next.view)
+	}
+	w.nextNet = w.nextNet[:0]
+	for i, p := range w.net {
+		if p.at < 0 || p.at >= len(was) || w.parts[p.at] == was[p.at] || !w.dead(w.parts[p.at], p) {
+			w.nextNet = append(w.nextNet, w.net[i])
 		}
 	}
-	if !m.within(after) {
-		return false // what is beyond the bounds is judged and not explored
+	for _, p := range was {
+		w.nextNet = w.leave(w.nextNet, w.move(p, inClock, 0).out)
+	}
+	if len(w.nextNet) > m.Messages {
+		return true
+	}
+	if within {
+		w.finish(out, a, g)
+	}
+	return false
+}
+
+// change puts a member into the next state, and what happened into the past, of which it returns what is to be known
+// from then on.
+func (w *worker) change(g *ghost, at int, kind inputKind, arg uint32, mv *move) (*ghost, error) {
+	n, was := &w.next, w.views[at]
+	minus(w.changing, w.m.members.get(n.members[at]).fps)
+	plus(w.changing, mv.next.fps)
+	n.members[at], w.views[at] = mv.next.number, mv.next.view
+	v := mv.next.view
+	if kind == inRead {
+		g = g.ask(firstIndex, v, uint64(arg))
+	}
+	crashed := kind == inCrash || kind == inForget
+	if mv.seen || crashed {
+		var err error
+		if g, err = judge(g, firstIndex, w.views, at, was, crashed); err != nil {
+			return nil, err
+		}
+	}
+	if len(mv.reads) > 0 {
+		return g.answered(v, mv.reads)
+	}
+	return g, nil
+}
+
+// finish hands over the next state, with a past.
+func (w *worker) finish(out *search.Out, a action, g *ghost) {
+	if g != &w.ghost.ghost {
+		p := w.internGhost(g)
+		w.next.ghost = p.number
+		minus(w.changing, w.ghost.fps)
+		plus(w.changing, p.fps)
 	}
 	for _, p := range w.net {
 		minus(w.changing, p.fps)
@@ -203,18 +303,23 @@ func (w *worker) act(out *search.Out, a action, at int, kind inputKind, arg uint
 		plus(w.changing, p.fps)
 	}
 	w.emit(out, a)
-	return false
 }
 
-// arrive appends what is on its way after a move of the member at a place.
-func (w *worker) arrive(net []*messagePart, at, taken int, mv *move) []*messagePart {
+// arrive appends what is still on its way when the message at a place of the net is taken and the member at another
+// place may have changed.
+func (w *worker) arrive(net []*messagePart, at, taken int, changed bool) []*messagePart {
 	for i, p := range w.net {
-		if i == taken || p.at == at && mv.next != w.parts[at] && w.dead(mv.next, p) {
+		if i == taken || changed && p.at == at && w.dead(w.parts[at], p) {
 			continue
 		}
 		net = append(net, p)
 	}
-	for _, p := range mv.out {
+	return net
+}
+
+// leave appends what is sent.
+func (w *worker) leave(net, sent []*messagePart) []*messagePart {
+	for _, p := range sent {
 		if p.at >= 0 && p.at < len(w.parts) && w.dead(w.parts[p.at], p) {
 			continue
 		}
@@ -274,6 +379,10 @@ func (w *worker) run(p *memberPart, kind inputKind, arg uint32) *move {
 		if w.m.payloads {
 			in.data = []byte{byte(arg)}
 		}
+	case inRead:
+		in.data = []byte{byte(arg)}
+	case inTransfer:
+		in.to = uint64(arg)
 	}
 	e, err := w.bench.step(mb, in)
 	if err != nil || e.refused {
@@ -282,6 +391,9 @@ func (w *worker) run(p *memberPart, kind inputKind, arg uint32) *move {
 	mv := &move{}
 	for i := range e.out {
 		mv.out = append(mv.out, w.internMessage(&e.out[i]))
+	}
+	for i := range e.reads {
+		mv.reads = append(mv.reads, answer{uint64(e.reads[i].RequestCtx[0]), e.reads[i].Index})
 	}
 	mv.next = w.internMember(mb)
 	mv.seen = !mv.next.view.looksAs(p.view)

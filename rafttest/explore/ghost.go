@@ -2,6 +2,7 @@ package explore
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/quorate-raft/raft"
 	"github.com/quorate-raft/raft/quorum"
@@ -13,6 +14,8 @@ type ghost struct {
 	Leaders []leader
 	// Chain are the committed entries after the first snapshot.
 	Chain []link
+	// Reads wait for an answer.
+	Reads []read
 }
 
 // leader is who led a term. Dead says that it has crashed since: it does not lead it again.
@@ -33,7 +36,7 @@ func (c *link) is(e entry) bool { return c.Term == e.term && c.Tag == e.tag }
 
 // clone returns a copy that shares nothing.
 func (g *ghost) clone() *ghost {
-	return &ghost{append([]leader(nil), g.Leaders...), append([]link(nil), g.Chain...)}
+	return &ghost{append([]leader(nil), g.Leaders...), append([]link(nil), g.Chain...), append([]read(nil), g.Reads...)}
 }
 
 func violation(v *view, rule, format string, args ...any) error {
@@ -56,6 +59,9 @@ func judge(g *ghost, base uint64, all []*view, at int, was *view, crashed bool) 
 			if g.Leaders[t].ID == v.id && !g.Leaders[t].Dead {
 				edit().Leaders[t].Dead = true
 			}
+		}
+		if slices.ContainsFunc(g.Reads, v.asked) {
+			edit().Reads = slices.DeleteFunc(next.Reads, v.asked)
 		}
 	}
 	// S1: one leader, and one life of it, in a term.
@@ -117,6 +123,9 @@ func judge(g *ghost, base uint64, all []*view, at int, was *view, crashed bool) 
 		return nil, violation(v, "S17", "its log begins after entry %d of term %d, the committed one has term %d", i, v.log.baseTerm, next.Chain[i-base-1].Term)
 	}
 	for _, o := range all {
+		if err := leases(next, base, o); err != nil {
+			return nil, err
+		}
 		if o == v {
 			continue
 		}

@@ -112,6 +112,7 @@ func newMoveKey(kind inputKind, arg uint32) moveKey { return moveKey(kind)<<32 |
 type move struct {
 	next    *memberPart
 	out     []*messagePart
+	reads   []answer
 	refused bool
 	// seen says that something changed that invariants of the whole group look at.
 	seen bool

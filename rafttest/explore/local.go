@@ -13,15 +13,19 @@ import (
 type inputKind uint8
 
 const (
-	inDeliver inputKind = iota // a message arrives
-	inTick                     // the time comes at which a tick of its does something
-	inPropose                  // its host proposes
-	inChange                   // its host proposes a change of membership
-	inPersist                  // its oldest write becomes durable, and what waits for it leaves
-	inApply                    // its host applies all that it was given, unless it does so at once
-	inCrash                    // it stops and starts again; what is not durable is lost
-	inForget                   // as inCrash, and so is what was written without being synced
-	inCompact                  // its host makes a snapshot of what it applied
+	inDeliver  inputKind = iota // a message arrives
+	inTick                      // the time comes at which a tick of its does something
+	inPropose                   // its host proposes
+	inChange                    // its host proposes a change of membership
+	inPersist                   // its oldest write becomes durable, and what waits for it leaves
+	inApply                     // its host applies all that it was given, unless it does so at once
+	inCrash                     // it stops and starts again; what is not durable is lost
+	inForget                    // as inCrash, and so is what was written without being synced
+	inCompact                   // its host makes a snapshot of what it applied
+	inRead                      // its host asks for an index to read at
+	inCampaign                  // its host tells it to stand
+	inTransfer                  // its host asks for another member to take over
+	inClock                     // its clock ticks, as all do
 	numInputs
 )
 
@@ -30,12 +34,14 @@ type input struct {
 	kind inputKind
 	msg  *pb.Message // of inDeliver
 	cc   *pb.ConfChangeV2
-	data []byte // of inPropose
+	data []byte // of inPropose and inRead
+	to   uint64 // of inTransfer
 }
 
 // effect is what an input led to.
 type effect struct {
-	out []pb.Message
+	out   []pb.Message
+	reads []raft.ReadState // that are answered
 	// refused says that the node refused the input as it may, and nothing happened.
 	refused bool
 }
@@ -92,7 +98,7 @@ func (b *bench) step(m *member, in input) (e effect, err error) {
 			return e, err
 		}
 	}
-	return e, m.moved(&was)
+	return e, m.moved(in.kind, &was)
 }
 
 // take gives the input to the node.
@@ -122,6 +128,14 @@ func (b *bench) take(m *member, in input, e *effect) error {
 		if err := b.start(m); err != nil {
 			return m.violates("S20", "does not start from its own disk: %v", err)
 		}
+	case inRead:
+		e.refused = n.ReadIndex(in.data) != nil
+	case inCampaign:
+		e.refused = n.Campaign() != nil
+	case inTransfer:
+		e.refused = n.TransferLeader(in.to) != nil
+	case inClock:
+		n.TickBy(1)
 	case inCompact:
 		cs, err := n.ConfStateAt(n.BasicStatus().Applied)
 		if err != nil {
@@ -162,6 +176,7 @@ func (b *bench) serve(m *member, e *effect) error {
 			}
 		}
 		e.out = append(e.out, rd.Messages...)
+		e.reads = append(e.reads, rd.ReadStates...)
 		if err := m.handOut(&rd); err != nil {
 			return err
 		}
@@ -326,12 +341,17 @@ func (m *member) leaves(msg *pb.Message) error {
 		return m.violates("S8", "acknowledges entry %d in term %d, the disk has %+v and the log up to %d", msg.Index, msg.Term, *hs, m.Disk.last())
 	case msg.Type == pb.MsgApp && (hs.Term < msg.Term || hs.Vote != m.ID && hs.Term == msg.Term):
 		return m.violates("S8", "leads term %d, the disk has %+v", msg.Term, *hs)
+	case msg.Type == pb.MsgTimeoutNow:
+		st := m.Node.Status()
+		if msg.Term != st.Term || st.Vote != m.ID || !st.Config.IsVoter(msg.To) {
+			return m.violates("S16", "tells %d in term %d to stand, and is in term %d with a vote for %d, of %v", msg.To, msg.Term, st.Term, st.Vote, st.Config)
+		}
 	}
 	return nil
 }
 
-// moved is S9, S2 and S13 for what an input has changed.
-func (m *member) moved(was *raft.BasicStatus) error {
+// moved is S9, S2 and S16 for what an input has changed.
+func (m *member) moved(kind inputKind, was *raft.BasicStatus) error {
 	st := m.Node.BasicStatus()
 	switch {
 	case st.Applied > st.Commit || st.Commit > st.LastIndex:
@@ -343,6 +363,12 @@ func (m *member) moved(was *raft.BasicStatus) error {
 		return m.violates("S7", "votes for %d in term %d, and voted for %d", st.Vote, st.Term, was.Vote)
 	case st.RaftState == raft.StateLeader && was.RaftState == raft.StateLeader && st.Term == was.Term && st.LastIndex < was.LastIndex:
 		return m.violates("S2", "leads term %d, and its log went back from %d to %d", st.Term, was.LastIndex, st.LastIndex)
+	case was.LeadTransferee != raft.None && (kind == inPropose || kind == inChange):
+		return m.violates("S16", "takes a proposal while %d is to take over", was.LeadTransferee)
+	case st.LeadTransferee != raft.None:
+		if c := m.Node.Status().Config; !c.IsVoter(st.LeadTransferee) {
+			return m.violates("S16", "still waits for %d to take over, which is no voter of %v", st.LeadTransferee, c)
+		}
 	}
 	return nil
 }

@@ -64,6 +64,9 @@ var (
 	tokenInstanceAt = fieldOf(reflect.TypeOf(raft.AppendToken{}), "instance").Offset
 	tokenSeqAt      = fieldOf(reflect.TypeOf(raft.AppendToken{}), "seq").Offset
 
+	askedAt = fieldOf(raftType, "asked").Offset
+	nonceAt = fieldOf(fieldOf(raftType, "asked").Type, "nonce").Offset
+
 	confAt = fieldOf(raftType, "conf").Offset
 	idsAt  = fieldOf(fieldOf(raftType, "conf").Type, "ids").Offset
 )
@@ -110,7 +113,6 @@ var notState = map[string]string{
 	"raft.leaderState.sinceProgress": "for the check of slow disks, which is off",
 	"raft.leaderState.uncommitted":   "bounds proposals, which are not bounded here",
 	"raft.candidateState.few":        "memory for votes",
-	"raft.forwardedReads.nonce":      "only tells lives apart; there are no reads",
 	"raft.batch.msgs":                "the host has them",
 	"raft.batch.promises":            "the host has them",
 	"raft.batch.reads":               "the host has them",
@@ -204,6 +206,8 @@ type settings struct {
 	applyAtOnce bool
 	hasty       bool // hosts send what waits for a write at once, in a test
 	changes     bool // members may change
+	reads       bool // hosts read
+	clock       bool // all tick together, and there are leases
 }
 
 // bench is where a worker takes members apart: a node with its storage.
@@ -218,15 +222,16 @@ func newBench(s *settings) *bench {
 	return &bench{settings: s, cfgs: map[uint64]unsafe.Pointer{}, logger: zap.NewNop()}
 }
 
-// constant is where timeouts come from: they are all as long as they can be, since when a node ticks is
-// for the search to choose.
-type constant struct{}
+// constant is where timeouts come from. They are all as long as they can be, since when a node ticks is
+// for the search to choose; or where all tick together, each member has its own.
+type constant uint64
 
-func (constant) Uint64() uint64 { return electionTick - 1 }
+func (c constant) Uint64() uint64 { return uint64(c) }
 
-// electionTick and heartbeatTick are the least that there can be.
+// Timeouts are the least that there can be, without leases and with them.
 const (
 	electionTick  = 2
+	leaseTick     = 5
 	heartbeatTick = 1
 	longest       = 2*electionTick - 1
 )
@@ -235,15 +240,22 @@ const (
 func (b *bench) start(m *member) error {
 	b.storage.disk = &m.Disk
 	c := b.settings.config
-	c.ID, c.Storage, c.Rand, c.Logger = m.ID, &b.storage, constant{}, b.logger
-	c.ElectionTick, c.HeartbeatTick = electionTick, heartbeatTick
+	c.ID, c.Storage, c.Rand, c.Logger = m.ID, &b.storage, constant(c.ElectionTick-1), b.logger
+	if b.settings.clock {
+		c.Rand = constant(m.ID - 1)
+	}
 	c.DisableStallCheck = true
+	life := uint64(0)
+	if b.settings.reads && b.raft(m) != nil {
+		life = *fieldAt[uint64](b.raft(m), askedAt+nonceAt) + 1
+	}
 	rn, err := raft.NewRawNode(&c)
 	if err != nil {
 		return err
 	}
 	m.Node = *rn
 	*fieldAt[uint64](b.raft(m), sessionAt) = 0
+	*fieldAt[uint64](b.raft(m), askedAt+nonceAt) = life
 	m.Writes, m.Apply, m.Restore = nil, nil, 0
 	b.cfgs[m.ID] = *fieldAt[unsafe.Pointer](b.raft(m), cfgAt)
 	return nil

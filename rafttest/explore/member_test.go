@@ -67,6 +67,8 @@ func (w *walker) step() {
 		in.kind = inPersist
 	case pick < 75 && v.applies:
 		in.kind = inApply
+	case pick < 85 && w.m.settings.clock:
+		in.kind = inClock
 	case pick < 85 && v.ticks && (v.role == raft.StateLeader || w.rnd.IntN(4) == 0):
 		in.kind = inTick
 	case pick < 92 && v.role == raft.StateLeader:
@@ -75,6 +77,12 @@ func (w *walker) step() {
 		in.kind, in.cc = inChange, &w.changes[w.rnd.IntN(len(w.changes))]
 	case pick == 94:
 		in.kind = inCrash
+	case pick == 96 && w.m.settings.reads:
+		in.kind, in.data = inRead, []byte{byte(w.rnd.IntN(9))}
+	case pick == 97 && w.m.settings.reads && w.rnd.IntN(8) == 0:
+		in.kind = inCampaign
+	case pick == 98 && w.m.settings.reads && v.role == raft.StateLeader && w.rnd.IntN(8) == 0:
+		in.kind, in.to = inTransfer, w.rnd.Uint64N(uint64(len(w.live)))+1
 	case pick == 95 && v.compacts:
 		in.kind = inCompact
 	default:
@@ -99,6 +107,7 @@ func (w *walker) step() {
 	require.NoError(w.t, err, what)
 	require.Equal(w.t, want.refused, got.refused, what)
 	require.Equal(w.t, len(want.out), len(got.out), what)
+	require.Equal(w.t, want.reads, got.reads, what)
 	for i := range want.out {
 		a, b := messageCodec.Append(nil, unsafe.Pointer(&want.out[i])), messageCodec.Append(nil, unsafe.Pointer(&got.out[i]))
 		require.True(w.t, bytes.Equal(a, b), "%s: %v and %v", what, want.out[i], got.out[i])
@@ -124,6 +133,8 @@ func TestBytesAreTheState(t *testing.T) {
 	for name, b := range map[string]Bounds{
 		"plain":       {Members: 3, Messages: 9},
 		"no pre-vote": {Members: 3, Messages: 9, NoPreVote: true, NoCheckQuorum: true},
+		"reads":       {Members: 3, Messages: 9, Reads: 1},
+		"leases":      {Members: 3, Messages: 9, Reads: 1, Ticks: 1},
 		"changes":     {Members: 3, Messages: 9, Changes: []pb.ConfChangeV2{remove(3), add(3), remove(1), add(1), swap, add(2)}},
 		"on append": {Members: 3, Messages: 9, Effect: raft.OnAppend,
 			Changes: []pb.ConfChangeV2{remove(3), add(3), remove(1), add(1), swap, add(2)}},

@@ -31,6 +31,14 @@ type Bounds struct {
 	// Timeouts is how often members that do not lead may come to doubt their leader or to stand, 0 for as often as
 	// Terms lets them. With pre-votes, which end in no new term, it is what bounds them.
 	Timeouts int
+	// Reads is how often hosts ask for an index to read at, Campaigns how often they tell members to stand. Transfers is
+	// how often hosts of leaders ask for another member to take over.
+	Reads, Campaigns, Transfers int
+	// Ticks, if not 0, is how often time passes, which is for all members at once: they tick together. Then Timeouts
+	// and Beats are 0, leaders hold leases, and members wait differently long before they stand, those with small IDs less.
+	Ticks int
+	// Led has all begin where member 1 leads and everybody has applied its first entry.
+	Led bool
 	// Changes are the changes of membership that leaders may propose, each once, in any order.
 	Changes []pb.ConfChangeV2
 	// Effect says when changes take effect.
@@ -63,6 +71,10 @@ func (b Bounds) String() string {
 	count(b.Beats, "beats")
 	count(b.Compactions, "compactions")
 	count(b.Timeouts, "timeouts")
+	count(b.Reads, "reads")
+	count(b.Campaigns, "campaigns")
+	count(b.Transfers, "transfers")
+	count(b.Ticks, "ticks with leases")
 	count(len(b.Changes), "changes of membership")
 	if len(b.Changes) > 0 {
 		s += fmt.Sprintf(", %v", b.Effect)
@@ -72,6 +84,7 @@ func (b Bounds) String() string {
 			s += ", " + what
 		}
 	}
+	say(b.Led, "led from the start")
 	say(b.NoPreVote, "no pre-votes")
 	say(b.NoCheckQuorum, "no quorum checks")
 	say(b.ApplyAtOnce, "applied at once")
@@ -120,7 +133,7 @@ type ghostPart struct {
 	ghost ghost
 }
 
-var ghostCodec = mirror.New(ghost{}, mirror.Rules{Names: map[string]mirror.Naming{"explore.leader.ID": mirror.ID}})
+var ghostCodec = mirror.New(ghost{}, mirror.Rules{Names: map[string]mirror.Naming{"explore.leader.ID": mirror.ID, "explore.read.Node": mirror.ID}})
 
 // NewModel returns a model with these bounds.
 func NewModel(bounds Bounds) (*Model, error) {
@@ -134,8 +147,14 @@ func NewModel(bounds Bounds) (*Model, error) {
 		return nil, errors.New("explore: members can be renamed only where all are voters for ever")
 	case len(bounds.Changes) > 8:
 		return nil, fmt.Errorf("explore: %d changes, between 0 and 8 are possible", len(bounds.Changes))
-	case slices.Max([]int{bounds.Proposals, bounds.Crashes, bounds.Duplicates, bounds.Beats, bounds.Compactions, bounds.Timeouts}) > 255:
+	case slices.Max(bounds.budgets()) > 255:
 		return nil, errors.New("explore: nothing can happen more often than 255 times")
+	case bounds.Ticks > 0 && (bounds.Timeouts > 0 || bounds.Beats > 0):
+		return nil, errors.New("explore: where all tick together nobody's time comes by itself")
+	case bounds.Ticks > 0 && bounds.NoCheckQuorum:
+		return nil, errors.New("explore: leases, which there are where all tick together, need quorum checks")
+	case bounds.Ticks > 0 && bounds.Renamed:
+		return nil, errors.New("explore: where all tick together members differ by how long they wait, and cannot be renamed")
 	case bounds.Messages < 1 || bounds.Messages > 32:
 		return nil, fmt.Errorf("explore: %d messages, between 1 and 32 are possible", bounds.Messages)
 	}
@@ -145,6 +164,12 @@ func NewModel(bounds Bounds) (*Model, error) {
 	}
 	m.settings.applyAtOnce = bounds.ApplyAtOnce
 	m.settings.changes = len(bounds.Changes) > 0
+	m.settings.reads = bounds.Reads > 0
+	m.settings.config.ElectionTick, m.settings.config.HeartbeatTick = electionTick, heartbeatTick
+	if bounds.Ticks > 0 {
+		m.settings.clock = true
+		m.settings.config.ElectionTick, m.settings.config.ReadOnlyOption = leaseTick, raft.ReadOnlyLeaseBased
+	}
 	m.perms = [][]uint64{nil}
 	if bounds.Renamed {
 		m.perms = append([][]uint64{sequence(n)}, renamings(n)...)
@@ -207,6 +232,7 @@ type worker struct {
 	nextNet  []*messagePart
 	views    []*view
 	changing []search.Fingerprint
+	before   []*memberPart
 }
 
 // state is a state of the whole group, by the numbers of its parts.
@@ -226,8 +252,17 @@ const (
 	leftBeats
 	leftCompactions
 	leftTimeouts
+	leftReads
+	leftCampaigns
+	leftTransfers
+	leftTicks
 	numBudgets
 )
+
+// budgets are the bounds of what happens only so often, in that order.
+func (b *Bounds) budgets() []int {
+	return []int{b.Proposals, b.Crashes, b.Duplicates, b.Beats, b.Compactions, b.Timeouts, b.Reads, b.Campaigns, b.Transfers, b.Ticks}
+}
 
 func (s *state) append(b []byte) []byte {
 	for _, id := range s.members {
@@ -255,52 +290,6 @@ func (s *state) read(b []byte, members int) {
 	for b = b[1:]; len(b) > 0; b = b[4:] {
 		s.net = append(s.net, binary.LittleEndian.Uint32(b))
 	}
-}
-
-// set makes s equal to o.
-func (s *state) set(o *state) {
-	s.members = append(s.members[:0], o.members...)
-	s.ghost, s.left, s.changes = o.ghost, o.left, o.changes
-	s.net = append(s.net[:0], o.net...)
-}
-
-// Initial implements search.Worker.
-func (w *worker) Initial(out *search.Out) error {
-	m := w.m
-	var cs pb.ConfState
-	for id := uint64(1); id <= uint64(m.Members-m.Spares); id++ {
-		if id <= uint64(m.Members-m.Spares-m.Learners) {
-			cs.Voters = append(cs.Voters, id)
-		} else {
-			cs.Learners = append(cs.Learners, id)
-		}
-	}
-	cs.Index, cs.ConfChangeEffect = firstIndex, m.Effect
-	s := &w.next
-	s.members, s.net = s.members[:0], s.net[:0]
-	for id := uint64(1); id <= uint64(m.Members); id++ {
-		mb := &member{ID: id}
-		if id <= uint64(m.Members-m.Spares) {
-			mb.Disk = disk{
-				Hard: pb.HardState{Term: firstTerm, Commit: firstIndex}, Synced: firstIndex, Conf: cs,
-				Snap: pb.SnapshotMetadata{Index: firstIndex, Term: firstTerm, ConfState: cs},
-			}
-		}
-		if err := w.bench.start(mb); err != nil {
-			return err
-		}
-		var e effect
-		if err := w.bench.serve(mb, &e); err != nil {
-			return err
-		}
-		s.members = append(s.members, w.internMember(mb).number)
-	}
-	s.ghost = w.internGhost(&ghost{Leaders: make([]leader, firstTerm+m.Terms+1)}).number
-	s.left = [numBudgets]uint8{uint8(m.Proposals), uint8(m.Crashes), uint8(m.Duplicates), uint8(m.Beats), uint8(m.Compactions), uint8(m.Timeouts)}
-	s.changes = 1<<len(m.Changes) - 1
-	w.buf = s.append(w.buf[:0])
-	out.Emit(0, w.buf, w.fingerprint(s))
-	return nil
 }
 
 // fingerprint returns that by which states are told apart: a state that differs in the names of members alone has the

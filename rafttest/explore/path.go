@@ -55,6 +55,8 @@ func (p *player) play(step uint64, a action) error {
 	kind, arg := inputKind(a.kind()), uint32(0)
 	e := trace.Event{Node: node}
 	switch a.kind() {
+	case actClock:
+		return p.tick(step)
 	case uint8(inDeliver), actDuplicate, actDrop:
 		i := p.find(a)
 		if i < 0 {
@@ -80,6 +82,14 @@ func (p *player) play(step uint64, a action) error {
 		e.Kind, e.Text = trace.Client, fmt.Sprintf("proposes %v", &p.m.Changes[arg])
 	case uint8(inPropose):
 		e.Kind, e.Text = trace.Client, "proposes"
+	case uint8(inRead):
+		arg = uint32(a.what())
+		e.Kind, e.Text = trace.Client, fmt.Sprintf("asks for read %d", arg)
+	case uint8(inCampaign):
+		e.Kind, e.Text = trace.Client, "tells it to stand"
+	case uint8(inTransfer):
+		arg = uint32(a.what())
+		e.Kind, e.Text = trace.Client, fmt.Sprintf("asks %d to take over", arg)
 	case uint8(inTick):
 		e.Kind, e.Text = trace.Fault, fmt.Sprintf("the time of %d comes", node)
 	case uint8(inCrash), uint8(inForget):
@@ -114,8 +124,29 @@ func (p *player) play(step uint64, a action) error {
 		p.lives[a.at()]++
 		p.event(step, trace.Event{Kind: trace.Start, Node: node, Index: p.lives[a.at()], Term: is.view.term})
 	}
-	p.at.members[a.at()] = mv.next.number
-	p.changed(step, was.view, is.view)
+	p.moved(step, a.at(), mv)
+	return nil
+}
+
+// tick lets time pass.
+func (p *player) tick(step uint64) error {
+	p.event(step, trace.Event{Kind: trace.Fault, Text: "time passes"})
+	for at, number := range p.at.members {
+		if mv := p.move(p.m.members.get(number), inClock, 0); mv.err == nil {
+			p.moved(step, at, mv)
+		}
+	}
+	return nil
+}
+
+// moved tells what an input has changed, and what leaves.
+func (p *player) moved(step uint64, at int, mv *move) {
+	was := p.m.members.get(p.at.members[at])
+	p.at.members[at] = mv.next.number
+	p.changed(step, was.view, mv.next.view)
+	for _, a := range mv.reads {
+		p.event(step, trace.Event{Kind: trace.Client, Node: uint64(at + 1), Text: fmt.Sprintf("read %d is answered with %d", a.number, a.index)})
+	}
 	for _, sent := range mv.out {
 		p.sent++
 		f := flight{uint64(sent.number), p.sent}
@@ -124,7 +155,6 @@ func (p *player) play(step uint64, a action) error {
 		s.Kind = trace.Send
 		p.event(step, s)
 	}
-	return nil
 }
 
 // find returns which message on its way an action is about.

@@ -63,6 +63,8 @@ func TestShortestPath(t *testing.T) {
 func TestLaws(t *testing.T) {
 	for _, b := range []Bounds{smallest, {
 		Members: 3, Spares: 1, Terms: 1, Messages: 3, Beats: 1, Compactions: 1, Duplicates: 1, Crashes: 1, Changes: someChanges,
+	}, {
+		Members: 3, Terms: 2, Messages: 3, Reads: 2, Crashes: 1, Campaigns: 1, Transfers: 1, Ticks: 8, Led: true, Changes: someChanges,
 	}} {
 		require.NoError(t, search.CheckLaws(model(t, b), 2000))
 	}
@@ -93,6 +95,9 @@ func TestBounds(t *testing.T) {
 		"33 messages":     {Members: 2, Messages: 33},
 		"can be renamed":  {Members: 2, Messages: 1, Renamed: true, Changes: someChanges},
 		"between 0 and 8": {Members: 2, Messages: 1, Changes: make([]pb.ConfChangeV2, 9)},
+		"comes by itself": {Members: 2, Messages: 1, Ticks: 1, Beats: 1},
+		"quorum checks":   {Members: 2, Messages: 1, Ticks: 1, NoCheckQuorum: true},
+		"how long they":   {Members: 2, Messages: 1, Ticks: 1, Renamed: true},
 		"255":             {Members: 2, Messages: 1, Crashes: 256},
 	} {
 		_, err := NewModel(b)

@@ -23,6 +23,7 @@ type view struct {
 	conf     confchange.Config
 	confAt   uint64 // the index of the entry that made conf
 	peers    []peer // what a leader believes
+	leased   bool   // it would answer a read by its lease
 	// The rest say which inputs make sense.
 	ticks    bool
 	pending  int   // writes that are not durable
@@ -102,6 +103,10 @@ func (b *bench) view(m *member) *view {
 		}
 		v.log.append(m.Writes[i].Entries)
 	}
+	if b.settings.clock {
+		_, err := m.Node.LeaseRead()
+		v.leased = err == nil
+	}
 	if v.role == raft.StateLeader {
 		for _, id := range st.Config.IDs() {
 			v.peers = append(v.peers, peer{id, st.Progress[id].Match})
@@ -112,7 +117,7 @@ func (b *bench) view(m *member) *view {
 
 // looksAs reports whether the invariants of the whole group see no difference between v and what it was.
 func (v *view) looksAs(was *view) bool {
-	return v.term == was.term && v.role == was.role && v.commit == was.commit && v.hard == was.hard && v.confAt == was.confAt &&
+	return v.term == was.term && v.leased == was.leased && v.role == was.role && v.commit == was.commit && v.hard == was.hard && v.confAt == was.confAt &&
 		v.log.equals(&was.log) && v.disk.equals(&was.disk) && slices.Equal(v.peers, was.peers) && sameMembers(v.conf, was.conf)
 }
 

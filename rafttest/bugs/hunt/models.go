@@ -12,6 +12,12 @@ func modelsFor(b bugs.Bug) []string {
 		return slices.ContainsFunc(some, func(n bugs.Need) bool { return slices.Contains(b.Needs, n) })
 	}
 	switch {
+	case needs(bugs.Leases):
+		return modelsOfLeases
+	case needs(bugs.Reads, bugs.ForwardedReads):
+		return modelsOfReads
+	case needs(bugs.Transfer):
+		return modelsOfTransfers
 	case needs(bugs.Append):
 		return withEffect(modelsOfChanges)
 	case needs(bugs.Membership, bugs.Joint) && needs(bugs.Compact):
@@ -64,6 +70,45 @@ var modelsOfLearners = []string{
 	"-members 2 -learners 1 -terms 1 -messages 2 -no-prevote -no-checkquorum",
 	"-members 2 -learners 1 -terms 2 -messages 2 -proposals 1 -crashes 1 -no-prevote -no-checkquorum",
 	"-members 3 -learners 1 -terms 1 -messages 2 -no-prevote -no-checkquorum",
+}
+
+// modelsOfReads have reads. A read is soonest at fault where there is a leader from the start.
+var modelsOfReads = []string{
+	"-members 2 -terms 1 -messages 2 -led -reads 2 -no-prevote -no-checkquorum",
+	"-members 2 -learners 1 -terms 2 -messages 2 -led -reads 2 -crashes 1 -no-prevote -no-checkquorum",
+	"-members 2 -terms 2 -messages 2 -led -reads 2 -crashes 1 -proposals 1 -no-prevote -no-checkquorum",
+	"-members 2 -terms 2 -messages 2 -led -reads 1 -timeouts 1 -proposals 1 -apply-at-once -no-prevote -no-checkquorum",
+	"-members 3 -terms 1 -messages 2 -led -reads 1 -proposals 1 -apply-at-once -no-prevote -no-checkquorum",
+	"-members 3 -terms 2 -messages 2 -led -reads 1 -timeouts 1 -apply-at-once -no-prevote -no-checkquorum",
+	"-members 2 -terms 1 -messages 3 -led -reads 2 -duplicates 1 -proposals 1 -apply-at-once -no-prevote -no-checkquorum",
+	"-members 3 -terms 2 -messages 2 -led -reads 1 -timeouts 1 -proposals 1 -apply-at-once -no-prevote -no-checkquorum",
+	"-members 3 -terms 2 -messages 2 -led -reads 2 -timeouts 1 -apply-at-once -no-prevote -no-checkquorum",
+	"-members 3 -terms 2 -messages 3 -led -reads 2 -timeouts 1 -apply-at-once -no-prevote -no-checkquorum",
+	"-members 3 -terms 2 -messages 2 -led -reads 2 -beats 1 -timeouts 1 -apply-at-once -no-prevote -no-checkquorum",
+}
+
+// modelsOfLeases have clocks and leases.
+var modelsOfLeases = []string{
+	"-members 3 -terms 2 -messages 2 -led -ticks 7 -apply-at-once",
+	"-members 3 -terms 2 -messages 2 -led -ticks 5 -transfers 1 -apply-at-once",
+	"-members 3 -terms 2 -messages 2 -led -ticks 5 -crashes 1 -apply-at-once",
+	"-members 3 -terms 2 -messages 2 -led -ticks 5 -campaigns 1 -apply-at-once -no-prevote",
+	"-members 3 -terms 2 -messages 2 -led -ticks 6 -campaigns 1 -apply-at-once -no-prevote",
+	"-members 3 -spares 1 -terms 2 -messages 2 -led -ticks 6 -crashes 1 -changes add3 -apply-at-once -no-prevote",
+	"-members 3 -terms 2 -messages 2 -led -ticks 6 -crashes 1 -apply-at-once -no-prevote",
+	"-members 3 -terms 2 -messages 2 -led -ticks 7 -crashes 1 -apply-at-once",
+	"-members 3 -terms 2 -messages 3 -led -ticks 7 -apply-at-once",
+	"-members 3 -terms 2 -messages 2 -led -ticks 9 -apply-at-once -no-prevote",
+	"-members 3 -terms 2 -messages 3 -led -ticks 9 -apply-at-once",
+	"-members 2 -terms 2 -messages 2 -ticks 12 -crashes 1 -apply-at-once",
+}
+
+// modelsOfTransfers hand leadership over.
+var modelsOfTransfers = []string{
+	"-members 2 -terms 2 -messages 2 -led -transfers 1 -proposals 1 -no-prevote -no-checkquorum",
+	"-members 2 -terms 2 -messages 2 -led -transfers 1 -changes remove2,remove1 -no-prevote -no-checkquorum",
+	"-members 2 -terms 2 -messages 2 -led -transfers 1 -changes update1 -no-prevote -no-checkquorum",
+	"-members 3 -terms 2 -messages 2 -led -transfers 1 -changes remove3 -no-prevote -no-checkquorum",
 }
 
 // modelsOfSnapshots have logs that are compacted.
