@@ -57,6 +57,7 @@ func newModelFlags(set *flag.FlagSet) *modelFlags {
 	set.StringVar(&m.changes, own("changes"), "", "`changes` of membership that leaders propose, each once: add4,learner3,remove1; add4+remove1 is one change, "+
 		"add4:joint takes a joint configuration, and that of add4+remove1:stay stands until leave")
 	set.StringVar(&m.effect, own("effect"), "apply", "when a change of membership takes effect: `apply` or append")
+	set.BoolVar(&b.WriteAtOnce, own("write-at-once"), false, "hosts write and acknowledge what they are given at once")
 	set.BoolVar(&b.ApplyAtOnce, own("apply-at-once"), false, "hosts apply what they are given at once")
 	set.BoolVar(&b.Led, own("led"), false, "begin where server 1 leads, and all have applied its first entry")
 	set.BoolVar(&b.NoPreVote, own("no-prevote"), false, "without pre-votes")

@@ -359,7 +359,7 @@ func (w *worker) move(p *memberPart, kind inputKind, arg uint32) *move {
 		return mv
 	}
 	mv := w.run(p, kind, arg)
-	p.moves.put(key, mv)
+	w.m.held.Add(p.moves.put(key, mv))
 	return mv
 }
 

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"unsafe"
 
 	"github.com/quorate-raft/raft/rafttest/explore/search"
 )
@@ -13,7 +14,7 @@ import (
 
 const (
 	tableShards = 64
-	chunkSize   = 256
+	chunkSize   = 64
 )
 
 // part is what parts have in common.
@@ -24,6 +25,9 @@ type part struct {
 }
 
 func (p *part) common() *part { return p }
+
+// size is about how many bytes a part takes, besides its own value: fingerprints, and its place in a table.
+func (p *part) size() int64 { return int64(len(p.fps))*16 + 150 }
 
 // fp is the fingerprint under the renaming that renames nobody.
 func (p *part) fp() search.Fingerprint { return p.fps[0] }
@@ -140,8 +144,8 @@ func (m *moves) get(key moveKey) *move {
 	return nil
 }
 
-// put remembers a move, unless another worker did meanwhile.
-func (m *moves) put(key moveKey, mv *move) {
+// put remembers a move, unless another worker did meanwhile, and returns about how many bytes that takes.
+func (m *moves) put(key moveKey, mv *move) int64 {
 	for {
 		old := m.known.Load()
 		var all []knownMove
@@ -158,12 +162,12 @@ func (m *moves) put(key moveKey, mv *move) {
 			return 0
 		})
 		if ok {
-			return
+			return 0
 		}
 		longer := make([]knownMove, 0, len(all)+1)
 		longer = append(append(append(longer, all[:at]...), knownMove{key, mv}), all[at:]...)
 		if m.known.CompareAndSwap(old, &longer) {
-			return
+			return int64(unsafe.Sizeof(*mv)+unsafe.Sizeof(knownMove{})) + int64(8*len(mv.out))
 		}
 	}
 }

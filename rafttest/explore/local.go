@@ -82,13 +82,8 @@ func (b *bench) step(m *member, in input) (e effect, err error) {
 			return e, err
 		}
 	}
-	for b.settings.applyAtOnce && (len(m.Apply) > 0 || m.Restore != 0) {
-		if err := m.apply(); err != nil {
-			return e, err
-		}
-		if err := b.serve(m, &e); err != nil {
-			return e, err
-		}
+	if err := b.hurry(m, &e); err != nil {
+		return e, err
 	}
 	if err := m.Node.Err(); err != nil {
 		return e, m.violates("S20", "its storage is said to have failed: %v", err)
@@ -99,6 +94,27 @@ func (b *bench) step(m *member, in input) (e effect, err error) {
 		}
 	}
 	return e, m.moved(in.kind, &was)
+}
+
+// hurry does what the host does at once.
+func (b *bench) hurry(m *member, e *effect) error {
+	for {
+		var err error
+		switch {
+		case b.settings.writeAtOnce && len(m.Writes) > 0:
+			err = m.persist(e)
+		case b.settings.applyAtOnce && (len(m.Apply) > 0 || m.Restore != 0):
+			err = m.apply()
+		default:
+			return nil
+		}
+		if err == nil {
+			err = b.serve(m, e)
+		}
+		if err != nil {
+			return err
+		}
+	}
 }
 
 // take gives the input to the node.

@@ -203,6 +203,7 @@ func straighten(p unsafe.Pointer) {
 // settings are what all members have in common.
 type settings struct {
 	config      raft.Config
+	writeAtOnce bool
 	applyAtOnce bool
 	hasty       bool // hosts send what waits for a write at once, in a test
 	changes     bool // members may change
@@ -228,12 +229,15 @@ type constant uint64
 
 func (c constant) Uint64() uint64 { return uint64(c) }
 
-// Timeouts are the least that there can be, without leases and with them.
+// Timeouts are the least that there can be. With leases they are those with the fewest ticks and heartbeats in between
+// in which a lease can end before an election.
 const (
 	electionTick  = 2
-	leaseTick     = 5
 	heartbeatTick = 1
 	longest       = 2*electionTick - 1
+
+	leaseElectionTick  = 6
+	leaseHeartbeatTick = 2
 )
 
 // start makes the node of m anew from its disk.

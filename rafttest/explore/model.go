@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync/atomic"
 	"unsafe"
 
 	"github.com/quorate-raft/raft"
@@ -46,6 +47,8 @@ type Bounds struct {
 	// ApplyAtOnce has hosts apply what they are given at once, and not whenever they come to it. Where nothing but
 	// changes of membership is at stake when they do, as without changes, that leaves out only orders.
 	ApplyAtOnce bool
+	// WriteAtOnce has hosts write and acknowledge at once. It leaves out all that happens between.
+	WriteAtOnce bool
 	// NoPreVote and NoCheckQuorum turn these off.
 	NoPreVote, NoCheckQuorum bool
 	// Renamed takes states that differ in the names of members for the same.
@@ -87,6 +90,7 @@ func (b Bounds) String() string {
 	say(b.Led, "led from the start")
 	say(b.NoPreVote, "no pre-votes")
 	say(b.NoCheckQuorum, "no quorum checks")
+	say(b.WriteAtOnce, "written at once")
 	say(b.ApplyAtOnce, "applied at once")
 	say(b.Renamed, "members renamed")
 	return s
@@ -113,6 +117,7 @@ type Model struct {
 	members  table[*memberPart]
 	messages table[*messagePart]
 	ghosts   table[*ghostPart]
+	held     atomic.Int64 // bytes
 }
 
 type memberPart struct {
@@ -120,6 +125,14 @@ type memberPart struct {
 	bytes []byte
 	view  *view
 	moves moves
+}
+
+// size is about how many bytes p takes.
+func (p *memberPart) size() int64 {
+	v := p.view
+	entries := len(v.log.entries) + len(v.disk.entries)
+	ids := len(v.conf.Voters[0]) + len(v.conf.Voters[1]) + len(v.conf.Learners) + len(v.conf.LearnersNext)
+	return p.part.size() + int64(unsafe.Sizeof(*p)+unsafe.Sizeof(*v)) + int64(len(p.bytes)+16*entries+8*ids+16*len(v.peers))
 }
 
 type messagePart struct {
@@ -162,20 +175,25 @@ func NewModel(bounds Bounds) (*Model, error) {
 	m.settings.config = raft.Config{
 		ConfChangeEffect: bounds.Effect, DisablePreVote: bounds.NoPreVote, DisableCheckQuorum: bounds.NoCheckQuorum,
 	}
-	m.settings.applyAtOnce = bounds.ApplyAtOnce
+	m.settings.writeAtOnce, m.settings.applyAtOnce = bounds.WriteAtOnce, bounds.ApplyAtOnce
 	m.settings.changes = len(bounds.Changes) > 0
 	m.settings.reads = bounds.Reads > 0
 	m.settings.config.ElectionTick, m.settings.config.HeartbeatTick = electionTick, heartbeatTick
 	if bounds.Ticks > 0 {
 		m.settings.clock = true
-		m.settings.config.ElectionTick, m.settings.config.ReadOnlyOption = leaseTick, raft.ReadOnlyLeaseBased
+		m.settings.config.ReadOnlyOption = raft.ReadOnlyLeaseBased
+		m.settings.config.ElectionTick, m.settings.config.HeartbeatTick = leaseElectionTick, leaseHeartbeatTick
 	}
+	m.held.Store(3 * tableShards * chunkSize * int64(unsafe.Sizeof(m)))
 	m.perms = [][]uint64{nil}
 	if bounds.Renamed {
 		m.perms = append([][]uint64{sequence(n)}, renamings(n)...)
 	}
 	return m, nil
 }
+
+// Held implements search.Holder.
+func (m *Model) Held() int64 { return m.held.Load() }
 
 // sequence returns 0 to n.
 func sequence(n int) (s []uint64) {
@@ -389,11 +407,13 @@ func (w *worker) internMember(mb *member) *memberPart {
 	if p, ok := w.m.members.find(fp); ok {
 		return p
 	}
-	return w.m.members.add(&memberPart{
+	p := &memberPart{
 		bytes: memberCodec.Append(nil, unsafe.Pointer(mb)),
 		part:  w.fingerprints(partMember, memberCodec, unsafe.Pointer(mb), fp),
 		view:  w.bench.view(mb),
-	})
+	}
+	w.m.held.Add(p.size())
+	return w.m.members.add(p)
 }
 
 func (w *worker) internMessage(msg *pb.Message) *messagePart {
@@ -407,6 +427,7 @@ func (w *worker) internMessage(msg *pb.Message) *messagePart {
 	if err := messageCodec.Read(w.buf, unsafe.Pointer(&p.msg)); err != nil {
 		panic(fmt.Sprintf("explore: a message does not read back: %v", err))
 	}
+	w.m.held.Add(p.part.size() + int64(unsafe.Sizeof(*p)) + int64(2*len(w.buf)))
 	return w.m.messages.add(p)
 }
 
@@ -415,5 +436,7 @@ func (w *worker) internGhost(g *ghost) *ghostPart {
 	if p, ok := w.m.ghosts.find(fp); ok {
 		return p
 	}
-	return w.m.ghosts.add(&ghostPart{part: w.fingerprints(partGhost, ghostCodec, unsafe.Pointer(g), fp), ghost: *g})
+	p := &ghostPart{part: w.fingerprints(partGhost, ghostCodec, unsafe.Pointer(g), fp), ghost: *g}
+	w.m.held.Add(p.part.size() + int64(unsafe.Sizeof(*p)) + int64(2*len(w.buf)))
+	return w.m.ghosts.add(p)
 }

@@ -6,6 +6,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 )
 
@@ -164,5 +165,54 @@ func TestMemoryIsBounded(t *testing.T) {
 		got.States, want.PeakMemory, got.PeakMemory, most, got.Spills)
 	if got.States != want.States || got.Transitions != want.Transitions || got.Terminal != want.Terminal || !slices.Equal(got.Layers, want.Layers) {
 		t.Errorf("%+v, want %+v", got, want)
+	}
+}
+
+// keeping is a model that keeps so much for each state that it expands.
+type keeping struct {
+	grid
+	each int64
+	kept *atomic.Int64
+}
+
+func (m keeping) Held() int64       { return m.kept.Load() }
+func (m keeping) NewWorker() Worker { return keepingWorker{m.grid.NewWorker(), m} }
+
+type keepingWorker struct {
+	Worker
+	m keeping
+}
+
+func (w keepingWorker) Expand(state []byte, out *Out) error {
+	w.m.kept.Add(w.m.each)
+	return w.Worker.Expand(state, out)
+}
+
+// What a model keeps counts: states go to the directory sooner for it, and without room for them the search ends.
+func TestWhatTheModelKeepsCounts(t *testing.T) {
+	g := grid{counters: 8, limit: 4, wraps: true}
+	want := run(t, g, Options{})
+	for _, c := range []struct {
+		each   int64
+		spills bool
+		fails  bool
+	}{{0, false, false}, {50, true, false}, {1 << 10, false, true}} {
+		m := keeping{g, c.each, new(atomic.Int64)}
+		r, err := Run(context.Background(), m, Options{MemoryBytes: 40 << 20, Dir: t.TempDir()})
+		switch {
+		case c.fails:
+			if !errors.Is(err, ErrMemory) || !strings.Contains(err.Error(), "the model keeps") {
+				t.Fatalf("%d bytes each: %+v, %v", c.each, r, err)
+			}
+			continue
+		case err != nil:
+			t.Fatal(err)
+		}
+		if r.States != want.States || (r.Spills > 0) != c.spills {
+			t.Fatalf("%d bytes each: %d states of %d, %d spills", c.each, r.States, want.States, r.Spills)
+		}
+		if kept := int64(want.States) * c.each; r.PeakMemory < kept {
+			t.Fatalf("%d bytes at most, and the model kept %d", r.PeakMemory, kept)
+		}
 	}
 }

@@ -52,6 +52,14 @@ type Commuter interface {
 	Commute(state []byte, a uint64, next []byte, b uint64) (name uint64, ok bool)
 }
 
+// Holder is a Model that keeps more the more states it sees, such as interned parts. What it keeps counts
+// against Options.MemoryBytes, and stays there when states go to Options.Dir.
+type Holder interface {
+	Model
+	// Held returns about how many bytes the model keeps. It is called often, by several goroutines.
+	Held() int64
+}
+
 // Saver is a Model whose states refer to something that it remembers, such as
 // interned parts. Nothing else of the model runs during these calls.
 type Saver interface {

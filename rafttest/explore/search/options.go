@@ -14,8 +14,9 @@ type Options struct {
 	// Workers is the number of goroutines that expand states; 0 is GOMAXPROCS.
 	// No result depends on it.
 	Workers int
-	// MemoryBytes bounds what the search holds in memory, its buffers included and
-	// what the model keeps excluded; 0 is 1 GiB. What does not fit is kept in Dir. A
+	// MemoryBytes bounds what the search holds in memory, with its buffers and with
+	// what a Holder says it keeps; 0 is 1 GiB. What does not fit is kept in Dir, but for
+	// what the model keeps: if that leaves no room the search ends with ErrMemory. A
 	// state takes 24 bytes, 11 to 21 in the table, and 16 and its own while it waits
 	// to be expanded; on disk, 24 and the latter.
 	MemoryBytes int64
@@ -106,9 +107,9 @@ func (v *Violation) Error() string {
 func (v *Violation) Unwrap() error { return v.Err }
 
 var (
-	// ErrMemory says that a search without Options.Dir needs more memory than
-	// Options.MemoryBytes.
-	ErrMemory = errors.New("search needs more memory than Options.MemoryBytes, and Options.Dir is not set")
+	// ErrMemory says that a search without Options.Dir, or its model, needs more memory
+	// than Options.MemoryBytes.
+	ErrMemory = errors.New("search needs more memory than Options.MemoryBytes")
 	// ErrModel says that the model broke a promise, or failed.
 	ErrModel = errors.New("model failed")
 	// ErrDamaged says that a checkpoint is not what was written.

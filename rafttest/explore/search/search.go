@@ -36,9 +36,10 @@ type search struct {
 	file     fileInfo // of the frontier
 
 	// Of the layer that is being expanded.
-	ended    uint64      // terminal states
-	full     atomic.Bool // memory is used up
-	stop     atomic.Bool // an error or the context ends the search
+	ended    uint64       // terminal states
+	full     atomic.Bool  // memory is used up
+	held     atomic.Int64 // what the model keeps, as far as it is accounted for
+	stop     atomic.Bool  // an error or the context ends the search
 	expanded atomic.Uint64
 	emits    atomic.Uint64
 	added    atomic.Uint64
@@ -85,6 +86,14 @@ func Run(ctx context.Context, model Model, opts Options) (Result, error) {
 	return s.result(err)
 }
 
+// account counts what the model keeps.
+func (s *search) account() {
+	if m, ok := s.model.(Holder); ok {
+		now := m.Held()
+		s.set.pool.add(int(now - s.held.Swap(now)))
+	}
+}
+
 // goesOn reports whether another layer is to be expanded.
 func (s *search) goesOn() bool {
 	return !s.done && len(s.layers)-1 < s.opts.MaxDepth &&
@@ -118,6 +127,7 @@ func (s *search) initial() error {
 	if err := w.of.Initial(&w.out); err != nil {
 		return fmt.Errorf("%w: initial states: %w", ErrModel, err)
 	}
+	s.account()
 	w.batch.flush()
 	s.emits.Store(0) // they are no transitions
 	s.collect()
@@ -189,7 +199,10 @@ func (s *search) collect() {
 // finished layers, which the runs hold.
 func (s *search) spill() error {
 	if s.store == nil {
-		return ErrMemory
+		return fmt.Errorf("%w, and Options.Dir is not set", ErrMemory)
+	}
+	if s.opts.tune.room(s.opts.Workers, s.opts.MemoryBytes)-s.held.Load() < s.opts.tune.minimum() {
+		return fmt.Errorf("%w: the model keeps %d bytes", ErrMemory, s.held.Load())
 	}
 	if err := s.store.spill(s.set); err != nil {
 		return fmt.Errorf("spill: %w", err)

@@ -50,6 +50,7 @@ func (w *worker) run() error {
 		if err := w.expand(w.chunk); err != nil {
 			return err
 		}
+		w.s.account()
 	}
 	return nil
 }
