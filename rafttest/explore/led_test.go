@@ -1,12 +1,15 @@
 package explore
 
 import (
+	"errors"
+	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/quorate-raft/raft"
 	"github.com/quorate-raft/raft/rafttest/explore/search"
+	"github.com/quorate-raft/raft/rafttest/trace"
 )
 
 // Where member 1 leads from the start, everybody has applied the entry with which it began.
@@ -32,5 +35,10 @@ func TestLed(t *testing.T) {
 			require.EqualValues(t, firstIndex+1, p.view.applied)
 			require.EqualValues(t, firstTerm+1, p.view.term)
 		}
+		events, err := m.Events(&search.Violation{States: [][]byte{s.append(nil)}, Err: errors.New("nothing")})
+		require.NoError(t, err)
+		require.True(t, slices.ContainsFunc(events, func(e trace.Event) bool {
+			return e.Kind == trace.Role && e.Node == 1 && e.Role == raft.StateLeader && e.Term == firstTerm+1
+		}), "a path begins with who leads")
 	}
 }

@@ -29,7 +29,11 @@ func (m *Model) Events(v *search.Violation) ([]trace.Event, error) {
 	p.at.read(v.States[0], m.Members)
 	for id := range uint64(m.Members) {
 		p.lives = append(p.lives, 1)
-		p.event(0, trace.Event{Kind: trace.Start, Node: id + 1, Index: 1, Term: firstTerm})
+		is := p.m.members.get(p.at.members[id]).view
+		p.event(0, trace.Event{Kind: trace.Start, Node: id + 1, Index: 1, Term: is.term})
+		if m.Led {
+			p.changed(0, &view{commit: firstIndex, confAt: is.confAt}, is)
+		}
 	}
 	for i, a := range v.Actions {
 		if err := p.play(uint64(i+1), action(a)); err != nil {
