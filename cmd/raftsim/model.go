@@ -84,23 +84,6 @@ func (m *modelFlags) part() (*explore.Part, error) {
 		return nil, fmt.Errorf("-%s chooses a model of a tier, and -%s makes one that is none of a tier", tiers, own)
 	}
 	b := m.bounds
-	for _, budget := range []struct {
-		name string
-		n    int
-	}{
-		{"proposals", b.Proposals}, {"crashes", b.Crashes}, {"duplicates", b.Duplicates}, {"beats", b.Beats}, {"compactions", b.Compactions}, {"timeouts", b.Timeouts},
-		{"reads", b.Reads}, {"campaigns", b.Campaigns}, {"transfers", b.Transfers}, {"ticks", b.Ticks},
-	} {
-		if budget.n < 0 || budget.n > 255 {
-			return nil, fmt.Errorf("-%s (%d) must be between 0 and 255", budget.name, budget.n)
-		}
-	}
-	switch {
-	case b.Learners < 0 || b.Spares < 0:
-		return nil, fmt.Errorf("-learners (%d) and -spares (%d) must not be negative", b.Learners, b.Spares)
-	case b.Terms < 1 || b.Terms > 100:
-		return nil, fmt.Errorf("-terms (%d) must be between 1 and 100", b.Terms)
-	}
 	switch m.effect {
 	case "apply":
 	case "append":

@@ -26,7 +26,7 @@ func entryOfChange(t *testing.T, index uint64, cc pb.ConfChangeV2) pb.Entry {
 
 // changing returns a started member, one of two voters, that holds both changes and has applied and saved the first.
 func changing(t *testing.T, effect raft.ConfChangeEffect) (*bench, *member) {
-	m, err := NewModel(Bounds{Members: 2, Messages: 1, Changes: twoChanges, Effect: effect})
+	m, err := NewModel(Bounds{Members: 2, Terms: 1, Messages: 1, Changes: twoChanges, Effect: effect})
 	require.NoError(t, err)
 	b := newBench(&m.settings)
 	cs := pb.ConfState{Voters: []uint64{1, 2}, Index: 1, ConfChangeEffect: effect}

@@ -17,7 +17,6 @@ type action uint64
 const (
 	actDrop      = uint8(numInputs)     // a message is lost
 	actDuplicate = uint8(numInputs) + 1 // a message arrives and stays on its way
-	actClock     = uint8(numInputs) + 2 // all tick
 )
 
 func newAction(kind uint8, at int, what uint64) action {
@@ -51,11 +50,6 @@ func (w *worker) Expand(b []byte, out *search.Out) error {
 	}
 	for at, p := range w.parts {
 		full = w.ofMember(out, at, p.view) || full
-	}
-	if s.left[leftTicks] > 0 {
-		s.left[leftTicks]--
-		full = w.clock(out) || full
-		s.left[leftTicks]++
 	}
 	if !full {
 		return nil
@@ -134,6 +128,7 @@ func (w *worker) ofMember(out *search.Out, at int, v *view) (full bool) {
 		}
 		s.left[leftTransfers]++
 	}
+	full = w.clock(out, at) || full
 	do(inCrash, leftCrashes)
 	if v.forgets {
 		do(inForget, leftCrashes)
@@ -141,6 +136,22 @@ func (w *worker) ofMember(out *search.Out, at int, v *view) (full bool) {
 	if v.compacts {
 		do(inCompact, leftCompactions)
 	}
+	return full
+}
+
+// clock ticks that of a member, unless it is ahead of another's. A period is over when all have ticked.
+func (w *worker) clock(out *search.Out, at int) (full bool) {
+	s := &w.state
+	if s.left[leftTicks] == 0 || s.ticked>>at&1 != 0 {
+		return false
+	}
+	left, ticked := s.left[leftTicks], s.ticked
+	if s.ticked |= 1 << at; s.ticked == 1<<len(w.parts)-1 {
+		s.ticked = 0
+		s.left[leftTicks]--
+	}
+	full = w.act(out, newAction(uint8(inClock), at, 0), at, inClock, 0, -1)
+	s.left[leftTicks], s.ticked = left, ticked
 	return full
 }
 
@@ -155,7 +166,7 @@ func (w *worker) fill() {
 func (w *worker) begin() {
 	s, n := &w.state, &w.next
 	n.members = append(n.members[:0], s.members...)
-	n.ghost, n.left, n.changes = s.ghost, s.left, s.changes
+	n.ghost, n.left, n.changes, n.ticked = s.ghost, s.left, s.changes, s.ticked
 	w.changing = append(w.changing[:0], w.sums[:w.m.renamings()]...)
 }
 
@@ -188,6 +199,8 @@ func (w *worker) act(out *search.Out, a action, at int, kind inputKind, arg uint
 			out.Fail(uint64(a), nil, mv.err)
 		}
 		return false
+	case kind == inClock && mv.next.view.term > firstTerm+m.Terms:
+		mv = &move{next: was} // it would stand for a term beyond the bounds: its clock stops
 	}
 	w.parts[at] = mv.next
 	w.nextNet = w.arrive(w.nextNet[:0], at, taken, mv.next != was)
@@ -202,7 +215,7 @@ func (w *worker) act(out *search.Out, a action, at int, kind inputKind, arg uint
 		return false
 	case after.term > firstTerm+m.Terms:
 		return false
-	case mv.next == was && taken < 0 && len(mv.out)+len(mv.reads) == 0:
+	case mv.next == was && taken < 0 && len(mv.out)+len(mv.reads) == 0 && kind != inClock:
 		return false // nothing happened
 	}
 	w.begin()
@@ -214,51 +227,6 @@ func (w *worker) act(out *search.Out, a action, at int, kind inputKind, arg uint
 		return false
 	}
 	if m.within(after) { // what is beyond the bounds is judged and not explored
-		w.finish(out, a, g)
-	}
-	return false
-}
-
-// clock emits the successor by a tick of all members. It reports whether there was no room for what they send.
-func (w *worker) clock(out *search.Out) (full bool) {
-	m, a := w.m, newAction(actClock, 0, 0)
-	if !out.Want(uint64(a)) {
-		return false
-	}
-	was := append(w.before[:0], w.parts...)
-	w.before = was
-	defer func() {
-		copy(w.parts, was)
-		w.fill()
-	}()
-	w.begin()
-	g, within := &w.ghost.ghost, true
-	for at, p := range was {
-		mv := w.move(p, inClock, 0)
-		err := mv.err
-		if err == nil {
-			w.parts[at] = mv.next
-			g, err = w.change(g, at, inClock, 0, mv)
-		}
-		if err != nil {
-			out.Fail(uint64(a), nil, err)
-			return false
-		}
-		within = within && m.within(mv.next.view)
-	}
-	w.nextNet = w.nextNet[:0]
-	for i, p := range w.net {
-		if p.at < 0 || p.at >= len(was) || w.parts[p.at] == was[p.at] || !w.dead(w.parts[p.at], p) {
-			w.nextNet = append(w.nextNet, w.net[i])
-		}
-	}
-	for _, p := range was {
-		w.nextNet = w.leave(w.nextNet, w.move(p, inClock, 0).out)
-	}
-	if len(w.nextNet) > m.Messages {
-		return true
-	}
-	if within {
 		w.finish(out, a, g)
 	}
 	return false

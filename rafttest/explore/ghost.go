@@ -61,7 +61,8 @@ func judge(g *ghost, base uint64, all []*view, at int, was *view, crashed bool) 
 			}
 		}
 		if slices.ContainsFunc(g.Reads, v.asked) {
-			edit().Reads = slices.DeleteFunc(next.Reads, v.asked)
+			g := edit()
+			g.Reads = slices.DeleteFunc(g.Reads, v.asked)
 		}
 	}
 	// S1: one leader, and one life of it, in a term.
@@ -94,7 +95,8 @@ func judge(g *ghost, base uint64, all []*view, at int, was *view, crashed bool) 
 			if !ok {
 				return nil, violation(v, "S9", "has commit %d and does not hold entry %d", v.commit, i)
 			}
-			edit().Chain = append(next.Chain, link{e.term, e.tag, v.term})
+			g := edit()
+			g.Chain = append(g.Chain, link{e.term, e.tag, v.term})
 		}
 		// S4, the other way round: who leads a later term already holds it too.
 		for _, o := range all {

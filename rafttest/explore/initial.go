@@ -7,6 +7,23 @@ import (
 
 // Initial implements search.Worker.
 func (w *worker) Initial(out *search.Out) error {
+	s := &w.next
+	if err := w.fresh(s); err != nil {
+		return err
+	}
+	if w.m.Led {
+		if err := w.lead(s); err != nil {
+			out.Fail(0, s.append(nil), err)
+			return nil
+		}
+	}
+	w.buf = s.append(w.buf[:0])
+	out.Emit(0, w.buf, w.fingerprint(s))
+	return nil
+}
+
+// fresh makes s the state of a group whose members have just started for the first time.
+func (w *worker) fresh(s *state) error {
 	m := w.m
 	var cs pb.ConfState
 	for id := uint64(1); id <= uint64(m.Members-m.Spares); id++ {
@@ -17,13 +34,16 @@ func (w *worker) Initial(out *search.Out) error {
 		}
 	}
 	cs.Index, cs.ConfChangeEffect = firstIndex, m.Effect
-	s := &w.next
+	hard := pb.HardState{Term: firstTerm, Commit: firstIndex}
+	if m.settings.clock {
+		hard = pb.HardState{} // who had one promised something, perhaps, and lets nobody lead for a while
+	}
 	s.members, s.net = s.members[:0], s.net[:0]
 	for id := uint64(1); id <= uint64(m.Members); id++ {
 		mb := &member{ID: id}
 		if id <= uint64(m.Members-m.Spares) {
 			mb.Disk = disk{
-				Hard: pb.HardState{Term: firstTerm, Commit: firstIndex}, Synced: firstIndex, Conf: cs,
+				Hard: hard, Synced: hard.Commit, Conf: cs,
 				Snap: pb.SnapshotMetadata{Index: firstIndex, Term: firstTerm, ConfState: cs},
 			}
 		}
@@ -37,22 +57,14 @@ func (w *worker) Initial(out *search.Out) error {
 		s.members = append(s.members, w.internMember(mb).number)
 	}
 	s.ghost = w.internGhost(&ghost{Leaders: make([]leader, firstTerm+m.Terms+1)}).number
-	for i, n := range m.budgets() {
-		s.left[i] = uint8(n)
+	s.changes, s.ticked = 1<<len(m.Changes)-1, 0
+	for i, budget := range m.budgets() {
+		s.left[i] = uint8(budget.n)
 	}
-	s.changes = 1<<len(m.Changes) - 1
-	if m.Led {
-		if err := w.lead(s); err != nil {
-			return err
-		}
-	}
-	w.buf = s.append(w.buf[:0])
-	out.Emit(0, w.buf, w.fingerprint(s))
 	return nil
 }
 
-// lead makes member 1 lead: its time comes, and all that follows happens in one order. Where all tick together its time
-// comes first.
+// lead makes member 1 lead: its time comes, and all that follows happens in one order.
 func (w *worker) lead(s *state) error {
 	do := func(at int, kind inputKind, arg uint32) error {
 		w.load(s)
@@ -71,18 +83,8 @@ func (w *worker) lead(s *state) error {
 		}
 		return nil
 	}
-	first := []int{0}
-	kind := inTick
-	if w.m.settings.clock {
-		first, kind = nil, inClock
-		for i := range w.m.Members * w.m.settings.config.ElectionTick {
-			first = append(first, i%w.m.Members)
-		}
-	}
-	for _, at := range first {
-		if err := do(at, kind, 0); err != nil {
-			return err
-		}
+	if err := do(0, inTick, 0); err != nil {
+		return err
 	}
 	for {
 		at, kind, arg := w.due(s)

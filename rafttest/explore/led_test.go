@@ -1,6 +1,7 @@
 package explore
 
 import (
+	"context"
 	"errors"
 	"slices"
 	"testing"
@@ -41,4 +42,41 @@ func TestLed(t *testing.T) {
 			return e.Kind == trace.Role && e.Node == 1 && e.Role == raft.StateLeader && e.Term == firstTerm+1
 		}), "a path begins with who leads")
 	}
+}
+
+// What is wrong before the search begins is a violation with what led to it.
+func TestViolationOnTheWayToTheLeader(t *testing.T) {
+	m := model(t, Bounds{Members: 2, Terms: 1, Messages: 2, Led: true, NoPreVote: true})
+	w := m.worker()
+	var s state
+	require.NoError(t, w.fresh(&s))
+	bad := &Violation{"S12", 1, "made up"}
+	m.members.get(s.members[0]).moves.put(newMoveKey(inTick, 0), &move{err: bad})
+	r, err := search.Run(context.Background(), m, search.Options{})
+	require.NoError(t, err)
+	require.NotNil(t, r.Violation)
+	require.ErrorIs(t, r.Violation, bad)
+	require.Empty(t, r.Violation.Actions)
+	events, err := m.Events(r.Violation)
+	require.NoError(t, err)
+	require.Equal(t, trace.Violation, events[len(events)-1].Kind)
+}
+
+// A clock stops where its member would stand for a term beyond the bounds, and others go on.
+func TestClocksStopAtTheBounds(t *testing.T) {
+	explored(t, model(t, Bounds{Members: 1, Terms: 1, Messages: 1, Ticks: 30, Crashes: 1, WriteAtOnce: true}), search.Options{})
+	ticked := make([]int, 2)
+	states(t, model(t, Bounds{Members: 2, Terms: 1, Messages: 2, Ticks: 12, Led: true, WriteAtOnce: true, ApplyAtOnce: true}),
+		func(w *worker, s *state) search.Fingerprint {
+			if s.left[leftTicks] == 0 {
+				ticked[0]++
+			}
+			w.load(s)
+			if some(w, func(v *view) bool { return v.role == raft.StatePreCandidate }) {
+				ticked[1]++
+			}
+			return search.Fingerprint{}
+		})
+	require.Positive(t, ticked[0], "time stops")
+	require.Positive(t, ticked[1], "nobody stands")
 }

@@ -25,7 +25,7 @@ const (
 	inRead                      // its host asks for an index to read at
 	inCampaign                  // its host tells it to stand
 	inTransfer                  // its host asks for another member to take over
-	inClock                     // its clock ticks, as all do
+	inClock                     // its clock ticks
 	numInputs
 )
 
@@ -359,8 +359,10 @@ func (m *member) leaves(msg *pb.Message) error {
 		return m.violates("S8", "leads term %d, the disk has %+v", msg.Term, *hs)
 	case msg.Type == pb.MsgTimeoutNow:
 		st := m.Node.Status()
-		if msg.Term != st.Term || st.Vote != m.ID || !st.Config.IsVoter(msg.To) {
-			return m.violates("S16", "tells %d in term %d to stand, and is in term %d with a vote for %d, of %v", msg.To, msg.Term, st.Term, st.Vote, st.Config)
+		behind := st.RaftState == raft.StateLeader && st.Progress[msg.To].Match != st.LastIndex
+		if msg.Term != st.Term || st.Vote != m.ID || !st.Config.IsVoter(msg.To) || behind {
+			return m.violates("S16", "tells %d in term %d to stand, and is in term %d with a vote for %d, of %v; it lacks entries: %t",
+				msg.To, msg.Term, st.Term, st.Vote, st.Config, behind)
 		}
 	}
 	return nil

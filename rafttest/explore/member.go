@@ -132,6 +132,7 @@ var names = map[string]mirror.Naming{
 	"raft.SoftState.Lead":       mirror.ID,
 	"raft.batch.vote":           mirror.ID,
 	"raft.transfer.target":      mirror.ID,
+	"raft.pendingRead.from":     mirror.ID,
 	"raft.drive.handedTo":       mirror.IDs,
 	"raft.Removal.By":           mirror.ID,
 	"raft.membership.ids":       mirror.Members,
@@ -208,7 +209,7 @@ type settings struct {
 	hasty       bool // hosts send what waits for a write at once, in a test
 	changes     bool // members may change
 	reads       bool // hosts read
-	clock       bool // all tick together, and there are leases
+	clock       bool // clocks tick, and there are leases
 }
 
 // bench is where a worker takes members apart: a node with its storage.
@@ -224,7 +225,7 @@ func newBench(s *settings) *bench {
 }
 
 // constant is where timeouts come from. They are all as long as they can be, since when a node ticks is
-// for the search to choose; or where all tick together, each member has its own.
+// for the search to choose; or where clocks tick, each member has its own.
 type constant uint64
 
 func (c constant) Uint64() uint64 { return uint64(c) }
@@ -246,7 +247,7 @@ func (b *bench) start(m *member) error {
 	c := b.settings.config
 	c.ID, c.Storage, c.Rand, c.Logger = m.ID, &b.storage, constant(c.ElectionTick-1), b.logger
 	if b.settings.clock {
-		c.Rand = constant(m.ID - 1)
+		c.Rand = constant((m.ID + maxMembers - 2) % maxMembers)
 	}
 	c.DisableStallCheck = true
 	life := uint64(0)

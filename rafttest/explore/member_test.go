@@ -30,6 +30,7 @@ type walker struct {
 func encoded(m *member) []byte { return memberCodec.Append(nil, unsafe.Pointer(m)) }
 
 func newWalker(t *testing.T, seed uint64, b Bounds) *walker {
+	b.Terms = 1
 	m, err := NewModel(b)
 	require.NoError(t, err)
 	w := &walker{t: t, rnd: rand.New(rand.NewPCG(seed, 1)), m: m, changes: b.Changes}

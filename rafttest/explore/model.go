@@ -2,7 +2,6 @@ package explore
 
 import (
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"slices"
 	"sync/atomic"
@@ -14,96 +13,11 @@ import (
 	"github.com/quorate-raft/raft/rafttest/explore/search"
 )
 
-// Bounds say how far a model goes.
-type Bounds struct {
-	// Members are there from the start, as voters, unless Learners or Spares says otherwise: the last so many
-	// are learners, or have an empty disk and join when a change adds them.
-	Members, Learners, Spares int
-	// Terms is how many terms there are after that of the first snapshot. Nobody stands for a later one.
-	Terms uint64
-	// Entries is how long logs get after the first snapshot, those with which leaders begin their terms included;
-	// 0 is no bound of its own.
-	Entries uint64
-	// Messages is how many can be on their way at a time. What would send more waits until one is lost.
-	Messages int
-	// Proposals, Crashes, Duplicates and Compactions are how often each may happen. Beats is how often leaders'
-	// clocks may tick.
-	Proposals, Crashes, Duplicates, Beats, Compactions int
-	// Timeouts is how often members that do not lead may come to doubt their leader or to stand, 0 for as often as
-	// Terms lets them. With pre-votes, which end in no new term, it is what bounds them.
-	Timeouts int
-	// Reads is how often hosts ask for an index to read at, Campaigns how often they tell members to stand. Transfers is
-	// how often hosts of leaders ask for another member to take over.
-	Reads, Campaigns, Transfers int
-	// Ticks, if not 0, is how often time passes, which is for all members at once: they tick together. Then Timeouts
-	// and Beats are 0, leaders hold leases, and members wait differently long before they stand, those with small IDs less.
-	Ticks int
-	// Led has all begin where member 1 leads and everybody has applied its first entry.
-	Led bool
-	// Changes are the changes of membership that leaders may propose, each once, in any order.
-	Changes []pb.ConfChangeV2
-	// Effect says when changes take effect.
-	Effect raft.ConfChangeEffect
-	// ApplyAtOnce has hosts apply what they are given at once, and not whenever they come to it. Where nothing but
-	// changes of membership is at stake when they do, as without changes, that leaves out only orders.
-	ApplyAtOnce bool
-	// WriteAtOnce has hosts write and acknowledge at once. It leaves out all that happens between.
-	WriteAtOnce bool
-	// NoPreVote and NoCheckQuorum turn these off.
-	NoPreVote, NoCheckQuorum bool
-	// Renamed takes states that differ in the names of members for the same.
-	Renamed bool
-}
-
-// String names what is not zero.
-func (b Bounds) String() string {
-	s := fmt.Sprintf("%d members", b.Members)
-	count := func(n int, what string) {
-		if n > 0 {
-			s += fmt.Sprintf(", %d %s", n, what)
-		}
-	}
-	count(b.Learners, "learners")
-	count(b.Spares, "spares")
-	count(int(b.Terms), "terms")
-	count(int(b.Entries), "entries")
-	count(b.Messages, "messages at a time")
-	count(b.Proposals, "proposals")
-	count(b.Crashes, "crashes")
-	count(b.Duplicates, "duplicates")
-	count(b.Beats, "beats")
-	count(b.Compactions, "compactions")
-	count(b.Timeouts, "timeouts")
-	count(b.Reads, "reads")
-	count(b.Campaigns, "campaigns")
-	count(b.Transfers, "transfers")
-	count(b.Ticks, "ticks with leases")
-	count(len(b.Changes), "changes of membership")
-	if len(b.Changes) > 0 {
-		s += fmt.Sprintf(", %v", b.Effect)
-	}
-	say := func(yes bool, what string) {
-		if yes {
-			s += ", " + what
-		}
-	}
-	say(b.Led, "led from the start")
-	say(b.NoPreVote, "no pre-votes")
-	say(b.NoCheckQuorum, "no quorum checks")
-	say(b.WriteAtOnce, "written at once")
-	say(b.ApplyAtOnce, "applied at once")
-	say(b.Renamed, "members renamed")
-	return s
-}
-
 // first is the snapshot that all members begin with.
 const (
 	firstIndex = 1
 	firstTerm  = 1
 )
-
-// maxMembers bounds what fits into states.
-const maxMembers = 5
 
 // Model is a group of members with their hosts, and a network, for package search.
 type Model struct {
@@ -150,27 +64,10 @@ var ghostCodec = mirror.New(ghost{}, mirror.Rules{Names: map[string]mirror.Namin
 
 // NewModel returns a model with these bounds.
 func NewModel(bounds Bounds) (*Model, error) {
-	n := bounds.Members
-	switch {
-	case n < 1 || n > maxMembers:
-		return nil, fmt.Errorf("explore: %d members, between 1 and %d are possible", n, maxMembers)
-	case bounds.Learners+bounds.Spares >= n:
-		return nil, errors.New("explore: no voters")
-	case bounds.Renamed && (len(bounds.Changes) > 0 || bounds.Learners+bounds.Spares > 0):
-		return nil, errors.New("explore: members can be renamed only where all are voters for ever")
-	case len(bounds.Changes) > 8:
-		return nil, fmt.Errorf("explore: %d changes, between 0 and 8 are possible", len(bounds.Changes))
-	case slices.Max(bounds.budgets()) > 255:
-		return nil, errors.New("explore: nothing can happen more often than 255 times")
-	case bounds.Ticks > 0 && (bounds.Timeouts > 0 || bounds.Beats > 0):
-		return nil, errors.New("explore: where all tick together nobody's time comes by itself")
-	case bounds.Ticks > 0 && bounds.NoCheckQuorum:
-		return nil, errors.New("explore: leases, which there are where all tick together, need quorum checks")
-	case bounds.Ticks > 0 && bounds.Renamed:
-		return nil, errors.New("explore: where all tick together members differ by how long they wait, and cannot be renamed")
-	case bounds.Messages < 1 || bounds.Messages > 32:
-		return nil, fmt.Errorf("explore: %d messages, between 1 and 32 are possible", bounds.Messages)
+	if err := bounds.check(); err != nil {
+		return nil, fmt.Errorf("explore: %w", err)
 	}
+	n := bounds.Members
 	m := &Model{Bounds: bounds}
 	m.settings.config = raft.Config{
 		ConfChangeEffect: bounds.Effect, DisablePreVote: bounds.NoPreVote, DisableCheckQuorum: bounds.NoCheckQuorum,
@@ -224,8 +121,11 @@ func renamings(n int) [][]uint64 {
 	return all
 }
 
-// Identity implements search.Model.
-func (m *Model) Identity() string { return fmt.Sprintf("raft 1 %+v", m.Bounds) }
+// Identity implements search.Model. The number is that of the form of states, and of what is taken for the same.
+func (m *Model) Identity() string {
+	type all Bounds // without String, which does not tell all
+	return fmt.Sprintf("raft 2 %+v", all(m.Bounds))
+}
 
 // NewWorker implements search.Model.
 func (m *Model) NewWorker() search.Worker { return m.worker() }
@@ -250,64 +150,6 @@ type worker struct {
 	nextNet  []*messagePart
 	views    []*view
 	changing []search.Fingerprint
-	before   []*memberPart
-}
-
-// state is a state of the whole group, by the numbers of its parts.
-type state struct {
-	members []uint32
-	ghost   uint32
-	left    [numBudgets]uint8
-	changes uint8 // those that were not proposed yet, as a set
-	net     []uint32
-}
-
-// What happens only so often.
-const (
-	leftProposals = iota
-	leftCrashes
-	leftDuplicates
-	leftBeats
-	leftCompactions
-	leftTimeouts
-	leftReads
-	leftCampaigns
-	leftTransfers
-	leftTicks
-	numBudgets
-)
-
-// budgets are the bounds of what happens only so often, in that order.
-func (b *Bounds) budgets() []int {
-	return []int{b.Proposals, b.Crashes, b.Duplicates, b.Beats, b.Compactions, b.Timeouts, b.Reads, b.Campaigns, b.Transfers, b.Ticks}
-}
-
-func (s *state) append(b []byte) []byte {
-	for _, id := range s.members {
-		b = binary.LittleEndian.AppendUint32(b, id)
-	}
-	b = binary.LittleEndian.AppendUint32(b, s.ghost)
-	b = append(b, s.left[:]...)
-	b = append(b, s.changes)
-	for _, id := range s.net {
-		b = binary.LittleEndian.AppendUint32(b, id)
-	}
-	return b
-}
-
-func (s *state) read(b []byte, members int) {
-	s.members, s.net = s.members[:0], s.net[:0]
-	for range members {
-		s.members = append(s.members, binary.LittleEndian.Uint32(b))
-		b = b[4:]
-	}
-	s.ghost = binary.LittleEndian.Uint32(b)
-	b = b[4:]
-	b = b[copy(s.left[:], b):]
-	s.changes = b[0]
-	for b = b[1:]; len(b) > 0; b = b[4:] {
-		s.net = append(s.net, binary.LittleEndian.Uint32(b))
-	}
 }
 
 // fingerprint returns that by which states are told apart: a state that differs in the names of members alone has the
@@ -366,11 +208,11 @@ func (m *Model) tell(sums []search.Fingerprint, s *state) search.Fingerprint {
 			least = sum
 		}
 	}
-	var b [16 + numBudgets + 1]byte
+	var b [16 + numBudgets + 2]byte
 	binary.LittleEndian.PutUint64(b[:], least.Hi)
 	binary.LittleEndian.PutUint64(b[8:], least.Lo)
 	copy(b[16:], s.left[:])
-	b[16+numBudgets] = s.changes
+	b[16+numBudgets], b[17+numBudgets] = s.changes, s.ticked
 	return search.Hash(b[:])
 }
 

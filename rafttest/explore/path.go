@@ -59,8 +59,6 @@ func (p *player) play(step uint64, a action) error {
 	kind, arg := inputKind(a.kind()), uint32(0)
 	e := trace.Event{Node: node}
 	switch a.kind() {
-	case actClock:
-		return p.tick(step)
 	case uint8(inDeliver), actDuplicate, actDrop:
 		i := p.find(a)
 		if i < 0 {
@@ -94,6 +92,8 @@ func (p *player) play(step uint64, a action) error {
 	case uint8(inTransfer):
 		arg = uint32(a.what())
 		e.Kind, e.Text = trace.Client, fmt.Sprintf("asks %d to take over", arg)
+	case uint8(inClock):
+		e.Kind, e.Text = trace.Fault, fmt.Sprintf("the clock of %d ticks", node)
 	case uint8(inTick):
 		e.Kind, e.Text = trace.Fault, fmt.Sprintf("the time of %d comes", node)
 	case uint8(inCrash), uint8(inForget):
@@ -129,17 +129,6 @@ func (p *player) play(step uint64, a action) error {
 		p.event(step, trace.Event{Kind: trace.Start, Node: node, Index: p.lives[a.at()], Term: is.view.term})
 	}
 	p.moved(step, a.at(), mv)
-	return nil
-}
-
-// tick lets time pass.
-func (p *player) tick(step uint64) error {
-	p.event(step, trace.Event{Kind: trace.Fault, Text: "time passes"})
-	for at, number := range p.at.members {
-		if mv := p.move(p.m.members.get(number), inClock, 0); mv.err == nil {
-			p.moved(step, at, mv)
-		}
-	}
 	return nil
 }
 

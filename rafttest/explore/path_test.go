@@ -81,26 +81,39 @@ func TestResume(t *testing.T) {
 	rest := explored(t, m, search.Options{Dir: dir})
 	require.Equal(t, whole.States, rest.States)
 	require.Equal(t, whole.Layers, rest.Layers)
-	_, err = search.Run(context.Background(), model(t, Bounds{Members: 2, Messages: 3}), search.Options{Dir: dir})
+	_, err = search.Run(context.Background(), model(t, Bounds{Members: 2, Terms: 1, Messages: 3}), search.Options{Dir: dir})
 	require.ErrorIs(t, err, search.ErrOtherSearch)
+	b := Bounds{Members: 2, Terms: 1, Messages: 3, Changes: []pb.ConfChangeV2{change(remove(1))}}
+	other := b
+	other.Changes = []pb.ConfChangeV2{change(remove(2))}
+	require.NotEqual(t, model(t, b).Identity(), model(t, other).Identity(), "models differ by which changes there are, not only by how many")
 }
 
 // Bounds that make no sense are refused.
 func TestBounds(t *testing.T) {
-	for text, b := range map[string]Bounds{
-		"0 members":       {Messages: 1},
-		"6 members":       {Members: 6, Messages: 1},
-		"no voters":       {Members: 2, Learners: 1, Spares: 1, Messages: 1},
-		"0 messages":      {Members: 2},
-		"33 messages":     {Members: 2, Messages: 33},
-		"can be renamed":  {Members: 2, Messages: 1, Renamed: true, Changes: someChanges},
-		"between 0 and 8": {Members: 2, Messages: 1, Changes: make([]pb.ConfChangeV2, 9)},
-		"comes by itself": {Members: 2, Messages: 1, Ticks: 1, Beats: 1},
-		"quorum checks":   {Members: 2, Messages: 1, Ticks: 1, NoCheckQuorum: true},
-		"how long they":   {Members: 2, Messages: 1, Ticks: 1, Renamed: true},
-		"255":             {Members: 2, Messages: 1, Crashes: 256},
+	for text, change := range map[string]func(b *Bounds){
+		"members (0)":        func(b *Bounds) { b.Members = 0 },
+		"members (6)":        func(b *Bounds) { b.Members = 6 },
+		"learners (-1)":      func(b *Bounds) { b.Learners = -1 },
+		"no voters":          func(b *Bounds) { b.Learners, b.Spares = 1, 1 },
+		"terms (0)":          func(b *Bounds) { b.Terms = 0 },
+		"terms (101)":        func(b *Bounds) { b.Terms = 101 },
+		"messages (0)":       func(b *Bounds) { b.Messages = 0 },
+		"messages (33)":      func(b *Bounds) { b.Messages = 33 },
+		"can be renamed":     func(b *Bounds) { b.Renamed, b.Changes = true, someChanges },
+		"9 changes":          func(b *Bounds) { b.Changes = make([]pb.ConfChangeV2, 9) },
+		"crashes (256)":      func(b *Bounds) { b.Crashes = 256 },
+		"reads (-1)":         func(b *Bounds) { b.Reads = -1 },
+		"comes by itself":    func(b *Bounds) { b.Ticks, b.Beats = 1, 1 },
+		"need quorum checks": func(b *Bounds) { b.Ticks, b.NoCheckQuorum = 1, true },
+		"how long they wait": func(b *Bounds) { b.Ticks, b.Renamed = 1, true },
+		"(0) must be between 1 and 100\nmessages (0)": func(b *Bounds) { b.Terms, b.Messages = 0, 0 },
 	} {
+		b := Bounds{Members: 2, Terms: 1, Messages: 2}
 		_, err := NewModel(b)
+		require.NoError(t, err)
+		change(&b)
+		_, err = NewModel(b)
 		require.ErrorContains(t, err, text)
 	}
 	require.Equal(t, "2 members, 2 terms, 2 entries, 3 messages at a time, 1 proposals, no pre-votes, no quorum checks, applied at once",

@@ -6,6 +6,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/quorate-raft/raft"
+	pb "github.com/quorate-raft/raft/raftpb"
 	"github.com/quorate-raft/raft/rafttest/explore/search"
 )
 
@@ -42,6 +43,7 @@ func TestReadsAreJudged(t *testing.T) {
 	both.Chain = nil
 	next, err := judge(both, firstIndex, []*view{v, other}, 0, v, true)
 	require.NoError(t, err)
+	require.Len(t, both.Reads, 2, "the past is not changed")
 	require.Equal(t, []read{{8, 2, firstIndex + 2}}, next.Reads)
 }
 
@@ -107,4 +109,56 @@ func TestReadsAreTried(t *testing.T) {
 	for i, n := range counts {
 		require.Positive(t, n, i)
 	}
+}
+
+// S16: a leader tells a voter that holds its log to stand, in its own term; meanwhile it takes no proposal, and it does not
+// wait for one that is no voter any more.
+func TestTransfersAreJudged(t *testing.T) {
+	m := model(t, Bounds{Members: 3, Learners: 1, Terms: 2, Messages: 9, Led: true, ApplyAtOnce: true, WriteAtOnce: true})
+	var leads *member
+	b := newBench(&m.settings)
+	lead := func() *member {
+		states(t, m, func(w *worker, s *state) search.Fingerprint {
+			if leads == nil {
+				var err error
+				leads, err = b.open(m.members.get(s.members[0]).bytes)
+				require.NoError(t, err)
+			}
+			return search.Fingerprint{}
+		})
+		return leads
+	}
+	leader := lead()
+	now := pb.Message{Type: pb.MsgTimeoutNow, From: 1, To: 2, Term: firstTerm + 1}
+	require.NoError(t, leader.leaves(&now))
+	for name, change := range map[string]func(msg *pb.Message){
+		"of another term": func(msg *pb.Message) { msg.Term-- },
+		"to a learner":    func(msg *pb.Message) { msg.To = 3 },
+		"to a stranger":   func(msg *pb.Message) { msg.To = 4 },
+	} {
+		wrong := now
+		change(&wrong)
+		require.ErrorContains(t, leader.leaves(&wrong), "S16", name)
+	}
+	was := leader.Node.BasicStatus()
+	require.NoError(t, leader.moved(inPropose, &was))
+	was.LeadTransferee = 2
+	require.ErrorContains(t, leader.moved(inPropose, &was), "S16")
+	require.ErrorContains(t, leader.moved(inChange, &was), "S16")
+	require.NoError(t, leader.moved(inTick, &was))
+	// Who does not hold all is not told.
+	e, err := b.step(leader, input{kind: inPropose})
+	require.NoError(t, err)
+	require.NotEmpty(t, e.out)
+	require.ErrorContains(t, leader.leaves(&now), "it lacks entries: true")
+}
+
+// Leadership goes over to whom it is to go to.
+func TestTransfersAreTried(t *testing.T) {
+	counts := seen(t, Bounds{Members: 2, Terms: 2, Messages: 3, Transfers: 1, Proposals: 1, Led: true, NoPreVote: true, NoCheckQuorum: true,
+		ApplyAtOnce: true, WriteAtOnce: true}, func(w *worker) bool {
+		v := w.parts[1].view
+		return v.role == raft.StateLeader && v.term == firstTerm+2
+	})
+	require.Positive(t, counts[0])
 }

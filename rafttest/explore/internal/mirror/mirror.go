@@ -10,6 +10,7 @@ package mirror
 import (
 	"fmt"
 	"reflect"
+	"slices"
 	"unsafe"
 )
 
@@ -45,9 +46,14 @@ const (
 
 // A Codec writes and reads values of one type. It is safe for concurrent use.
 type Codec struct {
-	typ  reflect.Type
-	root *node
+	typ     reflect.Type
+	root    *node
+	numbers []string
 }
+
+// Numbers returns the fields of type uint64, or lists of that, which no rule says to name members, sorted. One that does
+// name members would be told from others although they differ in names alone, or be taken for them although they do not.
+func (c *Codec) Numbers() []string { return c.numbers }
 
 // New makes a codec for the type of v. It panics if a field of it has no bytes and no rule, or if a rule is
 // about nothing.
@@ -61,6 +67,8 @@ func New(v any, rules Rules) *Codec {
 	for name := range rules.Names {
 		m.mustBeUsed(name)
 	}
+	slices.Sort(m.numbers)
+	c.numbers = slices.Compact(m.numbers)
 	return c
 }
 
@@ -91,6 +99,8 @@ type maker struct {
 	rules Rules
 	nodes map[nodeKey]*node
 	used  map[string]bool
+
+	numbers []string
 }
 
 func (m *maker) mustBeUsed(name string) {
@@ -127,12 +137,23 @@ func (m *maker) make(t reflect.Type, naming Naming) *node {
 			if _, skip := m.rules.Skip[name]; skip {
 				continue
 			}
+			if m.rules.Names[name] == plain && m.isNumber(f.Type) {
+				m.numbers = append(m.numbers, name)
+			}
 			n.fields = append(n.fields, field{f.Offset, m.make(f.Type, m.rules.Names[name])})
 		}
 	default:
 		panic(fmt.Sprintf("mirror: %v has no bytes; a rule has to leave it out", t))
 	}
 	return n
+}
+
+// isNumber reports whether t is uint64 or a list of that, and no type whose values all name members.
+func (m *maker) isNumber(t reflect.Type) bool {
+	for m.rules.TypeNames[t] == plain && (t.Kind() == reflect.Slice || t.Kind() == reflect.Array) {
+		t = t.Elem()
+	}
+	return m.rules.TypeNames[t] == plain && t.Kind() == reflect.Uint64
 }
 
 // zigzag has small bytes for small numbers of either sign.
