@@ -89,17 +89,14 @@ var modelsOfReads = []string{
 
 // modelsOfLeases have clocks and leases.
 var modelsOfLeases = []string{
-	"-members 3 -terms 2 -messages 2 -led -ticks 8 -apply-at-once",
-	"-members 3 -terms 2 -messages 2 -led -ticks 6 -transfers 1 -apply-at-once",
-	"-members 3 -terms 2 -messages 2 -led -ticks 6 -crashes 1 -apply-at-once",
-	"-members 3 -terms 2 -messages 2 -led -ticks 6 -campaigns 1 -apply-at-once -no-prevote",
-	"-members 3 -terms 2 -messages 2 -led -ticks 7 -campaigns 1 -apply-at-once -no-prevote",
-	"-members 3 -spares 1 -terms 2 -messages 2 -led -ticks 7 -crashes 1 -changes add3 -apply-at-once -no-prevote",
+	"-members 3 -terms 2 -messages 2 -led -ticks 6 -transfers 1 -apply-at-once -write-at-once -no-prevote",
+	"-members 3 -terms 2 -messages 2 -led -ticks 6 -campaigns 1 -apply-at-once -write-at-once -no-prevote",
+	"-members 3 -terms 2 -messages 2 -led -ticks 7 -crashes 1 -apply-at-once -write-at-once -no-prevote",
+	"-members 3 -terms 2 -messages 2 -led -ticks 8 -apply-at-once -write-at-once -no-prevote",
+	"-members 3 -terms 2 -messages 2 -led -ticks 8 -crashes 1 -apply-at-once -write-at-once -no-prevote",
 	"-members 3 -terms 2 -messages 2 -led -ticks 7 -crashes 1 -apply-at-once -no-prevote",
-	"-members 3 -terms 2 -messages 2 -led -ticks 8 -crashes 1 -apply-at-once",
-	"-members 3 -terms 2 -messages 3 -led -ticks 8 -apply-at-once",
-	"-members 3 -terms 2 -messages 2 -led -ticks 10 -apply-at-once -no-prevote",
-	"-members 3 -terms 2 -messages 3 -led -ticks 10 -apply-at-once",
+	"-members 3 -spares 1 -terms 2 -messages 2 -led -ticks 7 -crashes 1 -changes add3 -apply-at-once -no-prevote",
+	"-members 3 -terms 2 -messages 3 -led -ticks 8 -apply-at-once -write-at-once",
 }
 
 // modelsOfTransfers hand leadership over.
