@@ -22,7 +22,7 @@ func exploring(t *testing.T, args ...string) (status int, stdout, stderr string)
 func TestExploreFlags(t *testing.T) {
 	for flags, text := range map[string]string{
 		"-tier weekend":      "there are change, nightly, weekly",
-		"-model four":        "there are two, three, two-defaults",
+		"-model four":        "there are two, three, two-defaults, two-reads",
 		"-memory 0":          "-memory (0) must be between",
 		"-workers -1":        "-workers must not be negative",
 		"change":             `unexpected argument "change"`,

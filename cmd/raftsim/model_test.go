@@ -51,13 +51,13 @@ func TestOwnModel(t *testing.T) {
 // A model that cannot be ends with status 2 and a line that names the flag or the value.
 func TestWrongModels(t *testing.T) {
 	for _, c := range []struct{ args, says string }{
-		{"-members 9", "9 members"},
+		{"-members 9", "members (9)"},
 		{"-members 2 -spares 2", "no voters"},
-		{"-spares -1", "-spares (-1)"},
-		{"-messages 0", "0 messages"},
-		{"-terms 0", "-terms (0)"},
-		{"-crashes 256", "-crashes (256)"},
-		{"-beats -1", "-beats (-1)"},
+		{"-spares -1", "spares (-1)"},
+		{"-messages 0", "messages (0)"},
+		{"-terms 0", "terms (0)"},
+		{"-crashes 256", "crashes (256)"},
+		{"-beats -1", "beats (-1)"},
 		{"-depth -1", "-depth"},
 		{"-effect later", `"later"`},
 		{"-changes add", `"add"`},
@@ -67,6 +67,7 @@ func TestWrongModels(t *testing.T) {
 		{"-changes add4:sit", `"add4:sit"`},
 		{"-changes add1,add1,add1,add1,add1,add1,add1,add1,add1", "9 of them"},
 		{"-renamed -spares 1", "renamed"},
+		{"-ticks 5 -no-checkquorum", "quorum checks"},
 		{"-model crash -members 2", "-model"},
 		{"-terms 2 -tier change", "-tier"},
 	} {
