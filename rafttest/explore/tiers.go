@@ -81,8 +81,9 @@ func nightly() []Part {
 
 func weekly() []Part {
 	four := Bounds{Members: 4, Spares: 1, Terms: 2, Messages: 3, Led: true, NoPreVote: true, NoCheckQuorum: true, WriteAtOnce: true}
-	grow, joint := four, four
+	grow, swap, joint := four, four, four
 	grow.Entries, grow.Changes = 4, []pb.ConfChangeV2{change(add(4)), change(remove(1))}
+	swap.Entries, swap.Changes = 4, []pb.ConfChangeV2{change(add(4), remove(1))}
 	joint.Entries, joint.Changes = 6, []pb.ConfChangeV2{change(add(4), remove(1)), change(add(1), remove(2))}
 	part := func(name string, b Bounds, effect raft.ConfChangeEffect, timeouts, crashes int, states uint64) Part {
 		b.Effect, b.Timeouts, b.Crashes = effect, timeouts, crashes
@@ -91,8 +92,8 @@ func weekly() []Part {
 		return Part{name, b, states}
 	}
 	return []Part{
-		part("grow", grow, raft.OnApply, 1, 0, 0),
-		part("joint", joint, raft.OnApply, 1, 0, 0),
+		part("grow", grow, raft.OnApply, 1, 0, 30388127),
+		part("joint", swap, raft.OnApply, 1, 0, 22002126),
 		part("grow-crash", grow, raft.OnApply, 1, 1, 9190659),
 		part("joint-crash", joint, raft.OnApply, 2, 1, 9265646),
 		part("grow-append", grow, raft.OnAppend, 2, 1, 52645052),
