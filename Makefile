@@ -2,7 +2,7 @@
 
 FUZZTIME ?= 100000x
 
-.PHONY: generate figures lint test race fuzz simulate bugs explore hunt bench scaling gates browser cover nightly ci
+.PHONY: generate figures lint test race fuzz simulate bugs explore hunt bench scaling gates browser cover nightly weekly ci
 
 # generate writes raftpb/raft.pb.go from raftpb/raft.proto; no protoc is needed.
 generate:
@@ -63,9 +63,9 @@ cover:
 	go test -coverprofile=.bin/cover.out ./...
 	go tool cover -func=.bin/cover.out
 
-# nightly is what takes too long for every change.
-nightly:
-	.ci/run nightly
+# nightly is what takes too long for every change, weekly what takes too long for every night.
+nightly weekly:
+	.ci/run $@
 
 ci:
 	.ci/run
