@@ -92,7 +92,8 @@ func TestLeasesAreTried(t *testing.T) {
 	both := func(w *worker) bool {
 		return leased(w) && some(w, func(v *view) bool { return v.role == raft.StateLeader && v.term > firstTerm+1 })
 	}
-	counts := seen(t, Bounds{Members: 3, Terms: 2, Messages: 2, Ticks: 9, Led: true, ApplyAtOnce: true, NoPreVote: true}, leased, overtaken, both)
+	counts := seen(t, Bounds{Members: 3, Terms: 2, Messages: 2, Ticks: 8, Led: true, WriteAtOnce: true, ApplyAtOnce: true, NoPreVote: true},
+		leased, overtaken, both)
 	for i, n := range counts {
 		require.Positive(t, n, i)
 	}
