@@ -66,7 +66,7 @@ func nightly() []Part {
 		{"three-twice", twice, 40035235},
 		{"three-defaults", defaults, 17750761},
 		{"three-reads", Bounds{Members: 3, Terms: 2, Messages: 2, Proposals: 1, Timeouts: 1, Reads: 1, Led: true,
-			NoPreVote: true, NoCheckQuorum: true, ApplyAtOnce: true, Renamed: true}, 0},
+			NoPreVote: true, NoCheckQuorum: true, ApplyAtOnce: true, Renamed: true}, 10665536},
 		{"three-transfers", Bounds{Members: 3, Terms: 2, Entries: 3, Messages: 2, Proposals: 1, Timeouts: 1, Transfers: 1, Crashes: 1, Led: true,
 			NoPreVote: true, NoCheckQuorum: true, ApplyAtOnce: true, Renamed: true}, 10421027},
 		{"three-leases-crash", Bounds{Members: 3, Terms: 2, Messages: 2, Ticks: 8, Crashes: 1, Led: true, ApplyAtOnce: true}, 14462361},
