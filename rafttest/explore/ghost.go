@@ -81,6 +81,9 @@ func judge(g *ghost, base uint64, all []*view, at int, was *view, crashed bool) 
 	if v.role != raft.StateFollower && was.role == raft.StateFollower && !v.conf.IsVoter(v.id) && v.confAt <= firstIndex {
 		return nil, violation(v, "S13", "becomes %v and is no voter of %v", v.role, v.conf)
 	}
+	if err := forgets(was, v); err != nil && !crashed {
+		return nil, err
+	}
 	// S6: only a leader commits what was not committed before, and only what a majority of each half holds durably.
 	chainEnd := base + uint64(len(next.Chain))
 	if v.commit > chainEnd {
@@ -232,6 +235,21 @@ func match(v, o *view) error {
 		a, _ := v.log.at(i)
 		if b, _ := o.log.at(i); a != b {
 			return violation(v, "S3", "holds entry %d of term %d, and %d one of term %d before a common entry", i, a.term, o.id, b.term)
+		}
+	}
+	return nil
+}
+
+// forgets is S10: what a leader believes of a peer never goes back in its term.
+func forgets(was, v *view) error {
+	if v.role != raft.StateLeader || was.role != raft.StateLeader || was.term != v.term {
+		return nil
+	}
+	for _, p := range v.peers {
+		for _, o := range was.peers {
+			if o.id == p.id && p.match < o.match {
+				return violation(v, "S10", "believes that %d holds its entries up to %d, and before it was %d", p.id, p.match, o.match)
+			}
 		}
 	}
 	return nil

@@ -7,24 +7,23 @@ import (
 
 // Initial implements search.Worker.
 func (w *worker) Initial(out *search.Out) error {
-	s := &w.next
-	if err := w.fresh(s); err != nil {
+	if err := w.fresh(); err != nil {
 		return err
 	}
 	if w.m.Led {
-		if err := w.lead(s); err != nil {
-			out.Fail(0, s.append(nil), err)
+		if err := w.lead(); err != nil {
+			out.Fail(0, w.next.append(nil), err)
 			return nil
 		}
 	}
-	w.buf = s.append(w.buf[:0])
-	out.Emit(0, w.buf, w.fingerprint(s))
+	w.buf = w.next.append(w.buf[:0])
+	out.Emit(0, w.buf, w.fingerprint(&w.next))
 	return nil
 }
 
-// fresh makes s the state of a group whose members have just started for the first time.
-func (w *worker) fresh(s *state) error {
-	m := w.m
+// fresh makes the next state that of a group whose members have just started for the first time.
+func (w *worker) fresh() error {
+	m, s := w.m, &w.next
 	var cs pb.ConfState
 	for id := uint64(1); id <= uint64(m.Members-m.Spares); id++ {
 		if id <= uint64(m.Members-m.Spares-m.Learners) {
@@ -64,8 +63,9 @@ func (w *worker) fresh(s *state) error {
 	return nil
 }
 
-// lead makes member 1 lead: its time comes, and all that follows happens in one order.
-func (w *worker) lead(s *state) error {
+// lead makes member 1 lead in the next state: its time comes, and all that follows happens in one order.
+func (w *worker) lead() error {
+	s := &w.next
 	do := func(at int, kind inputKind, arg uint32) error {
 		w.load(s)
 		w.fill()

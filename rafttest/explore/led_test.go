@@ -48,10 +48,9 @@ func TestLed(t *testing.T) {
 func TestViolationOnTheWayToTheLeader(t *testing.T) {
 	m := model(t, Bounds{Members: 2, Terms: 1, Messages: 2, Led: true, NoPreVote: true})
 	w := m.worker()
-	var s state
-	require.NoError(t, w.fresh(&s))
+	require.NoError(t, w.fresh())
 	bad := &Violation{"S12", 1, "made up"}
-	m.members.get(s.members[0]).moves.put(newMoveKey(inTick, 0), &move{err: bad})
+	m.members.get(w.next.members[0]).moves.put(newMoveKey(inTick, 0), &move{err: bad})
 	r, err := search.Run(context.Background(), m, search.Options{})
 	require.NoError(t, err)
 	require.NotNil(t, r.Violation)

@@ -211,9 +211,12 @@ func (b *bench) serve(m *member, e *effect) error {
 	return nil
 }
 
-// handOut is S18 for a Ready, and takes what is to be applied.
+// handOut is S17 and S18 for a Ready, and takes what is to be applied.
 func (m *member) handOut(rd *raft.Ready) error {
 	before := m.written(len(m.Writes))
+	if i := rd.Snapshot.Metadata.Index; i != 0 && i <= before.Commit {
+		return m.violates("S17", "takes a snapshot at %d, and has committed up to %d", i, before.Commit)
+	}
 	changed := rd.HardState != (pb.HardState{}) && (rd.Term != before.Term || rd.Vote != before.Vote)
 	if (changed || len(rd.Entries) > 0 || rd.Snapshot.Metadata.Index != 0) && !rd.MustSync {
 		return m.violates("S18", "term %d, vote %d, %d entries need not be synced, before that it had %+v", rd.Term, rd.Vote, len(rd.Entries), before)
@@ -368,7 +371,7 @@ func (m *member) leaves(msg *pb.Message) error {
 	return nil
 }
 
-// moved is S9, S2 and S16 for what an input has changed.
+// moved is S9, S2, S10 and S16 for what an input has changed.
 func (m *member) moved(kind inputKind, was *raft.BasicStatus) error {
 	st := m.Node.BasicStatus()
 	switch {
@@ -386,6 +389,15 @@ func (m *member) moved(kind inputKind, was *raft.BasicStatus) error {
 	case st.LeadTransferee != raft.None:
 		if c := m.Node.Status().Config; !c.IsVoter(st.LeadTransferee) {
 			return m.violates("S16", "still waits for %d to take over, which is no voter of %v", st.LeadTransferee, c)
+		}
+	}
+	if st.RaftState != raft.StateLeader {
+		return nil
+	}
+	full := m.Node.Status()
+	for _, id := range full.Config.IDs() {
+		if p := full.Progress[id]; p.Match >= p.Next {
+			return m.violates("S10", "believes that %d holds its entries up to %d, and sends it %d next", id, p.Match, p.Next)
 		}
 	}
 	return nil

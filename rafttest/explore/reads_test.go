@@ -116,20 +116,8 @@ func TestReadsAreTried(t *testing.T) {
 // wait for one that is no voter any more.
 func TestTransfersAreJudged(t *testing.T) {
 	m := model(t, Bounds{Members: 3, Learners: 1, Terms: 2, Messages: 9, Led: true, ApplyAtOnce: true, WriteAtOnce: true})
-	var leads *member
-	b := newBench(&m.settings)
-	lead := func() *member {
-		states(t, m, func(w *worker, s *state) search.Fingerprint {
-			if leads == nil {
-				var err error
-				leads, err = b.open(m.members.get(s.members[0]).bytes)
-				require.NoError(t, err)
-			}
-			return search.Fingerprint{}
-		})
-		return leads
-	}
-	leader := lead()
+	members, benches := ledBy(t, m)
+	leader := members[0]
 	now := pb.Message{Type: pb.MsgTimeoutNow, From: 1, To: 2, Term: firstTerm + 1}
 	require.NoError(t, leader.leaves(&now))
 	for name, change := range map[string]func(msg *pb.Message){
@@ -148,7 +136,7 @@ func TestTransfersAreJudged(t *testing.T) {
 	require.ErrorContains(t, leader.moved(inChange, &was), "S16")
 	require.NoError(t, leader.moved(inTick, &was))
 	// Who does not hold all is not told.
-	e, err := b.step(leader, input{kind: inPropose})
+	e, err := benches[0].step(leader, input{kind: inPropose})
 	require.NoError(t, err)
 	require.NotEmpty(t, e.out)
 	require.ErrorContains(t, leader.leaves(&now), "it lacks entries: true")
