@@ -228,6 +228,9 @@ func TestAnswersThatMeanNothing(t *testing.T) {
 			Changes: []pb.ConfChangeV2{change(add(2), remove(1))}}, true},
 	} {
 		t.Run(name, func(t *testing.T) {
+			if raceEnabled && !c.roomy {
+				t.Skip("there are more states than in the others, which run the same code")
+			}
 			kept, taken := nets{}, nets{}
 			keeps := model(t, c.bounds)
 			keeps.keepDead = true

@@ -190,6 +190,9 @@ func (w keepingWorker) Expand(state []byte, out *Out) error {
 
 // What a model keeps counts: states go to the directory sooner for it, and without room for them the search ends.
 func TestWhatTheModelKeepsCounts(t *testing.T) {
+	if testing.Short() || raceEnabled {
+		t.Skip("400 thousand states three times; the tests of a search that goes to disk run the same code")
+	}
 	g := grid{counters: 8, limit: 4, wraps: true}
 	want := run(t, g, Options{})
 	for _, c := range []struct {
