@@ -160,6 +160,9 @@ func (f *exploreFlags) explore(ctx context.Context, p explore.Part, stdout, stde
 	case ctx.Err() != nil:
 		fmt.Fprintf(stdout, "%s: interrupted at depth %d with %d states\n", p.Name, r.Depth, r.States)
 		return interrupted
+	case errors.Is(err, search.ErrMemory):
+		fmt.Fprintf(stderr, "raftsim explore: %s: %v; -memory gives it more, -dir a directory\n", p.Name, err)
+		return 2
 	case err != nil:
 		fmt.Fprintf(stderr, "raftsim explore: %s: %v\n", p.Name, err)
 		return 2

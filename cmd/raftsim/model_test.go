@@ -88,3 +88,11 @@ func TestExploreOwnModel(t *testing.T) {
 	require.Zero(t, command(t.Context(), strings.Fields("explore -quiet -members 2 -crashes 1 -depth 3"), &out, &errs), errs.String())
 	require.Contains(t, out.String(), " depth=3 ")
 }
+
+// Who needs more memory is told which flags give it.
+func TestExploreNeedsMemory(t *testing.T) {
+	var out, errs bytes.Buffer
+	require.Equal(t, 2, command(t.Context(), strings.Fields("explore -quiet -members 3 -terms 2 -memory 20"), &out, &errs))
+	require.Contains(t, errs.String(), "needs more memory")
+	require.Contains(t, errs.String(), "-memory gives it more")
+}
