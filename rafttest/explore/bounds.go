@@ -66,16 +66,9 @@ func (b Bounds) String() string {
 	count(int(b.Terms), "terms")
 	count(int(b.Entries), "entries")
 	count(b.Messages, "messages at a time")
-	count(b.Proposals, "proposals")
-	count(b.Crashes, "crashes")
-	count(b.Duplicates, "duplicates")
-	count(b.Beats, "beats")
-	count(b.Compactions, "compactions")
-	count(b.Timeouts, "timeouts")
-	count(b.Reads, "reads")
-	count(b.Campaigns, "campaigns")
-	count(b.Transfers, "transfers")
-	count(b.Ticks, "ticks with leases")
+	for _, budget := range b.budgets() {
+		count(budget.n, budget.name)
+	}
 	count(len(b.Changes), "changes of membership")
 	if len(b.Changes) > 0 {
 		s += fmt.Sprintf(", %v", b.Effect)
